@@ -1,0 +1,14 @@
+//! `retain` deletes files by policy, and only what can be brought back.
+//!
+//! Everything flows one way, and each stage's result can only be built by the
+//! stage before it: policy text is checked, a store is scanned, the two make a
+//! plan, plugins may shrink it, what is left is applied and journalled. The
+//! modules stand in that order; `ARCHITECTURE.md` shows the whole house.
+
+pub mod diagnostic;
+pub mod entry;
+pub mod path;
+pub mod plan;
+pub mod receipt;
+pub mod time;
+pub mod units;

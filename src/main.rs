@@ -1,0 +1,3 @@
+//! The `retain` command.
+
+fn main() {}

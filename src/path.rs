@@ -1,0 +1,244 @@
+//! Names inside a store: relative, bytes, and unable to leave it.
+
+use std::borrow::Borrow;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A path below a store's root.
+///
+/// Invariant: non-empty components joined by single `/`, none of them `.` or
+/// `..`, no NUL, no `/` at either end. The empty path is the root itself. Paths
+/// order by their bytes, which is the order ties break in.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(Arc<[u8]>);
+
+/// Why bytes are no [`RelPath`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// It begins with `/`.
+    #[error("the path is absolute")]
+    Absolute,
+    /// A component is empty, `.` or `..`.
+    #[error("the path has an empty, `.` or `..` component")]
+    Component,
+    /// It contains a NUL byte.
+    #[error("the path contains a NUL byte")]
+    Nul,
+}
+
+impl RelPath {
+    /// The store's root itself.
+    pub fn root() -> RelPath {
+        RelPath(Arc::from(&[][..]))
+    }
+
+    /// Checks the invariant over raw bytes; the empty input is the root.
+    pub fn parse(bytes: impl AsRef<[u8]>) -> Result<RelPath, PathError> {
+        let bytes = bytes.as_ref();
+        if bytes.first() == Some(&b'/') {
+            return Err(PathError::Absolute);
+        }
+        if !bytes.is_empty() {
+            bytes.split(|&b| b == b'/').try_for_each(check_component)?;
+        }
+        Ok(RelPath(Arc::from(bytes)))
+    }
+
+    /// This path with one more component behind it.
+    pub fn join(&self, name: &[u8]) -> Result<RelPath, PathError> {
+        check_component(name)?;
+        if name.contains(&b'/') {
+            return Err(PathError::Component);
+        }
+        let mut joined = Vec::with_capacity(self.0.len() + 1 + name.len());
+        if !self.is_root() {
+            joined.extend_from_slice(&self.0);
+            joined.push(b'/');
+        }
+        joined.extend_from_slice(name);
+        Ok(RelPath(Arc::from(joined)))
+    }
+
+    /// The raw bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text, when the bytes are UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The path for the operating system.
+    pub fn as_os(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+
+    /// Whether this is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The components from the root downwards.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0
+            .split(|&b| b == b'/')
+            .filter(|component| !component.is_empty())
+    }
+
+    /// The last component; nothing for the root.
+    pub fn name(&self) -> &[u8] {
+        self.components().next_back().unwrap_or_default()
+    }
+
+    /// The directory this path lies in; nothing for the root.
+    pub fn parent(&self) -> Option<RelPath> {
+        if self.is_root() {
+            return None;
+        }
+        let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        Some(RelPath(Arc::from(self.0.get(..end).unwrap_or_default())))
+    }
+
+    /// Whether this path is `ancestor` or lies below it.
+    pub fn starts_with(&self, ancestor: &RelPath) -> bool {
+        ancestor.is_root()
+            || self
+                .0
+                .strip_prefix(&*ancestor.0)
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+    }
+
+    /// The inverse of this type's [`fmt::Display`]; refuses what is no path.
+    pub fn unescape(text: &str) -> Option<RelPath> {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((&byte, tail)) = rest.split_first() {
+            let (byte, tail) = match (byte, tail) {
+                (b'\\', [b'\\', tail @ ..]) => (b'\\', tail),
+                (b'\\', [b'x', high, low, tail @ ..]) => {
+                    let digits = [*high, *low];
+                    (
+                        u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?,
+                        tail,
+                    )
+                }
+                (b'\\', _) => return None,
+                _ => (byte, tail),
+            };
+            bytes.push(byte);
+            rest = tail;
+        }
+        RelPath::parse(bytes).ok()
+    }
+}
+
+fn check_component(component: &[u8]) -> Result<(), PathError> {
+    match component {
+        b"" | b"." | b".." => Err(PathError::Component),
+        name if name.contains(&0) => Err(PathError::Nul),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Display for RelPath {
+    /// The path on one line and without loss: control characters, backslashes and
+    /// bytes that are not UTF-8 are written as `\xNN` (a backslash as `\\`), so a
+    /// hostile name can neither break a line nor steer a terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        escape(&self.0, f)
+    }
+}
+
+/// Writes bytes as [`RelPath`]'s `Display` does.
+fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => f.write_str("\\\\")?,
+                c if is_unprintable(c) => {
+                    let mut buffer = [0; 4];
+                    for byte in c.encode_utf8(&mut buffer).bytes() {
+                        write!(f, "\\x{byte:02x}")?;
+                    }
+                }
+                c => fmt::Write::write_char(f, c)?,
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(f, "\\x{byte:02x}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Control characters, and the bidirectional overrides that reorder a terminal's line.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{self}`")
+    }
+}
+
+impl Borrow<[u8]> for RelPath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_outside_the_store_can_be_named() {
+        assert_eq!(RelPath::parse("/etc"), Err(PathError::Absolute));
+        for escape in ["..", "a/../b", "a/./b", "a//b", "a/", "./a"] {
+            assert_eq!(
+                RelPath::parse(escape),
+                Err(PathError::Component),
+                "{escape}"
+            );
+        }
+        assert_eq!(RelPath::parse("a\0b"), Err(PathError::Nul));
+        assert_eq!(RelPath::root().join(b"a/b"), Err(PathError::Component));
+    }
+
+    #[test]
+    fn a_sibling_with_the_same_beginning_is_not_inside() {
+        let path = |text: &str| RelPath::parse(text).unwrap();
+        assert!(path("a/b").starts_with(&path("a")));
+        assert!(path("a").starts_with(&path("a")));
+        assert!(!path("ab").starts_with(&path("a")));
+        assert!(path("a").starts_with(&RelPath::root()));
+        assert_eq!(path("a/b").parent(), Some(path("a")));
+        assert_eq!(path("a").parent(), Some(RelPath::root()));
+        assert_eq!(RelPath::root().parent(), None);
+    }
+
+    #[test]
+    fn a_hostile_name_is_shown_on_one_line() {
+        let path = RelPath::parse(b"a\nb\x1b[2J\xff\\").unwrap();
+        assert_eq!(path.to_string(), r"a\x0ab\x1b[2J\xff\\");
+    }
+
+    proptest! {
+        #[test]
+        fn showing_a_path_loses_nothing(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
+            if let Ok(path) = RelPath::parse(&bytes) {
+                prop_assert_eq!(RelPath::unescape(&path.to_string()), Some(path));
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a run would do, decided before anything is touched.
+//!
+//! Planning is pure: a checked policy, an inventory and one moment in, a [`Plan`]
+//! out. A plan names every file it would remove with the identity it had, so that
+//! applying it can only do exactly those steps or fewer.
+
+use crate::entry::Facts;
+use crate::path::RelPath;
+use crate::time::Now;
+
+/// Every step a run would take in one store, with its reasons.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The store's name in the configuration.
+    pub store: String,
+    /// The identity of the store's root (`.retain/id`).
+    pub root: String,
+    /// The moment the decisions hold for.
+    pub now: Now,
+    /// Digest of the policy with the values its environment gave it.
+    pub policy: String,
+    /// The statements that steps name, each once.
+    pub rules: Vec<Rule>,
+    /// The `before delete` hooks that steps name, each once, in the order written.
+    pub hooks: Vec<Hook>,
+    /// The files whose presence a floor (`keep newest`) counted on, by group.
+    pub floors: Vec<Floor>,
+    /// Files to remove, in path order.
+    pub steps: Vec<Step>,
+    /// Budgets that no eviction can meet.
+    pub unmet: Vec<Unmet>,
+    /// What a person should know although it removes nothing.
+    pub notices: Vec<Notice>,
+    /// What was counted on the way.
+    pub totals: Totals,
+    /// Set when the breaker refuses the plan as a whole.
+    pub tripped: Vec<Tripped>,
+}
+
+/// A statement of the policy as people find it again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// The policy file as it was named.
+    pub file: String,
+    /// The line the statement begins on, from 1.
+    pub line: usize,
+    /// Its `@label`, without the sign.
+    pub label: Option<String>,
+    /// Its `because`.
+    pub because: Option<String>,
+    /// The collection it stands in; none for a statement at file level.
+    pub collection: Option<String>,
+    /// The statement in one line, as written.
+    pub text: String,
+}
+
+/// A plugin that has to agree before a file goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Index into [`Plan::rules`].
+    pub rule: usize,
+    /// The plugin's name in the configuration.
+    pub plugin: String,
+    /// Arguments from the policy: sizes as bytes, durations as milliseconds.
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+    /// The destination an archiver writes into.
+    pub destination: Option<String>,
+    /// What becomes of the file when the hook does not succeed.
+    pub otherwise: Otherwise,
+}
+
+/// What a hook's failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// The file stays: the default.
+    Keep,
+    /// The file goes without its backup; shown as such in every plan.
+    DeleteAnyway,
+}
+
+/// One file that is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Where it lies.
+    pub path: RelPath,
+    /// What it was when it was decided on; compared again right before removal.
+    pub facts: Facts,
+    /// The collection that doomed it.
+    pub collection: String,
+    /// Its captures in that collection.
+    pub captures: Vec<(String, String)>,
+    /// The statement that doomed it: an index into [`Plan::rules`].
+    pub rule: usize,
+    /// Why, in words, with the values that decided.
+    pub reason: String,
+    /// Hooks that must succeed first: indices into [`Plan::hooks`].
+    pub hooks: Vec<usize>,
+    /// Floors that were full without this file: indices into [`Plan::floors`].
+    pub floors: Vec<usize>,
+}
+
+/// The members of one group that a `keep newest` counted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Floor {
+    /// Index into [`Plan::rules`].
+    pub rule: usize,
+    /// The files, with what they were.
+    pub members: Vec<(RelPath, Facts)>,
+}
+
+/// A budget whose protected files alone exceed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// Index into [`Plan::rules`].
+    pub rule: usize,
+    /// The group, as `symbol=AAPL, interval=1h`; empty for the whole collection.
+    pub group: String,
+    /// What holds the bytes, in words.
+    pub reason: String,
+}
+
+/// Something worth a line in the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The file or directory, if it is about one.
+    pub path: Option<RelPath>,
+    /// What there is to know.
+    pub message: String,
+}
+
+/// Counts of files and sums of allocated bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub files: u64,
+    /// Their lengths together.
+    pub bytes: u64,
+}
+
+/// What planning counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files in some collection.
+    pub covered: Tally,
+    /// Files no collection names.
+    pub uncovered: Tally,
+    /// Covered files that some protection keeps although a statement would remove them.
+    pub protected: Tally,
+    /// Files to remove.
+    pub removed: Tally,
+    /// Entries that could not be read.
+    pub unreadable: u64,
+}
+
+/// A breaker that refuses the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tripped {
+    /// Where the limit was written; none for the default.
+    pub rule: Option<usize>,
+    /// The collection it counts; none for the whole store.
+    pub collection: Option<String>,
+    /// What would be exceeded, in words.
+    pub reason: String,
+}

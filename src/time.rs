@@ -1,0 +1,140 @@
+//! Instants: the stamps files carry, and the one `now` a run is decided by.
+//!
+//! This is the only module that reads a clock. Everything below the edge of the
+//! program is given a [`Now`].
+
+use std::fmt;
+
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+
+/// An instant as the file system stores it: seconds and nanoseconds since 1970 UTC.
+///
+/// Unlike a calendar timestamp it holds whatever a file may carry, so a wild
+/// stamp never fails to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    seconds: i64,
+    nanoseconds: u32,
+}
+
+impl Stamp {
+    /// The earliest instant there is.
+    pub const MIN: Stamp = Stamp {
+        seconds: i64::MIN,
+        nanoseconds: 0,
+    };
+
+    /// An instant from its parts; nanoseconds beyond a second are cut off.
+    pub fn new(seconds: i64, nanoseconds: u32) -> Stamp {
+        Stamp {
+            seconds,
+            nanoseconds: nanoseconds.min(999_999_999),
+        }
+    }
+
+    /// Whole seconds since 1970 UTC, rounded down.
+    pub fn seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds within the second.
+    pub fn subsec_nanoseconds(self) -> u32 {
+        self.nanoseconds
+    }
+
+    /// Nanoseconds since 1970 UTC.
+    pub fn as_nanoseconds(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds)
+    }
+
+    /// The instant so many seconds earlier, or the earliest there is.
+    pub fn minus_seconds(self, seconds: u64) -> Stamp {
+        Stamp {
+            seconds: self.seconds.saturating_sub_unsigned(seconds),
+            ..self
+        }
+    }
+
+    /// Whole seconds from `self` to `later`, rounded down; zero when `later` is earlier.
+    pub fn seconds_until(self, later: Stamp) -> u64 {
+        let nanoseconds = later.as_nanoseconds() - self.as_nanoseconds();
+        u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(0)
+    }
+}
+
+impl From<Timestamp> for Stamp {
+    fn from(instant: Timestamp) -> Stamp {
+        let nanoseconds = instant.as_nanosecond();
+        let seconds = nanoseconds.div_euclid(1_000_000_000);
+        let rest = nanoseconds.rem_euclid(1_000_000_000);
+        // A jiff timestamp spans years -9999 to 9999, so both parts fit.
+        Stamp::new(
+            i64::try_from(seconds).unwrap_or(i64::MAX),
+            u32::try_from(rest).unwrap_or(0),
+        )
+    }
+}
+
+impl fmt::Display for Stamp {
+    /// RFC 3339 in UTC, or the bare seconds where the calendar has no such year.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::new(self.seconds, i32::try_from(self.nanoseconds).unwrap_or(0)) {
+            Ok(instant) => write!(f, "{instant}"),
+            Err(_) => write!(f, "@{}.{:09}", self.seconds, self.nanoseconds),
+        }
+    }
+}
+
+/// The moment a run is decided by, fixed once at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Now(Timestamp);
+
+impl Now {
+    /// Reads the system's clock. Called at the edge, once per run.
+    pub fn from_clock() -> Now {
+        Now(Timestamp::now())
+    }
+
+    /// A given moment: a saved plan's, a test's.
+    pub fn at(instant: Timestamp) -> Now {
+        Now(instant)
+    }
+
+    /// The instant to compare file stamps with.
+    pub fn stamp(&self) -> Stamp {
+        Stamp::from(self.0)
+    }
+
+    /// The instant itself.
+    pub fn timestamp(&self) -> Timestamp {
+        self.0
+    }
+
+    /// The moment on the calendar of a time zone.
+    pub fn zoned(&self, zone: &TimeZone) -> Zoned {
+        self.0.to_zoned(zone.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_before_1970_keeps_its_order() {
+        let half_before = Stamp::from("1969-12-31T23:59:59.5Z".parse::<Timestamp>().unwrap());
+        assert_eq!(
+            (half_before.seconds(), half_before.subsec_nanoseconds()),
+            (-1, 500_000_000)
+        );
+        assert!(half_before < Stamp::new(0, 0));
+    }
+
+    #[test]
+    fn elapsed_seconds_are_rounded_down_and_never_negative() {
+        let (early, late) = (Stamp::new(10, 900_000_000), Stamp::new(12, 0));
+        assert_eq!(early.seconds_until(late), 1);
+        assert_eq!(late.seconds_until(early), 0);
+        assert_eq!(Stamp::MIN.minus_seconds(1), Stamp::MIN);
+    }
+}

@@ -1,0 +1,212 @@
+//! Sizes and spans of time as people write and read them.
+//!
+//! The policy language spells its units as words; this module knows those words,
+//! what they amount to, and how a value is shown again. Which unit words are
+//! *refused* (`m`, `K`) is the language's business, not this module's.
+
+use std::fmt;
+
+use jiff::{ToSpan, Zoned};
+
+use crate::time::Stamp;
+
+/// A number of bytes, shown with a decimal unit (`200 MB`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(pub u64);
+
+/// Unit words of a size with their factor in bytes: SI decimal and IEC binary.
+const SIZE_UNITS: [(&str, u64); 10] = [
+    ("B", 1),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+impl Size {
+    /// The factor in bytes of a unit word such as `MB` or `MiB`.
+    pub fn unit(word: &str) -> Option<u64> {
+        let spelled_out = matches!(word, "byte" | "bytes").then_some(1);
+        spelled_out.or_else(|| {
+            SIZE_UNITS
+                .iter()
+                .find(|(name, _)| *name == word)
+                .map(|&(_, factor)| factor)
+        })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, factor) = match self.0 {
+            0..1_000 => return write!(f, "{} B", self.0),
+            1_000..1_000_000 => ("kB", 1_000),
+            1_000_000..1_000_000_000 => ("MB", 1_000_000),
+            1_000_000_000..1_000_000_000_000 => ("GB", 1_000_000_000),
+            _ => ("TB", 1_000_000_000_000u64),
+        };
+        let tenths = (u128::from(self.0) * 10 + u128::from(factor) / 2) / u128::from(factor);
+        match tenths % 10 {
+            0 => write!(f, "{} {unit}", tenths / 10),
+            tenth => write!(f, "{}.{tenth} {unit}", tenths / 10),
+        }
+    }
+}
+
+/// A span of time in a policy: exact up to weeks, calendar from months on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// So many seconds; a day is 24 hours.
+    Exact(u64),
+    /// So many calendar months in the policy's time zone.
+    Months(u32),
+}
+
+/// A unit of time: how many seconds or calendar months one of it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanUnit {
+    /// Seconds in one of this unit.
+    Seconds(u64),
+    /// Calendar months in one of this unit.
+    Months(u32),
+}
+
+impl SpanUnit {
+    /// The unit a word such as `hours`, `min` or `year` names.
+    pub fn of(word: &str) -> Option<SpanUnit> {
+        Some(match word {
+            "s" | "sec" | "second" | "seconds" => SpanUnit::Seconds(1),
+            "min" | "minute" | "minutes" => SpanUnit::Seconds(60),
+            "h" | "hour" | "hours" => SpanUnit::Seconds(3_600),
+            "d" | "day" | "days" => SpanUnit::Seconds(86_400),
+            "w" | "week" | "weeks" => SpanUnit::Seconds(604_800),
+            "month" | "months" => SpanUnit::Months(1),
+            "quarter" | "quarters" => SpanUnit::Months(3),
+            "year" | "years" => SpanUnit::Months(12),
+            _ => return None,
+        })
+    }
+
+    /// `count` of this unit, unless that overflows.
+    pub fn times(self, count: u64) -> Option<Span> {
+        match self {
+            SpanUnit::Seconds(seconds) => count.checked_mul(seconds).map(Span::Exact),
+            SpanUnit::Months(months) => u32::try_from(count)
+                .ok()?
+                .checked_mul(months)
+                .map(Span::Months),
+        }
+    }
+}
+
+impl Span {
+    /// Whether the span is empty; an empty age is a mistake in any policy.
+    pub fn is_zero(self) -> bool {
+        matches!(self, Span::Exact(0) | Span::Months(0))
+    }
+
+    /// The instant this span before `now`, or the earliest instant there is.
+    ///
+    /// Months are counted in the time zone `now` carries; a day that the earlier
+    /// month lacks becomes its last (31 March less one month is 28 February).
+    pub fn before(self, now: &Zoned) -> Stamp {
+        let instant = Stamp::from(now.timestamp());
+        match self {
+            Span::Exact(seconds) => instant.minus_seconds(seconds),
+            Span::Months(months) => match now.checked_sub(i64::from(months).months()) {
+                Ok(earlier) => Stamp::from(earlier.timestamp()),
+                Err(_) => Stamp::MIN,
+            },
+        }
+    }
+
+    /// Seconds for comparing two spans roughly: a month counts as 30.44 days.
+    pub fn approximate_seconds(self) -> u64 {
+        match self {
+            Span::Exact(seconds) => seconds,
+            Span::Months(months) => u64::from(months) * 2_629_746,
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, unit) = match *self {
+            Span::Months(months) if months % 12 == 0 => (u64::from(months / 12), "year"),
+            Span::Months(months) => (u64::from(months), "month"),
+            Span::Exact(s) if s % 604_800 == 0 && s > 0 => (s / 604_800, "week"),
+            Span::Exact(s) if s % 86_400 == 0 && s > 0 => (s / 86_400, "day"),
+            Span::Exact(s) if s % 3_600 == 0 && s > 0 => (s / 3_600, "hour"),
+            Span::Exact(s) if s % 60 == 0 && s > 0 => (s / 60, "minute"),
+            Span::Exact(s) => (s, "second"),
+        };
+        write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
+    }
+}
+
+/// An elapsed time in at most two units (`6 d 23 h`), cut off, never rounded up.
+#[derive(Clone, Copy, Debug)]
+pub struct Elapsed(pub u64);
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = self.0;
+        let pair = |f: &mut fmt::Formatter<'_>, big: u64, unit, small: u64, sub| match small {
+            0 => write!(f, "{big} {unit}"),
+            _ => write!(f, "{big} {unit} {small} {sub}"),
+        };
+        match s {
+            0..60 => write!(f, "{s} s"),
+            60..3_600 => pair(f, s / 60, "min", s % 60, "s"),
+            3_600..86_400 => pair(f, s / 3_600, "h", s % 3_600 / 60, "min"),
+            _ => pair(f, s / 86_400, "d", s % 86_400 / 3_600, "h"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_with_one_decimal_at_most() {
+        let shown = |bytes| Size(bytes).to_string();
+        assert_eq!(shown(0), "0 B");
+        assert_eq!(shown(999), "999 B");
+        assert_eq!(shown(1_000), "1 kB");
+        assert_eq!(shown(1_550), "1.6 kB");
+        assert_eq!(shown(200_000_000), "200 MB");
+        assert_eq!(shown(u64::MAX), "18446744.1 TB");
+    }
+
+    #[test]
+    fn spans_are_shown_in_the_largest_whole_unit() {
+        assert_eq!(Span::Exact(6 * 3_600).to_string(), "6 hours");
+        assert_eq!(Span::Exact(7 * 86_400).to_string(), "1 week");
+        assert_eq!(Span::Exact(90).to_string(), "90 seconds");
+        assert_eq!(Span::Months(12).to_string(), "1 year");
+        assert_eq!(Span::Months(18).to_string(), "18 months");
+    }
+
+    #[test]
+    fn a_month_before_the_31st_is_the_last_day_of_the_shorter_month() {
+        let now: Zoned = "2026-03-31T12:00[America/New_York]".parse().unwrap();
+        let expected: Zoned = "2026-02-28T12:00[America/New_York]".parse().unwrap();
+        assert_eq!(
+            Span::Months(1).before(&now),
+            Stamp::from(expected.timestamp())
+        );
+    }
+
+    #[test]
+    fn elapsed_time_never_rounds_up() {
+        assert_eq!(Elapsed(7 * 86_400 - 1).to_string(), "6 d 23 h");
+        assert_eq!(Elapsed(3_600).to_string(), "1 h");
+        assert_eq!(Elapsed(59).to_string(), "59 s");
+    }
+}
