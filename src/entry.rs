@@ -92,3 +92,14 @@ pub struct Unreadable {
     /// The operating system's words (`permission denied`).
     pub reason: String,
 }
+
+/// What a policy can have to do with anything below a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// No statement touches anything below it: the walk never opens it.
+    Nothing,
+    /// Some names below it may match.
+    Some,
+    /// Every file below it matches.
+    All,
+}

@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod entry;
 pub mod path;
 pub mod plan;
+pub mod policy;
 pub mod receipt;
 pub mod time;
 pub mod units;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 
 /// An instant as the file system stores it: seconds and nanoseconds since 1970 UTC.
 ///
@@ -111,8 +111,8 @@ impl Now {
     }
 
     /// The moment on the calendar of a time zone.
-    pub fn zoned(&self, zone: &TimeZone) -> Zoned {
-        self.0.to_zoned(zone.clone())
+    pub fn zoned(&self, zone: &TimeZone) -> ZonedDateTime {
+        self.0.to_zoned_datetime(zone.clone())
     }
 }
 

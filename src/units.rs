@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use jiff::{ToSpan, Zoned};
+use jiff::{ToSpan, ZonedDateTime};
 
 use crate::time::Stamp;
 
@@ -114,7 +114,7 @@ impl Span {
     ///
     /// Months are counted in the time zone `now` carries; a day that the earlier
     /// month lacks becomes its last (31 March less one month is 28 February).
-    pub fn before(self, now: &Zoned) -> Stamp {
+    pub fn before(self, now: &ZonedDateTime) -> Stamp {
         let instant = Stamp::from(now.timestamp());
         match self {
             Span::Exact(seconds) => instant.minus_seconds(seconds),
@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn a_month_before_the_31st_is_the_last_day_of_the_shorter_month() {
-        let now: Zoned = "2026-03-31T12:00[America/New_York]".parse().unwrap();
-        let expected: Zoned = "2026-02-28T12:00[America/New_York]".parse().unwrap();
+        let now: ZonedDateTime = "2026-03-31T12:00[America/New_York]".parse().unwrap();
+        let expected: ZonedDateTime = "2026-02-28T12:00[America/New_York]".parse().unwrap();
         assert_eq!(
             Span::Months(1).before(&now),
             Stamp::from(expected.timestamp())

@@ -1,0 +1,308 @@
+//! Templates into automata.
+//!
+//! Everything is built as a syntax tree, never as pattern text: a name in a
+//! template cannot turn into an operator.
+
+use std::collections::HashMap;
+
+use regex_automata::meta;
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
+use regex_automata::util::syntax;
+use regex_syntax::hir::{
+    Capture as HirCapture, Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange,
+    Hir, HirKind, Look, Repetition,
+};
+
+use super::text::{Capture, Component, Part, TemplateText};
+use super::{Level, Template};
+
+/// What a typed capture may hold; never a `/`.
+#[derive(Clone, Debug)]
+pub(crate) struct ValueType {
+    hir: Hir,
+}
+
+/// Why a template or a type cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CompileError {
+    #[error("type `{name}` does not exist")]
+    UnknownType {
+        name: String,
+        at: std::ops::Range<usize>,
+    },
+    #[error("{0}")]
+    Pattern(String),
+    #[error("the pattern asks for `/`, which no name contains")]
+    Slash,
+    #[error("`^`, `$` and `\\b` do not belong here: a pattern always matches the whole value")]
+    Anchor,
+    #[error("the pattern is too large")]
+    TooLarge,
+}
+
+/// What one pattern's automaton may weigh; generous for names, small for a host.
+const AUTOMATON_LIMIT: usize = 4 << 20;
+
+impl ValueType {
+    /// Values that match a regular expression from end to end.
+    pub(crate) fn matching(pattern: &str) -> Result<ValueType, CompileError> {
+        let hir = regex_syntax::ParserBuilder::new()
+            .nest_limit(100)
+            .build()
+            .parse(pattern)
+            .map_err(|error| CompileError::Pattern(first_words(&error)))?;
+        let hir = without_slash(&hir)?;
+        // Fail where the type is written rather than where it is first used.
+        whole(&hir)?;
+        Ok(ValueType { hir })
+    }
+
+    /// One of some fixed values.
+    pub(crate) fn one_of(values: &[String]) -> ValueType {
+        ValueType {
+            hir: Hir::alternation(
+                values
+                    .iter()
+                    .map(|value| Hir::literal(value.as_bytes()))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// regex-syntax explains itself over several lines; the last one is the reason.
+fn first_words(error: &regex_syntax::Error) -> String {
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default();
+    reason
+        .strip_prefix("error: ")
+        .unwrap_or(reason)
+        .trim_end_matches('.')
+        .to_owned()
+}
+
+/// The same expression over values without `/`: a name's parts never contain one.
+fn without_slash(hir: &Hir) -> Result<Hir, CompileError> {
+    Ok(match hir.kind() {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal) if literal.0.contains(&b'/') => return Err(CompileError::Slash),
+        HirKind::Literal(literal) => Hir::literal(literal.0.clone()),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut class = class.clone();
+            class.difference(&ClassUnicode::new([
+                ClassUnicodeRange::new('/', '/'),
+                ClassUnicodeRange::new('\0', '\0'),
+            ]));
+            Hir::class(Class::Unicode(class))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let mut class = class.clone();
+            class.difference(&ClassBytes::new([
+                ClassBytesRange::new(b'/', b'/'),
+                ClassBytesRange::new(0, 0),
+            ]));
+            Hir::class(Class::Bytes(class))
+        }
+        HirKind::Look(_) => return Err(CompileError::Anchor),
+        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
+            sub: Box::new(without_slash(&repetition.sub)?),
+            ..repetition.clone()
+        }),
+        // The value is captured as a whole; groups inside it are only grouping.
+        HirKind::Capture(capture) => without_slash(&capture.sub)?,
+        HirKind::Concat(parts) => {
+            Hir::concat(parts.iter().map(without_slash).collect::<Result<_, _>>()?)
+        }
+        HirKind::Alternation(parts) => {
+            Hir::alternation(parts.iter().map(without_slash).collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+impl TemplateText {
+    /// Compiles the template with the types its captures name.
+    pub(crate) fn compile(
+        &self,
+        types: &HashMap<String, ValueType>,
+    ) -> Result<Template, CompileError> {
+        let mut builder = Builder {
+            types,
+            captures: Vec::new(),
+        };
+        let components = self
+            .components
+            .iter()
+            .map(|component| builder.component(component))
+            .collect::<Result<Vec<_>, _>>()?;
+        let hir = join(
+            components
+                .iter()
+                .map(|component| component.as_ref().map(|hir| hir.strict.clone())),
+        );
+        let relaxed = join(
+            components
+                .iter()
+                .map(|component| component.as_ref().map(|hir| hir.relaxed.clone())),
+        );
+        let levels = components
+            .iter()
+            .map(|component| match component {
+                None => Ok(Level::Deep),
+                Some(hir) => Ok(Level::One(whole(&hir.strict)?)),
+            })
+            .collect::<Result<_, _>>()?;
+        let nfa = NFA::compiler()
+            .configure(
+                thompson::Config::new()
+                    .utf8(false)
+                    .which_captures(WhichCaptures::All)
+                    .nfa_size_limit(Some(AUTOMATON_LIMIT)),
+            )
+            .build_from_hir(&hir)
+            .map_err(|_| CompileError::TooLarge)?;
+        Ok(Template {
+            whole: whole(&hir)?,
+            relaxed: whole(&relaxed)?,
+            levels,
+            captures: builder.captures,
+            nfa,
+        })
+    }
+}
+
+/// A component as written, and with any name where it captures.
+struct ComponentHir {
+    strict: Hir,
+    relaxed: Hir,
+}
+
+struct Builder<'a> {
+    types: &'a HashMap<String, ValueType>,
+    captures: Vec<String>,
+}
+
+impl Builder<'_> {
+    /// `None` for `**`.
+    fn component(&mut self, component: &Component) -> Result<Option<ComponentHir>, CompileError> {
+        let Component::Parts(parts) = component else {
+            return Ok(None);
+        };
+        let (mut strict, mut relaxed) = (Vec::new(), Vec::new());
+        for (index, part) in parts.iter().enumerate() {
+            let hir = match part {
+                Part::Literal(text) => Hir::literal(text.as_bytes()),
+                Part::Any => repeated(not_slash_byte(), 0),
+                Part::One => one_character(),
+                Part::Capture(capture) => {
+                    relaxed.push(repeated(not_slash_byte(), 1));
+                    strict.push(self.capture(capture, parts.get(index + 1))?);
+                    continue;
+                }
+            };
+            relaxed.push(hir.clone());
+            strict.push(hir);
+        }
+        Ok(Some(ComponentHir {
+            strict: Hir::concat(strict),
+            relaxed: Hir::concat(relaxed),
+        }))
+    }
+
+    fn capture(&mut self, capture: &Capture, next: Option<&Part>) -> Result<Hir, CompileError> {
+        let sub = match &capture.value_type {
+            Some(name) => {
+                let unknown = || CompileError::UnknownType {
+                    name: name.clone(),
+                    at: capture.at.clone(),
+                };
+                self.types.get(name).ok_or_else(unknown)?.hir.clone()
+            }
+            None => {
+                let stop = match next {
+                    Some(Part::Literal(text)) => text.chars().next(),
+                    _ => None,
+                };
+                let mut excluded = vec![ClassUnicodeRange::new('/', '/')];
+                excluded.extend(stop.map(|c| ClassUnicodeRange::new(c, c)));
+                let mut class = ClassUnicode::new(excluded);
+                class.negate();
+                repeated(Hir::class(Class::Unicode(class)), 1)
+            }
+        };
+        self.captures.push(capture.name.clone());
+        let index = u32::try_from(self.captures.len()).map_err(|_| CompileError::TooLarge)?;
+        Ok(Hir::capture(HirCapture {
+            index,
+            name: None,
+            sub: Box::new(sub),
+        }))
+    }
+}
+
+/// Joins components with `/`; `**` takes any number of them, and as the last at least one.
+fn join(components: impl ExactSizeIterator<Item = Option<Hir>>) -> Hir {
+    let count = components.len();
+    let name = || repeated(not_slash_byte(), 1);
+    let mut parts = Vec::new();
+    for (index, component) in components.enumerate() {
+        let last = index + 1 == count;
+        match component {
+            None => {
+                parts.push(repeated(Hir::concat(vec![name(), Hir::literal(*b"/")]), 0));
+                if last {
+                    parts.push(name());
+                }
+            }
+            Some(hir) => {
+                parts.push(hir);
+                if !last {
+                    parts.push(Hir::literal(*b"/"));
+                }
+            }
+        }
+    }
+    Hir::concat(parts)
+}
+
+fn repeated(sub: Hir, min: u32) -> Hir {
+    Hir::repetition(Repetition {
+        min,
+        max: None,
+        greedy: true,
+        sub: Box::new(sub),
+    })
+}
+
+fn not_slash_byte() -> Hir {
+    let mut class = ClassBytes::new([ClassBytesRange::new(b'/', b'/')]);
+    class.negate();
+    Hir::class(Class::Bytes(class))
+}
+
+/// One character, or one byte where the name is not UTF-8.
+fn one_character() -> Hir {
+    let mut characters = ClassUnicode::new([ClassUnicodeRange::new('/', '/')]);
+    characters.negate();
+    let stray = ClassBytes::new([ClassBytesRange::new(0x80, 0xff)]);
+    Hir::alternation(vec![
+        Hir::class(Class::Unicode(characters)),
+        Hir::class(Class::Bytes(stray)),
+    ])
+}
+
+/// An automaton that matches only from the first byte to the last.
+fn whole(hir: &Hir) -> Result<meta::Regex, CompileError> {
+    let anchored = Hir::concat(vec![
+        Hir::look(Look::Start),
+        hir.clone(),
+        Hir::look(Look::End),
+    ]);
+    let config = meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(AUTOMATON_LIMIT));
+    meta::Builder::new()
+        .configure(config)
+        .syntax(syntax::Config::new().utf8(false))
+        .build_from_hir(&anchored)
+        .map_err(|_| CompileError::TooLarge)
+}

@@ -1,0 +1,247 @@
+//! Templates and globs: which names a statement speaks of, and what they capture.
+//!
+//! A template is compiled twice: as one automaton over the whole path, which gives
+//! the captures, and component by component, which tells the walk where it need
+//! not go. Matching is on bytes; a capture's value is always UTF-8.
+
+mod compile;
+mod product;
+mod text;
+
+use regex_automata::meta;
+use regex_automata::nfa::thompson::NFA;
+
+use crate::entry::Visit;
+use crate::path::RelPath;
+
+pub(crate) use compile::{CompileError, ValueType};
+pub(crate) use product::TooLarge;
+pub(crate) use text::TemplateText;
+
+/// A compiled template.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    whole: meta::Regex,
+    /// As `whole`, but a capture takes any name: tells "wrong type" from "elsewhere".
+    relaxed: meta::Regex,
+    levels: Vec<Level>,
+    captures: Vec<String>,
+    nfa: NFA,
+}
+
+/// One component of a template.
+#[derive(Clone, Debug)]
+enum Level {
+    /// `**`: any number of components.
+    Deep,
+    One(meta::Regex),
+}
+
+impl Template {
+    /// The names of its captures, from left to right.
+    pub(crate) fn captures(&self) -> &[String] {
+        &self.captures
+    }
+
+    /// Where a capture of that name stands.
+    pub(crate) fn capture(&self, name: &str) -> Option<usize> {
+        self.captures.iter().position(|capture| capture == name)
+    }
+
+    /// The values captured from a path, or nothing when the path does not match.
+    pub(crate) fn matches(&self, path: &[u8]) -> Option<Vec<String>> {
+        if self.captures.is_empty() {
+            return self.whole.is_match(path).then(Vec::new);
+        }
+        let mut found = self.whole.create_captures();
+        self.whole.captures(path, &mut found);
+        if !found.is_match() {
+            return None;
+        }
+        (1..=self.captures.len())
+            .map(|group| {
+                let value = path.get(found.get_group(group)?.range())?;
+                std::str::from_utf8(value).ok().map(str::to_owned)
+            })
+            .collect()
+    }
+
+    /// Whether the path would match if its captures' types and encoding were right.
+    pub(crate) fn nearly_matches(&self, path: &[u8]) -> bool {
+        self.relaxed.is_match(path)
+    }
+
+    /// What a walk may find below a directory.
+    pub(crate) fn visit(&self, directory: &RelPath) -> Visit {
+        let mut reached = vec![false; self.levels.len() + 1];
+        reach(&mut reached, &self.levels, 0);
+        for component in directory.components() {
+            let mut next = vec![false; self.levels.len() + 1];
+            for (index, level) in self.levels.iter().enumerate() {
+                if !reached.get(index).copied().unwrap_or(false) {
+                    continue;
+                }
+                match level {
+                    Level::Deep => reach(&mut next, &self.levels, index),
+                    Level::One(name)
+                        if index + 1 < self.levels.len() && name.is_match(component) =>
+                    {
+                        reach(&mut next, &self.levels, index + 1);
+                    }
+                    Level::One(_) => {}
+                }
+            }
+            reached = next;
+        }
+        let alive = |index: usize| reached.get(index).copied().unwrap_or(false);
+        let last = self.levels.len().saturating_sub(1);
+        if matches!(self.levels.last(), Some(Level::Deep)) && alive(last) {
+            Visit::All
+        } else if (0..self.levels.len()).any(alive) {
+            Visit::Some
+        } else {
+            Visit::Nothing
+        }
+    }
+
+    /// A name that this template reads in two ways, if there is one.
+    pub(crate) fn ambiguity(&self) -> Result<Option<Vec<u8>>, TooLarge> {
+        if self.captures.is_empty() {
+            Ok(None)
+        } else {
+            product::ambiguous(&self.nfa)
+        }
+    }
+
+    /// A name that both templates match, if there is one.
+    pub(crate) fn overlap(&self, other: &Template) -> Result<Option<Vec<u8>>, TooLarge> {
+        product::intersection(&self.nfa, &other.nfa)
+    }
+}
+
+/// Marks a level as reached, and what follows it when it may match nothing.
+fn reach(reached: &mut [bool], levels: &[Level], index: usize) {
+    for level in index..=levels.len() {
+        if let Some(slot) = reached.get_mut(level) {
+            *slot = true;
+        }
+        if !matches!(levels.get(level), Some(Level::Deep)) {
+            break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        let types = HashMap::from([
+            (
+                "ticker".to_owned(),
+                ValueType::matching("[A-Z]{1,5}([.-][A-Z])?").unwrap(),
+            ),
+            (
+                "interval".to_owned(),
+                ValueType::one_of(&["1h".into(), "1d".into()]),
+            ),
+            ("loose".to_owned(), ValueType::matching(".+").unwrap()),
+        ]);
+        TemplateText::parse(text).unwrap().compile(&types).unwrap()
+    }
+
+    fn captured(text: &str, path: &str) -> Option<Vec<String>> {
+        template(text).matches(path.as_bytes())
+    }
+
+    #[test]
+    fn captures_end_at_the_character_that_follows_them() {
+        assert_eq!(
+            captured("{symbol}_{interval}/*.png", "BRK_B_1h/x.png"),
+            Some(vec!["BRK".into(), "B_1h".into()])
+        );
+        assert_eq!(
+            captured("{a}-{b}", "x-y"),
+            Some(vec!["x".into(), "y".into()])
+        );
+        assert_eq!(captured("{a}-{b}", "-y"), None);
+        assert_eq!(captured("{a}/x", "a/b/x"), None);
+    }
+
+    #[test]
+    fn a_typed_capture_takes_only_its_type_but_nearly_matches_others() {
+        let charts = template("{symbol:ticker}_{interval:interval}/*.png");
+        assert_eq!(
+            charts.matches(b"AAPL_1h/a.png"),
+            Some(vec!["AAPL".into(), "1h".into()])
+        );
+        assert_eq!(charts.matches(b"aapl_1h/a.png"), None);
+        assert!(charts.nearly_matches(b"aapl_1h/a.png"));
+        assert!(charts.nearly_matches(b"\xff_1h/a.png"));
+        assert!(!charts.nearly_matches(b"AAPL_1h/a.txt"));
+        assert_eq!(
+            captured("{x:loose}/a", "p/q/a"),
+            None,
+            "a type never spans directories"
+        );
+    }
+
+    #[test]
+    fn stars_stay_in_their_component_and_double_stars_do_not() {
+        assert!(template("*.png").matches(b"a.png").is_some());
+        assert!(template("*.png").matches(b"d/a.png").is_none());
+        assert!(template("**/*.png").matches(b"a.png").is_some());
+        assert!(template("**/*.png").matches(b"d/e/a.png").is_some());
+        assert!(template("a/**").matches(b"a/b/c").is_some());
+        assert!(template("a/**").matches(b"a").is_none());
+        assert!(template("a/**/z").matches(b"a/z").is_some());
+        assert!(template("?.txt").matches("ä.txt".as_bytes()).is_some());
+        assert!(template("*").matches(b"\xff\n").is_some());
+        assert!(template(r"\*").matches(b"*").is_some());
+        assert!(template(r"\*").matches(b"a").is_none());
+    }
+
+    #[test]
+    fn the_walk_is_told_where_nothing_can_match() {
+        let directory = |text: &str| RelPath::parse(text).unwrap();
+        let charts = template("charts/{symbol:ticker}/*.png");
+        assert_eq!(charts.visit(&RelPath::root()), Visit::Some);
+        assert_eq!(charts.visit(&directory("charts")), Visit::Some);
+        assert_eq!(charts.visit(&directory("charts/AAPL")), Visit::Some);
+        assert_eq!(charts.visit(&directory("charts/aapl")), Visit::Nothing);
+        assert_eq!(charts.visit(&directory("charts/AAPL/x")), Visit::Nothing);
+        assert_eq!(charts.visit(&directory("logs")), Visit::Nothing);
+        assert_eq!(template("a/**").visit(&directory("a/b")), Visit::All);
+        assert_eq!(template("**/x/*").visit(&directory("q/r")), Visit::Some);
+    }
+
+    #[test]
+    fn two_readings_are_found_with_a_name_that_has_both() {
+        assert_eq!(template("{a}_{b}").ambiguity().unwrap(), None);
+        let twice = template("{a:loose}_{b:loose}")
+            .ambiguity()
+            .unwrap()
+            .unwrap();
+        assert!(
+            twice.iter().filter(|&&b| b == b'_').count() >= 2,
+            "{twice:?}"
+        );
+        assert!(template("*{a}").ambiguity().unwrap().is_some());
+        assert_eq!(
+            template("{symbol:ticker}_{interval:interval}/*")
+                .ambiguity()
+                .unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn overlap_has_a_witness_that_both_match() {
+        let (a, b) = (template("charts/**"), template("**/*.png"));
+        let witness = a.overlap(&b).unwrap().unwrap();
+        assert!(a.matches(&witness).is_some() && b.matches(&witness).is_some());
+        assert_eq!(a.overlap(&template("logs/*")).unwrap(), None);
+    }
+}
