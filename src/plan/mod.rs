@@ -4,9 +4,18 @@
 //! out. A plan names every file it would remove with the identity it had, so that
 //! applying it can only do exactly those steps or fewer.
 
+mod breaker;
+mod decide;
+mod document;
+mod group;
+
 use crate::entry::Facts;
 use crate::path::RelPath;
 use crate::time::Now;
+
+pub use crate::policy::Rule;
+pub use decide::{Ask, plan};
+pub use document::DocumentError;
 
 /// Every step a run would take in one store, with its reasons.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,23 +44,6 @@ pub struct Plan {
     pub totals: Totals,
     /// Set when the breaker refuses the plan as a whole.
     pub tripped: Vec<Tripped>,
-}
-
-/// A statement of the policy as people find it again.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Rule {
-    /// The policy file as it was named.
-    pub file: String,
-    /// The line the statement begins on, from 1.
-    pub line: usize,
-    /// Its `@label`, without the sign.
-    pub label: Option<String>,
-    /// Its `because`.
-    pub because: Option<String>,
-    /// The collection it stands in; none for a statement at file level.
-    pub collection: Option<String>,
-    /// The statement in one line, as written.
-    pub text: String,
 }
 
 /// A plugin that has to agree before a file goes.
@@ -128,12 +120,12 @@ pub struct Notice {
     pub message: String,
 }
 
-/// Counts of files and sums of allocated bytes.
+/// A number of files and the bytes they occupy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How many.
     pub files: u64,
-    /// Their lengths together.
+    /// Allocated bytes: an estimate of what removing them frees.
     pub bytes: u64,
 }
 
@@ -161,4 +153,12 @@ pub struct Tripped {
     pub collection: Option<String>,
     /// What would be exceeded, in words.
     pub reason: String,
+}
+
+impl Tally {
+    /// Adds one file.
+    pub fn add(&mut self, facts: &Facts) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(facts.allocated);
+    }
 }

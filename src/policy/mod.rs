@@ -2,7 +2,9 @@
 
 mod ast;
 mod check;
+mod explain;
 mod ir;
+mod matcher;
 mod parse;
 mod template;
 
@@ -11,6 +13,10 @@ use crate::diagnostic::{Diagnostics, Source};
 pub use ast::{Clock, Comparison, Measure, Order};
 pub use check::Environment;
 pub use ir::{Hook, Policy, Rule};
+pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
+
+pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Limit};
+pub(crate) use matcher::{reading, subject};
 
 /// A policy without errors, and the warnings that came with it.
 #[derive(Clone, Debug)]

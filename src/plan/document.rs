@@ -1,0 +1,629 @@
+//! A plan as a document: what `plan` writes and `apply` reads back.
+//!
+//! The form is versioned and converted by hand, so a change of the planner's types
+//! cannot silently change what a saved plan means. Its digest is over the body's
+//! bytes; a document that was edited is refused.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Floor, Hook, Notice, Otherwise, Plan, Rule, Step, Tally, Totals, Tripped, Unmet};
+use crate::entry::{Facts, FileId, Kind};
+use crate::path::RelPath;
+use crate::time::{Now, Stamp};
+
+/// Version of the form written here.
+const VERSION: u32 = 1;
+
+/// Why a document is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Not JSON, or not of this form.
+    #[error("this is not a plan: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Written by another version.
+    #[error("this plan has form {0}, and this version of retain reads form {VERSION}")]
+    Version(u32),
+    /// The digest does not belong to the body.
+    #[error(
+        "this plan was changed after it was made: its digest is `{stated}`, its content's is `{actual}`"
+    )]
+    Digest {
+        /// What the document says.
+        stated: String,
+        /// What its content hashes to.
+        actual: String,
+    },
+    /// A part that parses but cannot be.
+    #[error("this plan is broken: {0}")]
+    Broken(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    digest: String,
+    plan: Body,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    store: String,
+    root: String,
+    now: String,
+    policy: String,
+    totals: TotalsForm,
+    tripped: Vec<TrippedForm>,
+    rules: Vec<RuleForm>,
+    hooks: Vec<HookForm>,
+    floors: Vec<FloorForm>,
+    steps: Vec<StepForm>,
+    unmet: Vec<UnmetForm>,
+    notices: Vec<NoticeForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RuleForm {
+    file: String,
+    line: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    collection: Option<String>,
+    text: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HookForm {
+    rule: usize,
+    plugin: String,
+    arguments: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    destination: Option<String>,
+    otherwise: OtherwiseForm,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OtherwiseForm {
+    Keep,
+    DeleteAnyway,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FloorForm {
+    rule: usize,
+    members: Vec<MemberForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MemberForm {
+    path: String,
+    identity: FactsForm,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StepForm {
+    path: String,
+    collection: String,
+    captures: Vec<(String, String)>,
+    rule: usize,
+    reason: String,
+    hooks: Vec<usize>,
+    floors: Vec<usize>,
+    identity: FactsForm,
+}
+
+/// Stamps are `[seconds, nanoseconds]` since 1970 UTC.
+#[derive(Serialize, Deserialize)]
+struct FactsForm {
+    kind: KindForm,
+    device: u64,
+    inode: u64,
+    size: u64,
+    allocated: u64,
+    modified: (i64, u32),
+    changed: (i64, u32),
+    accessed: (i64, u32),
+    links: u64,
+    mode: u32,
+    owner: u32,
+    group: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum KindForm {
+    File,
+    Directory,
+    Symlink,
+    Special,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UnmetForm {
+    rule: usize,
+    group: String,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NoticeForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    message: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TrippedForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    collection: Option<String>,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TotalsForm {
+    covered: TallyForm,
+    uncovered: TallyForm,
+    protected: TallyForm,
+    removed: TallyForm,
+    unreadable: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TallyForm {
+    files: u64,
+    bytes: u64,
+}
+
+impl Plan {
+    /// The digest that names this plan: BLAKE3 over its document's body, in hexadecimal.
+    pub fn digest(&self) -> String {
+        digest(&Body::from(self))
+    }
+
+    /// The document, one line of JSON a step so that it can be read and compared.
+    pub fn to_json(&self) -> String {
+        let body = Body::from(self);
+        let document = Document {
+            version: VERSION,
+            digest: digest(&body),
+            plan: body,
+        };
+        // The form holds nothing that JSON cannot: no maps with other keys than text.
+        serde_json::to_string_pretty(&document).unwrap_or_default()
+    }
+
+    /// Reads a document back; whatever is not exactly a plan is refused.
+    pub fn from_json(text: &str) -> Result<Plan, DocumentError> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let Head { version } = serde_json::from_str(text)?;
+        if version != VERSION {
+            return Err(DocumentError::Version(version));
+        }
+        let document: Document = serde_json::from_str(text)?;
+        let actual = digest(&document.plan);
+        if actual != document.digest {
+            return Err(DocumentError::Digest {
+                stated: document.digest,
+                actual,
+            });
+        }
+        document.plan.read()
+    }
+}
+
+fn digest(body: &Body) -> String {
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    blake3::hash(&bytes).to_hex().to_string()
+}
+
+impl From<&Plan> for Body {
+    fn from(plan: &Plan) -> Body {
+        Body {
+            store: plan.store.clone(),
+            root: plan.root.clone(),
+            now: plan.now.timestamp().to_string(),
+            policy: plan.policy.clone(),
+            totals: TotalsForm {
+                covered: plan.totals.covered.into(),
+                uncovered: plan.totals.uncovered.into(),
+                protected: plan.totals.protected.into(),
+                removed: plan.totals.removed.into(),
+                unreadable: plan.totals.unreadable,
+            },
+            tripped: plan
+                .tripped
+                .iter()
+                .map(|t| TrippedForm {
+                    rule: t.rule,
+                    collection: t.collection.clone(),
+                    reason: t.reason.clone(),
+                })
+                .collect(),
+            rules: plan.rules.iter().map(RuleForm::from).collect(),
+            hooks: plan.hooks.iter().map(HookForm::from).collect(),
+            floors: plan.floors.iter().map(FloorForm::from).collect(),
+            steps: plan.steps.iter().map(StepForm::from).collect(),
+            unmet: plan
+                .unmet
+                .iter()
+                .map(|u| UnmetForm {
+                    rule: u.rule,
+                    group: u.group.clone(),
+                    reason: u.reason.clone(),
+                })
+                .collect(),
+            notices: plan
+                .notices
+                .iter()
+                .map(|n| NoticeForm {
+                    path: n.path.as_ref().map(ToString::to_string),
+                    message: n.message.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Body {
+    fn read(self) -> Result<Plan, DocumentError> {
+        let now: jiff::Timestamp = self
+            .now
+            .parse()
+            .map_err(|_| DocumentError::Broken(format!("`{}` is no time", self.now)))?;
+        let plan = Plan {
+            store: self.store,
+            root: self.root,
+            now: Now::at(now),
+            policy: self.policy,
+            rules: self.rules.into_iter().map(Rule::from).collect(),
+            hooks: self.hooks.into_iter().map(Hook::from).collect(),
+            floors: self
+                .floors
+                .into_iter()
+                .map(FloorForm::read)
+                .collect::<Result<_, _>>()?,
+            steps: self
+                .steps
+                .into_iter()
+                .map(StepForm::read)
+                .collect::<Result<_, _>>()?,
+            unmet: self
+                .unmet
+                .into_iter()
+                .map(|u| Unmet {
+                    rule: u.rule,
+                    group: u.group,
+                    reason: u.reason,
+                })
+                .collect(),
+            notices: self
+                .notices
+                .into_iter()
+                .map(NoticeForm::read)
+                .collect::<Result<_, _>>()?,
+            totals: Totals {
+                covered: self.totals.covered.into(),
+                uncovered: self.totals.uncovered.into(),
+                protected: self.totals.protected.into(),
+                removed: self.totals.removed.into(),
+                unreadable: self.totals.unreadable,
+            },
+            tripped: self
+                .tripped
+                .into_iter()
+                .map(|t| Tripped {
+                    rule: t.rule,
+                    collection: t.collection,
+                    reason: t.reason,
+                })
+                .collect(),
+        };
+        check_indices(&plan)?;
+        Ok(plan)
+    }
+}
+
+/// A digest proves that nothing was edited, not that a program wrote it well.
+fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
+    let broken = |what: &str| {
+        Err(DocumentError::Broken(format!(
+            "it names {what} it does not contain"
+        )))
+    };
+    let rules = plan.rules.len();
+    let named = plan
+        .steps
+        .iter()
+        .map(|s| s.rule)
+        .chain(plan.hooks.iter().map(|h| h.rule))
+        .chain(plan.floors.iter().map(|f| f.rule));
+    if named
+        .chain(plan.unmet.iter().map(|u| u.rule))
+        .chain(plan.tripped.iter().filter_map(|t| t.rule))
+        .any(|rule| rule >= rules)
+    {
+        return broken("a rule");
+    }
+    if plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.hooks)
+        .any(|&hook| hook >= plan.hooks.len())
+    {
+        return broken("a hook");
+    }
+    if plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.floors)
+        .any(|&floor| floor >= plan.floors.len())
+    {
+        return broken("a floor");
+    }
+    if plan
+        .steps
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if a.path >= b.path))
+    {
+        return Err(DocumentError::Broken(
+            "its steps are not in path order, each once".to_owned(),
+        ));
+    }
+    if plan
+        .steps
+        .iter()
+        .any(|step| step.facts.kind != Kind::File || step.path.is_root())
+    {
+        return Err(DocumentError::Broken(
+            "a step is about something that is not a file".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn path(text: &str) -> Result<RelPath, DocumentError> {
+    RelPath::unescape(text)
+        .ok_or_else(|| DocumentError::Broken(format!("`{text}` is no path in a store")))
+}
+
+impl From<&Rule> for RuleForm {
+    fn from(rule: &Rule) -> RuleForm {
+        let Rule {
+            file,
+            line,
+            label,
+            because,
+            collection,
+            text,
+        } = rule.clone();
+        RuleForm {
+            file,
+            line,
+            label,
+            because,
+            collection,
+            text,
+        }
+    }
+}
+
+impl From<RuleForm> for Rule {
+    fn from(form: RuleForm) -> Rule {
+        let RuleForm {
+            file,
+            line,
+            label,
+            because,
+            collection,
+            text,
+        } = form;
+        Rule {
+            file,
+            line,
+            label,
+            because,
+            collection,
+            text,
+        }
+    }
+}
+
+impl From<&Hook> for HookForm {
+    fn from(hook: &Hook) -> HookForm {
+        let Hook {
+            rule,
+            plugin,
+            arguments,
+            destination,
+            otherwise,
+        } = hook.clone();
+        let otherwise = match otherwise {
+            Otherwise::Keep => OtherwiseForm::Keep,
+            Otherwise::DeleteAnyway => OtherwiseForm::DeleteAnyway,
+        };
+        HookForm {
+            rule,
+            plugin,
+            arguments,
+            destination,
+            otherwise,
+        }
+    }
+}
+
+impl From<HookForm> for Hook {
+    fn from(form: HookForm) -> Hook {
+        let HookForm {
+            rule,
+            plugin,
+            arguments,
+            destination,
+            otherwise,
+        } = form;
+        let otherwise = match otherwise {
+            OtherwiseForm::Keep => Otherwise::Keep,
+            OtherwiseForm::DeleteAnyway => Otherwise::DeleteAnyway,
+        };
+        Hook {
+            rule,
+            plugin,
+            arguments,
+            destination,
+            otherwise,
+        }
+    }
+}
+
+impl From<&Floor> for FloorForm {
+    fn from(floor: &Floor) -> FloorForm {
+        let members = floor.members.iter().map(|(path, facts)| MemberForm {
+            path: path.to_string(),
+            identity: facts.into(),
+        });
+        FloorForm {
+            rule: floor.rule,
+            members: members.collect(),
+        }
+    }
+}
+
+impl FloorForm {
+    fn read(self) -> Result<Floor, DocumentError> {
+        let members = self
+            .members
+            .into_iter()
+            .map(|member| Ok((path(&member.path)?, member.identity.into())));
+        Ok(Floor {
+            rule: self.rule,
+            members: members.collect::<Result<_, DocumentError>>()?,
+        })
+    }
+}
+
+impl From<&Step> for StepForm {
+    fn from(step: &Step) -> StepForm {
+        StepForm {
+            path: step.path.to_string(),
+            collection: step.collection.clone(),
+            captures: step.captures.clone(),
+            rule: step.rule,
+            reason: step.reason.clone(),
+            hooks: step.hooks.clone(),
+            floors: step.floors.clone(),
+            identity: (&step.facts).into(),
+        }
+    }
+}
+
+impl StepForm {
+    fn read(self) -> Result<Step, DocumentError> {
+        let StepForm {
+            path: text,
+            collection,
+            captures,
+            rule,
+            reason,
+            hooks,
+            floors,
+            identity,
+        } = self;
+        Ok(Step {
+            path: path(&text)?,
+            facts: identity.into(),
+            collection,
+            captures,
+            rule,
+            reason,
+            hooks,
+            floors,
+        })
+    }
+}
+
+impl NoticeForm {
+    fn read(self) -> Result<Notice, DocumentError> {
+        let path = self.path.as_deref().map(path).transpose()?;
+        Ok(Notice {
+            path,
+            message: self.message,
+        })
+    }
+}
+
+impl From<&Facts> for FactsForm {
+    fn from(facts: &Facts) -> FactsForm {
+        let stamp = |stamp: Stamp| (stamp.seconds(), stamp.subsec_nanoseconds());
+        FactsForm {
+            kind: match facts.kind {
+                Kind::File => KindForm::File,
+                Kind::Directory => KindForm::Directory,
+                Kind::Symlink => KindForm::Symlink,
+                Kind::Special => KindForm::Special,
+            },
+            device: facts.id.device,
+            inode: facts.id.inode,
+            size: facts.size,
+            allocated: facts.allocated,
+            modified: stamp(facts.modified),
+            changed: stamp(facts.changed),
+            accessed: stamp(facts.accessed),
+            links: facts.links,
+            mode: facts.mode,
+            owner: facts.owner,
+            group: facts.group,
+        }
+    }
+}
+
+impl From<FactsForm> for Facts {
+    fn from(form: FactsForm) -> Facts {
+        let stamp = |(seconds, nanoseconds)| Stamp::new(seconds, nanoseconds);
+        Facts {
+            kind: match form.kind {
+                KindForm::File => Kind::File,
+                KindForm::Directory => Kind::Directory,
+                KindForm::Symlink => Kind::Symlink,
+                KindForm::Special => Kind::Special,
+            },
+            id: FileId {
+                device: form.device,
+                inode: form.inode,
+            },
+            size: form.size,
+            allocated: form.allocated,
+            modified: stamp(form.modified),
+            changed: stamp(form.changed),
+            accessed: stamp(form.accessed),
+            links: form.links,
+            mode: form.mode,
+            owner: form.owner,
+            group: form.group,
+        }
+    }
+}
+
+impl From<Tally> for TallyForm {
+    fn from(tally: Tally) -> TallyForm {
+        TallyForm {
+            files: tally.files,
+            bytes: tally.bytes,
+        }
+    }
+}
+
+impl From<TallyForm> for Tally {
+    fn from(form: TallyForm) -> Tally {
+        Tally {
+            files: form.files,
+            bytes: form.bytes,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Conditions in words, with the values of one file.
+
+use super::ast::{Clock, Comparison};
+use super::ir::{Condition, Direction, Test};
+use super::matcher::{Matcher, Subject, Truth, reading};
+use crate::units::{Elapsed, Size};
+
+impl Matcher<'_> {
+    /// Why a condition holds: the tests that are true, each with its value.
+    ///
+    /// Empty for a condition that asks nothing.
+    pub(crate) fn reasons(&self, condition: &Condition, subject: Subject<'_>) -> String {
+        let mut words = Vec::new();
+        self.collect(condition, subject, true, &mut words);
+        words.join(" and ")
+    }
+
+    fn collect(
+        &self,
+        condition: &Condition,
+        subject: Subject<'_>,
+        wanted: bool,
+        words: &mut Vec<String>,
+    ) {
+        match condition {
+            Condition::Not(part) => self.collect(part, subject, !wanted, words),
+            Condition::Test(test) => words.push(self.fact(test, subject, wanted)),
+            Condition::All(parts) | Condition::Any(parts) => {
+                let truth = if wanted { Truth::True } else { Truth::False };
+                for part in parts
+                    .iter()
+                    .filter(|part| self.truth(part, subject) == truth)
+                {
+                    self.collect(part, subject, wanted, words);
+                }
+            }
+        }
+    }
+
+    /// One test as a statement about the file: `age 8 d 2 h is more than 6 hours`.
+    fn fact(&self, test: &Test, subject: Subject<'_>, holds: bool) -> String {
+        let value = self.value(test, subject);
+        let relation = match (test, holds) {
+            (
+                Test::Age {
+                    direction, span, ..
+                },
+                _,
+            ) => {
+                let span = self
+                    .policy
+                    .spans
+                    .get(*span)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                match (direction, holds) {
+                    (Direction::Older, true) | (Direction::Newer, false) => {
+                        format!("is more than {span}")
+                    }
+                    (Direction::Newer, true) | (Direction::Older, false) => {
+                        format!("is not more than {span}")
+                    }
+                }
+            }
+            (Test::Size { comparison, bytes }, true) => {
+                format!("is {} {}", words_of(*comparison), Size(*bytes))
+            }
+            (Test::Size { comparison, bytes }, false) => {
+                format!("is not {} {}", words_of(*comparison), Size(*bytes))
+            }
+            (Test::Capture { values, .. }, true) if values.len() == 1 => String::new(),
+            (Test::Capture { values, .. }, holds) => {
+                let list: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+                let verb = if holds { "is one of" } else { "is not" };
+                format!("{verb} {}", list.join(", "))
+            }
+            (Test::CaptureGlob { glob, .. } | Test::Path(glob), true) => {
+                format!("matches \"{}\"", glob.text)
+            }
+            (Test::CaptureGlob { glob, .. } | Test::Path(glob), false) => {
+                format!("does not match \"{}\"", glob.text)
+            }
+        };
+        format!("{value} {relation}").trim_end().to_owned()
+    }
+
+    /// The file's side of a test: `age 8 d 2 h`, `size 3 MB`, `symbol is "AAPL"`.
+    fn value(&self, test: &Test, subject: Subject<'_>) -> String {
+        let unknown = |what: &str| format!("{what} unknown");
+        match test {
+            Test::Age { clock, .. } => match subject.facts {
+                Some(facts) => {
+                    let age = Elapsed(reading(*clock, facts).seconds_until(self.now));
+                    match clock {
+                        Clock::LastModified => format!("age {age}"),
+                        Clock::LastModifiedOrChanged => {
+                            format!("age {age} since modified or changed")
+                        }
+                    }
+                }
+                None => unknown("age"),
+            },
+            Test::Size { .. } => subject.facts.map_or_else(
+                || unknown("size"),
+                |facts| format!("size {}", Size(facts.size)),
+            ),
+            Test::Capture { capture, values } => {
+                let value = subject.captures.get(*capture).map_or("", String::as_str);
+                let is_it = values.len() == 1 && values.first().map(String::as_str) == Some(value);
+                if is_it {
+                    format!("the name says \"{value}\"")
+                } else {
+                    format!("\"{value}\"")
+                }
+            }
+            Test::CaptureGlob { capture, .. } => format!(
+                "\"{}\"",
+                subject.captures.get(*capture).map_or("", String::as_str)
+            ),
+            Test::Path(_) => "the path".to_owned(),
+        }
+    }
+
+    /// Each test of a condition with its value and its answer, one a line, for `why`.
+    pub(crate) fn trace(&self, condition: &Condition, subject: Subject<'_>) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.trace_into(condition, subject, &mut lines);
+        lines
+    }
+
+    fn trace_into(&self, condition: &Condition, subject: Subject<'_>, lines: &mut Vec<String>) {
+        match condition {
+            Condition::All(parts) | Condition::Any(parts) => parts
+                .iter()
+                .for_each(|part| self.trace_into(part, subject, lines)),
+            Condition::Not(part) => {
+                let mut inner = Vec::new();
+                self.trace_into(part, subject, &mut inner);
+                lines.extend(inner.into_iter().map(|line| format!("not: {line}")));
+            }
+            Condition::Test(test) => lines.push(self.traced(test, subject)),
+        }
+    }
+
+    fn traced(&self, test: &Test, subject: Subject<'_>) -> String {
+        let answer = match self.truth(&Condition::Test(test.clone()), subject) {
+            Truth::True => "true",
+            Truth::False => "false",
+            Truth::Unknown => "unknown",
+        };
+        let needs = match test {
+            Test::Age {
+                direction, span, ..
+            } => {
+                let span = self
+                    .policy
+                    .spans
+                    .get(*span)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                match direction {
+                    Direction::Older => format!("more than {span}"),
+                    Direction::Newer => format!("less than {span}"),
+                }
+            }
+            Test::Size { comparison, bytes } => {
+                format!("{} {}", words_of(*comparison), Size(*bytes))
+            }
+            Test::Capture { values, .. } => values
+                .iter()
+                .map(|value| format!("\"{value}\""))
+                .collect::<Vec<_>>()
+                .join(" or "),
+            Test::CaptureGlob { glob, .. } | Test::Path(glob) => {
+                format!("to match \"{}\"", glob.text)
+            }
+        };
+        format!("{}, needs {needs}: {answer}", self.value(test, subject))
+    }
+}
+
+fn words_of(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Over => "over",
+        Comparison::Under => "under",
+        Comparison::AtLeast => "at least",
+        Comparison::AtMost => "at most",
+    }
+}
