@@ -1,14 +1,88 @@
 //! Sizes and spans of time as people write and read them.
 //!
 //! The policy language spells its units as words; this module knows those words,
-//! what they amount to, and how a value is shown again. Which unit words are
-//! *refused* (`m`, `K`) is the language's business, not this module's.
+//! what they amount to, and how a value is shown again. A whole value such as
+//! `15 min` is parsed here for configuration; a policy's own parser meets number
+//! and unit as separate tokens and refuses `m` and `K` at their places itself.
 
 use std::fmt;
 
 use jiff::{ToSpan, ZonedDateTime};
 
+use crate::diagnostic::nearest;
 use crate::time::Stamp;
+
+/// Why a text is no size or no span of time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// There is no whole number at the beginning.
+    #[error("`{text}` does not begin with a whole number")]
+    Number {
+        /// What was written.
+        text: String,
+    },
+    /// There is nothing behind the number.
+    #[error("`{text}` has no unit")]
+    Missing {
+        /// What was written.
+        text: String,
+    },
+    /// The unit could mean two things.
+    #[error("the unit `{unit}` is ambiguous")]
+    Ambiguous {
+        /// The unit as written.
+        unit: String,
+        /// Both readings, written out.
+        readings: [String; 2],
+    },
+    /// There is no such unit.
+    #[error("there is no unit `{unit}`")]
+    Unknown {
+        /// The unit as written.
+        unit: String,
+        /// The nearest unit, if one is near.
+        nearest: Option<&'static str>,
+    },
+    /// The value does not fit.
+    #[error("`{text}` is too large")]
+    TooLarge {
+        /// What was written.
+        text: String,
+    },
+}
+
+impl UnitError {
+    /// What to write instead, where that can be said.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            UnitError::Ambiguous { readings, .. } => {
+                let [first, second] = readings;
+                Some(format!("write `{first}` or `{second}`"))
+            }
+            UnitError::Unknown { nearest, .. } => {
+                nearest.map(|unit| format!("did you mean `{unit}`?"))
+            }
+            UnitError::Number { .. } | UnitError::Missing { .. } | UnitError::TooLarge { .. } => {
+                None
+            }
+        }
+    }
+}
+
+/// Splits `15 min` into the number and the word behind it.
+fn number_and_unit(text: &str) -> Result<(u64, &str), UnitError> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let too_large = || UnitError::TooLarge { text: text.into() };
+    match (number, unit.trim_start()) {
+        ("", _) => Err(UnitError::Number { text: text.into() }),
+        (_, "") => Err(UnitError::Missing { text: text.into() }),
+        (number, unit) => Ok((number.parse().map_err(|_| too_large())?, unit)),
+    }
+}
 
 /// A number of bytes, shown with a decimal unit (`200 MB`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +103,14 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 ];
 
 impl Size {
+    /// Reads `200 MB` or `64 MiB`; a bare number or a single letter is refused.
+    pub fn parse(text: &str) -> Result<Size, UnitError> {
+        let (number, unit) = number_and_unit(text)?;
+        let factor = Size::unit(unit).ok_or_else(|| unknown_size_unit(number, unit))?;
+        let too_large = || UnitError::TooLarge { text: text.into() };
+        number.checked_mul(factor).map(Size).ok_or_else(too_large)
+    }
+
     /// The factor in bytes of a unit word such as `MB` or `MiB`.
     pub fn unit(word: &str) -> Option<u64> {
         let spelled_out = matches!(word, "byte" | "bytes").then_some(1);
@@ -38,6 +120,26 @@ impl Size {
                 .find(|(name, _)| *name == word)
                 .map(|&(_, factor)| factor)
         })
+    }
+}
+
+/// `K`, `M`, `G` and `T` alone are decimal to some and binary to others.
+fn unknown_size_unit(number: u64, unit: &str) -> UnitError {
+    let (decimal, binary) = match unit {
+        "k" | "K" => ("kB", "KiB"),
+        "m" | "M" => ("MB", "MiB"),
+        "g" | "G" => ("GB", "GiB"),
+        "t" | "T" => ("TB", "TiB"),
+        _ => {
+            return UnitError::Unknown {
+                unit: unit.into(),
+                nearest: nearest(unit, SIZE_UNITS.iter().map(|&(name, _)| name)),
+            };
+        }
+    };
+    UnitError::Ambiguous {
+        unit: unit.into(),
+        readings: [format!("{number} {decimal}"), format!("{number} {binary}")],
     }
 }
 
@@ -76,6 +178,11 @@ pub enum SpanUnit {
     Months(u32),
 }
 
+/// One spelling of each unit of time, for suggestions.
+const SPAN_UNITS: [&str; 8] = [
+    "seconds", "min", "hours", "days", "weeks", "months", "quarters", "years",
+];
+
 impl SpanUnit {
     /// The unit a word such as `hours`, `min` or `year` names.
     pub fn of(word: &str) -> Option<SpanUnit> {
@@ -105,6 +212,14 @@ impl SpanUnit {
 }
 
 impl Span {
+    /// Reads `15 min` or `6 months`; a bare number or a bare `m` is refused.
+    pub fn parse(text: &str) -> Result<Span, UnitError> {
+        let (number, unit) = number_and_unit(text)?;
+        let unit = SpanUnit::of(unit).ok_or_else(|| unknown_span_unit(number, unit))?;
+        let too_large = || UnitError::TooLarge { text: text.into() };
+        unit.times(number).ok_or_else(too_large)
+    }
+
     /// Whether the span is empty; an empty age is a mistake in any policy.
     pub fn is_zero(self) -> bool {
         matches!(self, Span::Exact(0) | Span::Months(0))
@@ -131,6 +246,20 @@ impl Span {
             Span::Exact(seconds) => seconds,
             Span::Months(months) => u64::from(months) * 2_629_746,
         }
+    }
+}
+
+/// `m` and `M` alone are refused: minute and month differ by a factor of 43,800.
+fn unknown_span_unit(number: u64, unit: &str) -> UnitError {
+    match unit {
+        "m" | "M" => UnitError::Ambiguous {
+            unit: unit.into(),
+            readings: [format!("{number} min"), format!("{number} months")],
+        },
+        _ => UnitError::Unknown {
+            unit: unit.into(),
+            nearest: nearest(unit, SPAN_UNITS),
+        },
     }
 }
 
@@ -201,6 +330,36 @@ mod tests {
             Span::Months(1).before(&now),
             Stamp::from(expected.timestamp())
         );
+    }
+
+    #[test]
+    fn whole_values_are_read_with_their_unit_words() {
+        assert_eq!(Span::parse("15 min"), Ok(Span::Exact(900)));
+        assert_eq!(Span::parse(" 1 hour "), Ok(Span::Exact(3_600)));
+        assert_eq!(Span::parse("2 years"), Ok(Span::Months(24)));
+        assert_eq!(Size::parse("200 MB"), Ok(Size(200_000_000)));
+        assert_eq!(Size::parse("64MiB"), Ok(Size(64 << 20)));
+    }
+
+    #[test]
+    fn a_unit_that_could_mean_two_things_is_refused_with_both() {
+        let help = |error: UnitError| error.help().unwrap();
+        assert_eq!(
+            help(Span::parse("6 m").unwrap_err()),
+            "write `6 min` or `6 months`"
+        );
+        assert_eq!(
+            help(Size::parse("5 G").unwrap_err()),
+            "write `5 GB` or `5 GiB`"
+        );
+        assert_eq!(
+            help(Span::parse("6 huors").unwrap_err()),
+            "did you mean `hours`?"
+        );
+        for bad in ["", "min", "-5 min", "5", "99999999999999999999 min"] {
+            assert!(Span::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Size::parse("18446744073709551615 kB").is_err());
     }
 
     #[test]
