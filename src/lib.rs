@@ -5,11 +5,23 @@
 //! plan, plugins may shrink it, what is left is applied and journalled. The
 //! modules stand in that order; `ARCHITECTURE.md` shows the whole house.
 
-pub mod diagnostic;
-pub mod entry;
-pub mod path;
-pub mod plan;
-pub mod policy;
-pub mod receipt;
-pub mod time;
 pub mod units;
+
+pub mod time;
+
+pub mod path;
+
+pub mod entry;
+
+pub mod diagnostic;
+
+pub mod receipt;
+
+pub mod store;
+
+pub mod policy;
+
+pub mod scan;
+
+pub mod plan;
+

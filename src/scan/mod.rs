@@ -1,0 +1,153 @@
+//! A store's tree turned into an [`Inventory`], by several threads at once.
+//!
+//! Each directory is opened relative to its parent's handle and listed once; each
+//! name is looked at once. What cannot be read is data, because whoever decides
+//! must know that he does not know. Links are not followed, other mounts and inner
+//! stores not entered, and directories that no statement reaches never opened.
+//!
+//! The walk shares work by directory: a worker that lists one queues those in it.
+//! No recursion, so depth costs no stack, and a bounded number of handles: a
+//! directory queued beyond the bound is found again from the root.
+
+mod queue;
+mod worker;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use crate::entry::{Entry, Visit};
+use crate::path::RelPath;
+use crate::store::Root;
+use queue::{Job, Queue};
+use worker::{Findings, Worker};
+
+/// How a scan goes about its work.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// How many threads list directories, the caller's own included.
+    pub threads: NonZeroUsize,
+    /// Roots of inner stores, which have policies of their own.
+    pub boundaries: Vec<RelPath>,
+    /// Counts the names seen so far, for whoever shows progress.
+    pub seen: Arc<AtomicU64>,
+}
+
+impl Default for ScanOptions {
+    /// As many threads as the machine runs at once, and no inner stores.
+    fn default() -> ScanOptions {
+        ScanOptions {
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            boundaries: Vec::new(),
+            seen: Arc::default(),
+        }
+    }
+}
+
+/// What a scan saw, each part in the order of the paths' bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Everything that is no directory.
+    pub entries: Vec<Entry>,
+    /// The directories that were entered, the root first. One without facts could
+    /// not be listed to its end, so more may lie in it than `entries` shows.
+    pub directories: Vec<Entry>,
+    /// What was left alone although statements reach it.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Something the walk did not enter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// Where.
+    pub path: RelPath,
+    /// Why.
+    pub why: Skip,
+}
+
+/// Why the walk did not enter something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skip {
+    /// Another file system is mounted there.
+    Mount,
+    /// Another store begins there.
+    InnerStore,
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Skip::Mount => "another file system is mounted here",
+            Skip::InnerStore => "another store begins here",
+        })
+    }
+}
+
+/// Lists what statements can reach; `visit` says how far they do.
+pub fn scan(
+    root: &Root,
+    visit: &(dyn Fn(&RelPath) -> Visit + Sync),
+    options: ScanOptions,
+) -> Inventory {
+    scan_holding(root, visit, options, queue::HANDLES)
+}
+
+/// [`scan`] with a bound of its own on directories kept open.
+fn scan_holding(
+    root: &Root,
+    visit: &(dyn Fn(&RelPath) -> Visit + Sync),
+    options: ScanOptions,
+    handles: usize,
+) -> Inventory {
+    if visit(&RelPath::root()) == Visit::Nothing {
+        return Inventory::default();
+    }
+    let queue = Queue::new(handles);
+    queue.push([Job::root()]);
+    let worker = Worker::new(root, visit, &options, &queue);
+    let found = thread::scope(|scope| {
+        let helpers: Vec<_> = (1..options.threads.get())
+            .map_while(|_| {
+                // Too few threads to be had make a slower scan, not a failed one.
+                thread::Builder::new()
+                    .name("scan".to_owned())
+                    .spawn_scoped(scope, || worker.run())
+                    .ok()
+            })
+            .collect();
+        let mut found = worker.run();
+        for helper in helpers {
+            match helper.join() {
+                Ok(more) => found.append(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    });
+    inventory(found)
+}
+
+fn inventory(mut found: Findings) -> Inventory {
+    // Each worker has sorted its own, and a stable sort merges such runs.
+    found.entries.sort_by(by_path);
+    found.directories.sort_by(by_path);
+    found.skipped.sort();
+    // A name moved while its directory is listed may be listed twice.
+    found.entries.dedup_by(|a, b| a.path == b.path);
+    found.directories.dedup_by(|a, b| a.path == b.path);
+    found.skipped.dedup();
+    Inventory {
+        entries: found.entries,
+        directories: found.directories,
+        skipped: found.skipped,
+    }
+}
+
+fn by_path(a: &Entry, b: &Entry) -> std::cmp::Ordering {
+    a.path.cmp(&b.path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! One thread's part of a scan.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::queue::{ATTEMPTS, Held, Job, Queue, Way};
+use super::{ScanOptions, Skip, Skipped, by_path};
+use crate::entry::{Entry, Facts, Kind, Unreadable, Visit};
+use crate::path::RelPath;
+use crate::store::{CONTROL, Dir, Listed, Name, Root, in_words, is_out_of_descriptors};
+
+/// How many subdirectories are collected before other workers may have them.
+const SHARE: usize = 32;
+
+/// What one worker has seen.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) entries: Vec<Entry>,
+    pub(super) directories: Vec<Entry>,
+    pub(super) skipped: Vec<Skipped>,
+}
+
+impl Findings {
+    pub(super) fn append(&mut self, mut more: Findings) {
+        self.entries.append(&mut more.entries);
+        self.directories.append(&mut more.directories);
+        self.skipped.append(&mut more.skipped);
+    }
+
+    fn skip(&mut self, path: RelPath, why: Skip) {
+        self.skipped.push(Skipped { path, why });
+    }
+}
+
+/// What all workers of one scan share.
+pub(super) struct Worker<'a> {
+    root: &'a Root,
+    visit: &'a (dyn Fn(&RelPath) -> Visit + Sync),
+    boundaries: HashSet<&'a RelPath>,
+    seen: &'a AtomicU64,
+    queue: &'a Queue,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(
+        root: &'a Root,
+        visit: &'a (dyn Fn(&RelPath) -> Visit + Sync),
+        options: &'a ScanOptions,
+        queue: &'a Queue,
+    ) -> Worker<'a> {
+        Worker {
+            root,
+            visit,
+            boundaries: options.boundaries.iter().collect(),
+            seen: &options.seen,
+            queue,
+        }
+    }
+
+    /// Lists directories until there are none left.
+    pub(super) fn run(&self) -> Findings {
+        let mut found = Findings::default();
+        let mut buffer = Vec::new();
+        while let Some((job, _in_hand)) = self.queue.next() {
+            self.take(job, &mut buffer, &mut found);
+        }
+        found.entries.sort_unstable_by(by_path);
+        found.directories.sort_unstable_by(by_path);
+        found
+    }
+
+    fn take(&self, mut job: Job, buffer: &mut Vec<u8>, found: &mut Findings) {
+        match self.open(&job) {
+            Ok((dir, facts)) => {
+                // The parent may be the last thing its handle was needed for.
+                let path = job.path;
+                drop(job.way);
+                let facts = self
+                    .list(&path, self.queue.hold(dir), buffer, found)
+                    .map(|()| facts)
+                    .map_err(|error| unreadable(&error));
+                found.directories.push(Entry { path, facts });
+            }
+            Err(error) if is_out_of_descriptors(&error) && job.attempts < ATTEMPTS => {
+                job.let_go();
+                job.attempts += 1;
+                self.queue.let_go();
+                self.queue.postpone(job);
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => {}
+                io::ErrorKind::CrossesDevices => found.skip(job.path, Skip::Mount),
+                _ => found.directories.push(Entry {
+                    path: job.path,
+                    facts: Err(unreadable(&error)),
+                }),
+            },
+        }
+    }
+
+    fn open(&self, job: &Job) -> io::Result<(Dir, Facts)> {
+        let (dir, expected) = match (&job.way, Name::of(&job.path)) {
+            (Way::Parent(parent), Some(name)) => (parent.open_child(name)?, None),
+            (Way::Parent(_), None) => (self.root.open_dir(&job.path)?, None),
+            (Way::Root(expected), _) => (self.root.open_dir(&job.path)?, *expected),
+        };
+        let facts = dir.facts()?;
+        match expected {
+            Some(id) if id != facts.id => Err(io::Error::other(
+                "another directory has taken its place during the scan",
+            )),
+            Some(_) | None => Ok((dir, facts)),
+        }
+    }
+
+    fn list(
+        &self,
+        path: &RelPath,
+        dir: Arc<Held>,
+        buffer: &mut Vec<u8>,
+        found: &mut Findings,
+    ) -> io::Result<()> {
+        let mut jobs = Vec::new();
+        let mut names = 0;
+        let listed = dir.list(buffer, |listed| {
+            if path.is_root() && listed.name.as_bytes() == CONTROL.as_bytes() {
+                return;
+            }
+            names += 1;
+            if let Some(job) = self.look(path, &dir, listed, found) {
+                jobs.push(job);
+            }
+            if jobs.len() == SHARE {
+                self.queue.push(jobs.drain(..));
+            }
+        });
+        self.seen.fetch_add(names, Ordering::Relaxed);
+        self.queue.push(jobs);
+        listed
+    }
+
+    /// Notes a file; a directory becomes a job.
+    fn look(
+        &self,
+        parent: &RelPath,
+        dir: &Arc<Held>,
+        listed: Listed<'_>,
+        found: &mut Findings,
+    ) -> Option<Job> {
+        // The kernel lists no name that is not a component.
+        let path = parent.join(listed.name.as_bytes()).ok()?;
+        if listed.kind == Some(Kind::Directory) {
+            return self.enter(path, dir, found);
+        }
+        match dir.stat(listed.name) {
+            Ok(facts) if facts.kind == Kind::Directory => return self.enter(path, dir, found),
+            Ok(facts) => found.entries.push(Entry {
+                path,
+                facts: Ok(facts),
+            }),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => {}
+                io::ErrorKind::CrossesDevices => found.skip(path, Skip::Mount),
+                _ => found.entries.push(Entry {
+                    path,
+                    facts: Err(unreadable(&error)),
+                }),
+            },
+        }
+        None
+    }
+
+    fn enter(&self, path: RelPath, parent: &Arc<Held>, found: &mut Findings) -> Option<Job> {
+        if (self.visit)(&path) == Visit::Nothing {
+            return None;
+        }
+        if self.boundaries.contains(&path) {
+            found.skip(path, Skip::InnerStore);
+            return None;
+        }
+        let mut job = Job {
+            path,
+            way: Way::Parent(Arc::clone(parent)),
+            attempts: 0,
+        };
+        if self.queue.is_full() {
+            job.let_go();
+        }
+        Some(job)
+    }
+}
+
+fn unreadable(error: &io::Error) -> Unreadable {
+    Unreadable {
+        reason: in_words(error),
+    }
+}

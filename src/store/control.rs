@@ -1,0 +1,230 @@
+//! `.retain` in a store's root: its identity and its lock.
+//!
+//! Nothing here is written by planning; the first run that applies something
+//! establishes the directory.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use rustix::fs::AtFlags;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fsync, ftruncate, mkdirat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::dir::{Dir, Name};
+use super::facts::look_at;
+use super::{CONTROL, Root, StoreError};
+use crate::entry::{Facts, Kind};
+
+const IDENTITY: &str = "id";
+const LOCK: &str = "lock";
+
+/// Digits of an identity: 128 random bits in hexadecimal.
+const DIGITS: usize = 32;
+
+/// The right to change a store, held until dropped.
+///
+/// An flock: it reaches every process on this kernel, containers included, and
+/// goes with the process that holds it.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Root {
+    /// The identity an earlier run gave this root; nothing where none has.
+    pub fn identity(&self) -> Result<Option<String>, StoreError> {
+        match self.control()? {
+            Some(control) => self.read_identity(&control),
+            None => Ok(None),
+        }
+    }
+
+    /// The root's identity, made on first use. It outlasts remounts, which change
+    /// device numbers, and shows that the configured path leads to another tree.
+    pub fn establish_identity(&self) -> Result<String, StoreError> {
+        let control = self.establish_control()?;
+        if let Some(identity) = self.read_identity(&control)? {
+            return Ok(identity);
+        }
+        write_identity(&control)
+            .map_err(|source| self.control_error(IDENTITY, "create", source))?;
+        // Read back instead of returned: another instance may have been first.
+        self.read_identity(&control)?
+            .ok_or_else(|| self.control_error(IDENTITY, "read", io::ErrorKind::NotFound.into()))
+    }
+
+    /// Takes the store's lock or says who has it; never waits.
+    pub fn lock(&self) -> Result<Lock, StoreError> {
+        let control = self.establish_control()?;
+        let failed = |source| self.control_error(LOCK, "lock", source);
+        let flags = OFlags::RDWR | OFlags::CREATE;
+        let file = control
+            .open(Name::ours(LOCK), flags, Mode::RUSR | Mode::WUSR)
+            .map_err(failed)?;
+        let mut file = File::from(file);
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                return Err(StoreError::Locked {
+                    root: self.path().to_owned(),
+                    holder: read_holder(&mut file),
+                });
+            }
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        ftruncate(&file, 0).map_err(|errno| failed(errno.into()))?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// The control directory, if there is one and only we can write to it.
+    pub(super) fn control(&self) -> Result<Option<Dir>, StoreError> {
+        match self.dir.open_child(Name::ours(CONTROL)) {
+            Ok(control) => self.private(control, "").map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.control_error("", "open", source)),
+        }
+    }
+
+    pub(super) fn establish_control(&self) -> Result<Dir, StoreError> {
+        if let Some(control) = self.control()? {
+            return Ok(control);
+        }
+        establish_private(&self.dir, Name::ours(CONTROL))
+            .map_err(|source| self.control_error("", "create", source))
+            .and_then(|control| self.private(control, ""))
+    }
+
+    /// Checks that a directory of ours can be written by nobody else.
+    pub(super) fn private(&self, dir: Dir, name: &str) -> Result<Dir, StoreError> {
+        let facts = dir
+            .facts()
+            .map_err(|source| self.control_error(name, "read", source))?;
+        match objection(&facts) {
+            None => Ok(dir),
+            Some(problem) => Err(StoreError::Untrusted {
+                root: self.path().to_owned(),
+                name: control_name(name),
+                problem,
+            }),
+        }
+    }
+
+    pub(super) fn control_error(
+        &self,
+        name: &str,
+        action: &'static str,
+        source: io::Error,
+    ) -> StoreError {
+        StoreError::Control {
+            root: self.path().to_owned(),
+            name: control_name(name),
+            action,
+            source,
+        }
+    }
+
+    fn read_identity(&self, control: &Dir) -> Result<Option<String>, StoreError> {
+        let file = match control.open(
+            Name::ours(IDENTITY),
+            OFlags::RDONLY | OFlags::NONBLOCK,
+            Mode::empty(),
+        ) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.control_error(IDENTITY, "open", source)),
+        };
+        let failed = |source| self.control_error(IDENTITY, "read", source);
+        let mut text = String::new();
+        if look_at(&file).map_err(failed)?.facts.kind == Kind::File {
+            let mut start = File::from(file).take(DIGITS as u64 + 2);
+            start.read_to_string(&mut text).map_err(failed)?;
+        }
+        match parse_identity(&text) {
+            Some(identity) => Ok(Some(identity.to_owned())),
+            None => Err(StoreError::Untrusted {
+                root: self.path().to_owned(),
+                name: control_name(IDENTITY),
+                problem: format!("it does not hold {DIGITS} hexadecimal digits"),
+            }),
+        }
+    }
+}
+
+fn control_name(name: &str) -> String {
+    match name {
+        "" => CONTROL.to_owned(),
+        name => format!("{CONTROL}/{name}"),
+    }
+}
+
+fn objection(facts: &Facts) -> Option<String> {
+    let (us, others) = (geteuid().as_raw(), facts.mode & 0o077);
+    if facts.owner != us {
+        Some(format!("it belongs to user {}, not to {us}", facts.owner))
+    } else if others != 0 {
+        Some(format!(
+            "its mode is {:04o}, and only its owner may have access",
+            facts.mode & 0o7777
+        ))
+    } else {
+        None
+    }
+}
+
+/// Opens a directory, making it for us alone if there is none.
+pub(super) fn establish_private(parent: &Dir, name: Name<'_>) -> io::Result<Dir> {
+    match mkdirat(parent.fd(), name.as_bytes(), Mode::RWXU) {
+        Ok(()) => fsync(parent.fd())?,
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    parent.open_child(name)
+}
+
+fn parse_identity(text: &str) -> Option<&str> {
+    let identity = text.strip_suffix('\n')?;
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (identity.len() == DIGITS && identity.bytes().all(hexadecimal)).then_some(identity)
+}
+
+/// Writes a new identity under a name of its own first, so that a crash leaves
+/// either none or a whole one.
+fn write_identity(control: &Dir) -> io::Result<()> {
+    let identity = random_name()?;
+    let draft = format!("{IDENTITY}.{identity}");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = control.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
+    let mut file = File::from(file);
+    let written = writeln!(file, "{identity}").and_then(|()| file.sync_all());
+    let named = written.and_then(|()| {
+        match control.rename(Name::ours(&draft), control, Name::ours(IDENTITY)) {
+            Ok(()) => Ok(fsync(control.fd())?),
+            Err(errno) => Err(errno.into()),
+        }
+    });
+    match named {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            unlinkat(control.fd(), draft.as_str(), AtFlags::empty())?;
+            match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// 128 random bits as text.
+pub(super) fn random_name() -> io::Result<String> {
+    let mut bytes = [0; DIGITS / 2];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+fn read_holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim_end().parse().ok()
+}

@@ -1,0 +1,199 @@
+//! Writing a file that was not there: what restoring needs.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod, fchown, fsync,
+    futimens, linkat, mkdirat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::control::random_name;
+use super::dir::{Dir, Name};
+use super::{Root, in_words};
+use crate::path::RelPath;
+use crate::time::Stamp;
+
+/// What a file is given back besides its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits; a file type in higher bits is ignored.
+    pub mode: u32,
+    /// Numeric owner.
+    pub owner: u32,
+    /// Numeric group.
+    pub group: u32,
+    /// When the content last changed.
+    pub modified: Stamp,
+}
+
+/// An attribute that could not be given back; the content is whole all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The attribute (`owner 1000:1000`).
+    pub attribute: String,
+    /// Why, in the system's words.
+    pub reason: String,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} not set: {}", self.attribute, self.reason)
+    }
+}
+
+/// A file being written, not visible under its name before [`NewFile::publish`].
+///
+/// Dropped unpublished, it leaves nothing but the directories made for it.
+#[derive(Debug)]
+pub struct NewFile {
+    dir: Dir,
+    path: RelPath,
+    draft: String,
+    file: File,
+}
+
+impl Root {
+    /// Begins a file that must not exist yet, making its missing parents.
+    pub fn create_file(&self, path: &RelPath) -> io::Result<NewFile> {
+        if let Some(parent) = path.parent() {
+            self.create_missing(&parent)?;
+        }
+        let (dir, name) = self.locate(path)?;
+        match dir.stat(name) {
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let draft = format!(".retain-{}.part", random_name()?);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        // Nobody else reads it before it has its own mode.
+        let file = dir.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(NewFile {
+            dir,
+            path: path.clone(),
+            draft,
+            file: File::from(file),
+        })
+    }
+
+    fn create_missing(&self, path: &RelPath) -> io::Result<()> {
+        match self.open_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let mut dir = self.open_dir(&RelPath::root())?;
+        let mut reached = RelPath::root();
+        for component in path.components() {
+            reached = reached.join(component).map_err(io::Error::other)?;
+            let Some(name) = Name::of(&reached) else {
+                continue;
+            };
+            dir = open_or_make(&dir, name)?;
+        }
+        Ok(())
+    }
+}
+
+fn open_or_make(dir: &Dir, name: Name<'_>) -> io::Result<Dir> {
+    let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
+    match mkdirat(dir.fd(), name.as_bytes(), mode) {
+        Ok(()) => fsync(dir.fd())?,
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    dir.open_child(name)
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl NewFile {
+    /// Gives the file its attributes and its name, durably, replacing nothing.
+    ///
+    /// The error is [`io::ErrorKind::AlreadyExists`] when something has taken the
+    /// name meanwhile; that stays.
+    pub fn publish(self, attributes: &Attributes) -> io::Result<Vec<Shortfall>> {
+        let shortfalls = apply(&self.file, attributes);
+        self.file.sync_all()?;
+        let Some(name) = Name::of(&self.path) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        match self.dir.rename(Name::ours(&self.draft), &self.dir, name) {
+            Ok(()) => {}
+            // No file system refuses to replace by link; the draft's own name goes
+            // when it is dropped.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => linkat(
+                self.dir.fd(),
+                self.draft.as_str(),
+                self.dir.fd(),
+                name.as_bytes(),
+                AtFlags::empty(),
+            )?,
+            Err(errno) => return Err(errno.into()),
+        }
+        fsync(self.dir.fd())?;
+        Ok(shortfalls)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // After publishing by rename the name is gone already; a draft that cannot
+        // be unlinked is only litter, and random names never meet.
+        let _ = unlinkat(self.dir.fd(), self.draft.as_str(), AtFlags::empty());
+    }
+}
+
+/// Owner first, because changing it clears the set-id bits; the time last,
+/// because everything before may move it.
+fn apply(file: &File, attributes: &Attributes) -> Vec<Shortfall> {
+    let mut shortfalls = Vec::new();
+    let mut note = |attribute: String, result: Result<(), Errno>| {
+        let failed = result.err();
+        if let Some(errno) = failed {
+            shortfalls.push(Shortfall {
+                attribute,
+                reason: in_words(&errno.into()),
+            });
+        }
+        failed.is_none()
+    };
+    let (owner, group) = (attributes.owner, attributes.group);
+    let owned = fchown(file, Some(Uid::from_raw(owner)), Some(Gid::from_raw(group)));
+    let owned = note(format!("owner {owner}:{group}"), owned);
+    // A set-id bit is a promise about the owner; without him it is a hole.
+    let bits = attributes.mode & if owned { 0o7777 } else { 0o1777 };
+    note(
+        format!("mode {:04o}", attributes.mode & 0o7777),
+        fchmod(file, Mode::from_raw_mode(bits)),
+    );
+    note(
+        format!("modification time {}", attributes.modified),
+        futimens(file, &times(attributes.modified)),
+    );
+    shortfalls
+}
+
+fn times(modified: Stamp) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: modified.seconds(),
+            tv_nsec: modified.subsec_nanoseconds().into(),
+        },
+    }
+}

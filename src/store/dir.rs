@@ -1,0 +1,259 @@
+//! A held directory and the single names in it.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom, openat, openat2,
+    renameat_with, seek,
+};
+use rustix::io::Errno;
+
+use super::facts::{Mount, kind, look, look_at};
+use crate::entry::{Facts, Kind};
+use crate::path::RelPath;
+
+/// The most bytes of path given to one `openat2`: below the kernel's `PATH_MAX`
+/// of 4,096, which a deep tree exceeds.
+const SPAN: usize = 2048;
+
+/// Room for the names of one `getdents64`; the kernel fills at most 32 KiB.
+const LISTING: usize = 32 * 1024;
+
+/// One component of a path: not empty, no `/`, no NUL, neither `.` nor `..`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a>(&'a [u8]);
+
+impl<'a> Name<'a> {
+    /// The last component of a path; nothing for the root.
+    pub fn of(path: &'a RelPath) -> Option<Name<'a>> {
+        (!path.is_root()).then(|| Name(path.name()))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// A name of our own making.
+    pub(super) const fn ours(name: &'a str) -> Name<'a> {
+        Name(name.as_bytes())
+    }
+}
+
+/// One name as a directory lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// The name.
+    pub name: Name<'a>,
+    /// What it is, where the file system says so without a `statx`.
+    pub kind: Option<Kind>,
+}
+
+/// How a name is resolved without leaving the mount or following a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// By the kernel: `openat2` (Linux 5.6).
+    Kernel,
+    /// Component by component, comparing mounts ourselves.
+    Steps,
+}
+
+/// A held directory.
+///
+/// The handle stays on the same object however its name is moved.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    mount: Mount,
+    reach: Reach,
+}
+
+impl Dir {
+    /// Takes over an open directory and finds out how to go on from there.
+    pub(super) fn adopt(fd: OwnedFd) -> io::Result<Dir> {
+        let reach = match openat2(&fd, c".", DIRECTORY, Mode::empty(), CONFINED) {
+            Ok(_) => Reach::Kernel,
+            // ENOSYS from old kernels, EPERM from seccomp filters older than the call.
+            Err(_) => Reach::Steps,
+        };
+        Dir::adopt_by(fd, reach)
+    }
+
+    pub(super) fn adopt_by(fd: OwnedFd, reach: Reach) -> io::Result<Dir> {
+        let mount = look_at(&fd)?.mount;
+        Ok(Dir { fd, mount, reach })
+    }
+
+    /// Opens a directory in this one.
+    ///
+    /// A symbolic link is an error, and so is a mount point
+    /// ([`io::ErrorKind::CrossesDevices`]).
+    pub fn open_child(&self, name: Name<'_>) -> io::Result<Dir> {
+        let fd = self.open(name, DIRECTORY, Mode::empty())?;
+        Ok(self.sibling(fd))
+    }
+
+    /// Opens the directory a path leads to from here; the empty path opens this
+    /// one again.
+    pub(super) fn open_below(&self, path: &RelPath) -> io::Result<Dir> {
+        let here = openat(&self.fd, c".", DIRECTORY, Mode::empty())?;
+        let mut dir = self.sibling(here);
+        match self.reach {
+            Reach::Kernel => {
+                for span in spans(path.as_bytes()) {
+                    let next = openat2(&dir.fd, span, DIRECTORY, Mode::empty(), CONFINED)?;
+                    dir = self.sibling(next);
+                }
+            }
+            Reach::Steps => {
+                for component in path.components() {
+                    dir = dir.open_child(Name(component))?;
+                }
+            }
+        }
+        Ok(dir)
+    }
+
+    /// Opens anything by its name, on this mount and not through a link.
+    pub(super) fn open(&self, name: Name<'_>, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        // openat2 refuses flags that mean nothing together with O_PATH.
+        let quiet = match flags.contains(OFlags::PATH) {
+            true => OFlags::empty(),
+            false => OFlags::NOCTTY,
+        };
+        let flags = flags | quiet | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match self.reach {
+            Reach::Kernel => Ok(openat2(&self.fd, name.0, flags, mode, CONFINED)?),
+            Reach::Steps => {
+                let fd = openat(&self.fd, name.0, flags, mode)?;
+                self.confine(look_at(&fd)?.mount)?;
+                Ok(fd)
+            }
+        }
+    }
+
+    /// What a name in this directory leads to, links not followed.
+    ///
+    /// One `statx`. What is mounted over the name is an error
+    /// ([`io::ErrorKind::CrossesDevices`]): it is not this store's.
+    pub fn stat(&self, name: Name<'_>) -> io::Result<Facts> {
+        let sight = look(&self.fd, name.0)?;
+        self.confine(sight.mount)?;
+        Ok(sight.facts)
+    }
+
+    /// What this directory itself is.
+    pub fn facts(&self) -> io::Result<Facts> {
+        Ok(look_at(&self.fd)?.facts)
+    }
+
+    /// Shows every name to `see`, in the order the file system has them.
+    ///
+    /// Begins anew at each call; two calls on one handle must not overlap. The
+    /// buffer is only scratch space and may be used again.
+    pub fn list(&self, buffer: &mut Vec<u8>, mut see: impl FnMut(Listed<'_>)) -> io::Result<()> {
+        seek(&self.fd, SeekFrom::Start(0))?;
+        let mut names = RawDir::new(&self.fd, scratch(buffer));
+        while let Some(entry) = names.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // A directory that was removed while it is open lists nothing.
+                Err(Errno::NOENT) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            };
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => None,
+                known => Some(kind(known)),
+            };
+            see(Listed {
+                name: Name(name),
+                kind,
+            });
+        }
+        Ok(())
+    }
+
+    /// Moves a name into another directory unless its new name is taken there.
+    pub(super) fn rename(&self, name: Name<'_>, to: &Dir, new: Name<'_>) -> Result<(), Errno> {
+        renameat_with(&self.fd, name.0, &to.fd, new.0, RenameFlags::NOREPLACE)
+    }
+
+    /// The handle, for the calls that only this module may make.
+    pub(super) fn fd(&self) -> impl AsFd + '_ {
+        &self.fd
+    }
+
+    fn sibling(&self, fd: OwnedFd) -> Dir {
+        Dir {
+            fd,
+            mount: self.mount,
+            reach: self.reach,
+        }
+    }
+
+    fn confine(&self, found: Mount) -> io::Result<()> {
+        if found == self.mount {
+            Ok(())
+        } else {
+            Err(Errno::XDEV.into())
+        }
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+const CONFINED: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+fn scratch(buffer: &mut Vec<u8>) -> &mut [MaybeUninit<u8>] {
+    buffer.clear();
+    buffer.reserve(LISTING);
+    buffer.spare_capacity_mut()
+}
+
+/// A path in pieces of whole components, each short enough for one call.
+fn spans(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let window = rest.get(..SPAN).unwrap_or(rest);
+        let slash = match window.len() == rest.len() {
+            true => None,
+            false => window.iter().rposition(|&byte| byte == b'/'),
+        };
+        let (span, tail) = match slash {
+            Some(at) => rest.split_at(at),
+            None => (rest, &[][..]),
+        };
+        rest = tail.strip_prefix(b"/").unwrap_or(tail);
+        Some(span)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_only_between_components() {
+        let component = "x".repeat(255);
+        let path = vec![component.as_str(); 40].join("/");
+        let pieces: Vec<&[u8]> = spans(path.as_bytes()).collect();
+        assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() <= SPAN));
+        assert_eq!(pieces.join(&b'/'), path.as_bytes());
+        assert_eq!(spans(b"").count(), 0);
+        assert_eq!(spans(b"a/b").collect::<Vec<_>>(), [b"a/b"]);
+    }
+}

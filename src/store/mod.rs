@@ -1,0 +1,111 @@
+//! A store's tree, reachable only through a held handle on its root.
+//!
+//! This is the only module that opens, lists, stats, renames or unlinks in a
+//! tree. Every name is resolved relative to a directory handle, never through a
+//! symbolic link and never onto another mount, so a name that is swapped between
+//! two looks can lead to a refusal but not out of the store.
+//!
+//! What to remove, and in which order, is decided elsewhere; here it is only made
+//! certain that exactly the named object goes.
+
+mod control;
+mod create;
+mod dir;
+mod facts;
+mod removal;
+mod root;
+mod trash;
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+pub use control::Lock;
+pub use create::{Attributes, NewFile, Shortfall};
+pub use dir::{Dir, Listed, Name};
+#[cfg(test)]
+pub(crate) use removal::Moment;
+pub use removal::Removal;
+pub use root::{Root, Space, Stale};
+pub use trash::{Cleared, Slot, Trash};
+
+/// The directory in a store's root that is ours; it is never scanned.
+pub const CONTROL: &str = ".retain";
+
+/// Why a store cannot be used at all.
+///
+/// What fails for one file is no error of this kind but that file's outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The root is missing, no directory, or may not be read.
+    #[error("cannot open the store `{}`: {}", root.display(), in_words(source))]
+    Open {
+        /// The root as it was configured.
+        root: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control directory or something in it cannot be used.
+    #[error("cannot {action} `{}/{name}`: {}", root.display(), in_words(source))]
+    Control {
+        /// The root as it was configured.
+        root: PathBuf,
+        /// The path below the root.
+        name: String,
+        /// The verb (`open`, `create`, `read`).
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else could write where only we may.
+    #[error("refusing to use `{}/{name}`: {problem}", root.display())]
+    Untrusted {
+        /// The root as it was configured.
+        root: PathBuf,
+        /// The path below the root.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another instance works on the store.
+    #[error("the store `{}` is in use by {}", root.display(), describe_holder(*holder))]
+    Locked {
+        /// The root as it was configured.
+        root: PathBuf,
+        /// The process that holds the lock, where it could be read.
+        holder: Option<u32>,
+    },
+}
+
+fn describe_holder(holder: Option<u32>) -> String {
+    match holder {
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    }
+}
+
+/// An error as the report says it: lower case, without the error's number.
+pub fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = match text.split_once(" (os error ") {
+        Some((words, _)) => words,
+        None => &text,
+    };
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
+/// Whether a call failed only because too many files are open just now.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
+#[cfg(test)]
+mod tests;

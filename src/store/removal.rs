@@ -1,0 +1,170 @@
+//! Removing exactly the file that was planned, or nothing.
+//!
+//! A name compared and then unlinked is a race: between the two, another file may
+//! take the name. So the name is first moved to where only we can reach, the moved
+//! object is compared, and a stranger goes straight back. Only then is anything
+//! unlinked. A writer that holds the planned file open is not excluded by this,
+//! only narrowed: what it wrote before the second comparison keeps the file.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use super::dir::{Dir, Name};
+use super::root::is_control;
+use super::trash::{Slot, Trash, same_but_changed};
+use super::{Root, in_words};
+use crate::entry::{Facts, Kind};
+use crate::path::RelPath;
+
+/// What came of removing one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed {
+        /// Bytes this gave back: none while the file has other names.
+        freed: u64,
+    },
+    /// The name leads to something else than was planned; that is untouched.
+    Changed,
+    /// The name leads to nothing any more.
+    Vanished,
+    /// It could not be made certain that the right file would go, so none did.
+    Unverifiable(String),
+    /// Another file took the name while we looked, and a third took it before
+    /// that one could be put back: it lies in the trash, unharmed.
+    StrangerKept {
+        /// Where.
+        slot: Slot,
+    },
+    /// The system refused, in its words. The file is in its place.
+    Failed(String),
+    /// The planned file could neither be unlinked nor put back: it lies in the
+    /// trash, unharmed.
+    Stranded {
+        /// Where.
+        slot: Slot,
+        /// Why, in the system's words.
+        reason: String,
+    },
+}
+
+/// A point between two system calls of a removal, where others may get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The name was compared and is about to be moved.
+    Compared,
+    /// The object was moved and is about to be compared.
+    Moved,
+    /// The moved object is a stranger and is about to be put back.
+    Returning,
+    /// The moved object is the planned one and is about to be unlinked.
+    Verified,
+}
+
+impl Root {
+    /// Removes the planned file, if the path still leads to it.
+    pub fn remove_verified(&self, path: &RelPath, expected: &Facts, trash: &Trash) -> Removal {
+        match path.parent().map(|parent| self.open_dir(&parent)) {
+            Some(Ok(parent)) => trash.remove(&parent, path, expected),
+            Some(Err(error)) => Removal::out_of_reach(&error),
+            None => Removal::Unverifiable("it is the store's root".to_owned()),
+        }
+    }
+}
+
+impl Removal {
+    /// What it means for a file that looking at it or opening its directory failed.
+    pub fn out_of_reach(error: &io::Error) -> Removal {
+        match Errno::from_io_error(error) {
+            Some(Errno::NOENT) => Removal::Vanished,
+            // A link or a file has taken a directory's name.
+            Some(Errno::LOOP | Errno::NOTDIR) => Removal::Changed,
+            Some(Errno::XDEV) => Removal::Unverifiable(OTHER_MOUNT.to_owned()),
+            Some(_) | None => Removal::Failed(in_words(error)),
+        }
+    }
+}
+
+const OTHER_MOUNT: &str = "something else is mounted there now";
+
+impl Trash {
+    /// Removes the planned file from its directory, which the caller holds; saves
+    /// resolving the directory again for each of its files.
+    pub fn remove(&self, parent: &Dir, path: &RelPath, expected: &Facts) -> Removal {
+        self.remove_interrupted(parent, path, expected, &mut |_| ())
+    }
+
+    /// [`Trash::remove`] with something happening at each of its moments.
+    pub(crate) fn remove_interrupted(
+        &self,
+        parent: &Dir,
+        path: &RelPath,
+        expected: &Facts,
+        interrupt: &mut dyn FnMut(Moment),
+    ) -> Removal {
+        let name = match Name::of(path) {
+            Some(name) if !is_control(path) && expected.kind != Kind::Directory => name,
+            Some(_) | None => return Removal::Unverifiable("it is not a file".to_owned()),
+        };
+        match parent.stat(name) {
+            Ok(found) if self.recognises(expected, &found) => {}
+            Ok(_) => return Removal::Changed,
+            Err(error) => return Removal::out_of_reach(&error),
+        }
+        let slot = Slot::of(path);
+        interrupt(Moment::Compared);
+        if let Err(errno) = parent.rename(name, &self.dir, slot.name()) {
+            return refused(errno);
+        }
+        interrupt(Moment::Moved);
+        match self.dir.stat(slot.name()) {
+            Ok(moved) if same_but_changed(expected, &moved) => {
+                interrupt(Moment::Verified);
+                self.finish(parent, name, slot, &moved)
+            }
+            Ok(_) => {
+                interrupt(Moment::Returning);
+                match self.dir.rename(slot.name(), parent, name) {
+                    Ok(()) => Removal::Changed,
+                    Err(_) => Removal::StrangerKept { slot },
+                }
+            }
+            Err(error) => self.give_back(parent, name, slot, &error),
+        }
+    }
+
+    fn finish(&self, parent: &Dir, name: Name<'_>, slot: Slot, moved: &Facts) -> Removal {
+        match self.purge(&slot, moved) {
+            Ok(freed) => Removal::Removed { freed },
+            Err(error) => self.give_back(parent, name, slot, &error),
+        }
+    }
+
+    fn give_back(&self, parent: &Dir, name: Name<'_>, slot: Slot, error: &io::Error) -> Removal {
+        let reason = in_words(error);
+        match self.dir.rename(slot.name(), parent, name) {
+            Ok(()) => Removal::Failed(reason),
+            Err(_) => Removal::Stranded { slot, reason },
+        }
+    }
+}
+
+/// What it means that the name could not be moved into the trash.
+fn refused(errno: Errno) -> Removal {
+    match errno {
+        Errno::NOENT => Removal::Vanished,
+        Errno::XDEV => Removal::Unverifiable(
+            "it cannot be moved into the trash: another file system or subvolume begins there"
+                .to_owned(),
+        ),
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => {
+            Removal::Unverifiable("the file system cannot rename without replacing".to_owned())
+        }
+        Errno::EXIST => Removal::Unverifiable(
+            "an earlier removal of this path left a file in the trash".to_owned(),
+        ),
+        Errno::BUSY => Removal::Unverifiable(OTHER_MOUNT.to_owned()),
+        errno => Removal::Failed(in_words(&errno.into())),
+    }
+}
