@@ -25,3 +25,6 @@ pub mod scan;
 
 pub mod plan;
 
+pub mod destination;
+
+pub mod config;

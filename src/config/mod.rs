@@ -1,0 +1,312 @@
+//! `retain.toml` and the environment, turned into a checked [`Config`].
+//!
+//! Policy says what may go; configuration says where, when and with which
+//! authority. TOML is parsed with the span of every key and value, the keys are
+//! checked over the whole file, the chosen environment's overlay is laid over the
+//! base, variables are filled in, and each value is parsed into its type. All
+//! mistakes are collected before any is reported. Policies and plugins are not
+//! opened here.
+
+mod codes;
+mod environment;
+mod interpolate;
+mod overlay;
+mod places;
+mod reader;
+mod schema;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use crate::config::environment::{Environment, Variable};
+pub use crate::config::reader::Place;
+use crate::config::reader::{Findings, Reader, Section};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source};
+use crate::path::RelPath;
+use crate::receipt::Proof;
+use crate::units::{Size, Span};
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The text it was read from, for findings of later stages about the same file.
+    pub source: Source,
+    /// The configuration file, absolute.
+    pub file: PathBuf,
+    /// What `ENVIRONMENT` said, whether or not there is an overlay for it.
+    pub environment: Option<String>,
+    /// The trees policies are applied to, by name.
+    pub stores: BTreeMap<String, Store>,
+    /// Where archives go, by name.
+    pub destinations: BTreeMap<String, Destination>,
+    /// Plugins policies may name, by name.
+    pub plugins: BTreeMap<String, Plugin>,
+    /// What `retain serve` listens on.
+    pub service: Service,
+    /// The directory of the journal.
+    pub state: PathBuf,
+    /// What somebody should look at although the configuration can be used.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A tree and the policy that is applied to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Its name.
+    pub name: String,
+    /// Where the name is written in the configuration.
+    pub span: Range<usize>,
+    /// Its root directory.
+    pub path: Place,
+    /// The policy file.
+    pub policy: Place,
+    /// When it is cleaned without being asked.
+    pub schedule: Schedule,
+    /// Whether it is cleaned at all; true unless said otherwise.
+    pub enabled: bool,
+    /// How long removed files stay in the trash; none where they go at once.
+    pub grace: Option<Span>,
+    /// Whether nobody else writes in the tree, so that direct removal is safe.
+    pub writers: Writers,
+    /// What to do when the root is missing.
+    pub missing: MissingRoot,
+    /// When to warn about the space it takes.
+    pub warn: Warn,
+    /// How eagerly it reads and removes.
+    pub io: Io,
+    /// The most files to remove in one second.
+    pub max_removals_per_second: Option<NonZeroU32>,
+    /// Directories below the root that are not this store's to walk: other
+    /// stores, destinations, the state directory. In byte order.
+    pub boundaries: Vec<RelPath>,
+}
+
+/// When a store is cleaned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Only when somebody asks.
+    OnRequest,
+    /// Again and again after this span.
+    Every(Span),
+    /// At the times of a cron expression: five fields, not looked into here.
+    Cron(String),
+}
+
+/// Who writes in a store's tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// Applications do: every removal is verified.
+    Shared,
+    /// Nobody but us (`exclusive = true`).
+    Exclusive,
+}
+
+/// What a missing root means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingRoot {
+    /// The run is refused.
+    Refuse,
+    /// The directory is made (`create = true`).
+    Create,
+}
+
+/// How eagerly a store is read and emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// As any program.
+    Normal,
+    /// Only while nobody else wants the disk.
+    Idle,
+}
+
+/// Marks above which a store is worth a warning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Warn {
+    /// Percent of its file system that are used, 1 to 100.
+    pub used: Option<u8>,
+    /// Growth of the store.
+    pub growth: Option<Growth>,
+}
+
+/// So many bytes in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// The bytes.
+    pub size: Size,
+    /// The time.
+    pub per: Span,
+}
+
+/// A place archives go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// The URL as receipts record it: `file://` and the absolute path.
+    pub url: String,
+    /// The directory.
+    pub directory: Place,
+}
+
+/// A plugin with what it is granted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// Its name in policies.
+    pub name: String,
+    /// Where the name is written in the configuration.
+    pub span: Range<usize>,
+    /// Where its component comes from.
+    pub wasm: Wasm,
+    /// The SHA-256 its component must have, in small hexadecimal digits.
+    pub sha256: Option<String>,
+    /// Default settings; arguments in a policy override them key by key. Texts
+    /// such as `64 MiB` are left to the plugin's schema.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// How its archives are proved.
+    pub proof: Proof,
+    /// What it may use.
+    pub grants: Grants,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wasm {
+    /// It is part of this program: the name behind `builtin:`.
+    Builtin(String),
+    /// A file.
+    File(Place),
+}
+
+/// What a plugin may use; it gets nothing that is not written here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// Names of destinations it may write into; each is configured.
+    pub destinations: Vec<String>,
+    /// Its memory.
+    pub memory: Size,
+    /// Wall-clock seconds for one call; large files get an allowance on top.
+    pub wall_seconds: u64,
+    /// The bytes it may write for one file; none where the host's default serves.
+    pub output: Option<Size>,
+}
+
+impl Default for Grants {
+    fn default() -> Grants {
+        Grants {
+            destinations: Vec::new(),
+            memory: Size(64 << 20),
+            wall_seconds: 300,
+            output: None,
+        }
+    }
+}
+
+/// What `retain serve` listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The address of the API and the page.
+    pub listen: SocketAddr,
+    /// The address that answers probes only.
+    pub probe_listen: Option<SocketAddr>,
+    /// Where the bearer token is found; the token itself is never in here.
+    pub token: Option<Token>,
+}
+
+/// Where a token is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// The content of a file.
+    File(Place),
+    /// The content of a variable.
+    Env(String),
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// Warnings are part of a configuration that can be used; where it cannot,
+    /// they stand among the errors.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Config, Diagnostics> {
+        let unreadable = |error: std::io::Error| Diagnostics(vec![unreadable(path, &error)]);
+        let file = std::path::absolute(path).map_err(unreadable)?;
+        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+        let source = Source::new(path.display().to_string(), text);
+        Config::read(file, source, environment)
+    }
+
+    fn read(
+        file: PathBuf,
+        source: Source,
+        environment: &Environment,
+    ) -> Result<Config, Diagnostics> {
+        let mut findings = Findings::new(source.clone());
+        let (document, errors) = DeTable::parse_recoverable(source.text());
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            findings.error(codes::SYNTAX, span, error.message().to_lowercase());
+        }
+        if !errors.is_empty() {
+            return Err(Diagnostics(findings.into_sorted()));
+        }
+        let mut document = document.into_inner();
+        schema::check(&document, &mut findings);
+        overlay::apply(&mut document, environment, &mut findings);
+
+        let mut reader = Reader {
+            environment,
+            directory: file.parent().unwrap_or(Path::new("/")).to_path_buf(),
+            findings,
+        };
+        let read = sections::read(&Section::document(&document), &mut reader);
+        let mut findings = reader.findings;
+        let mut config = match read {
+            Some(parts) if !findings.has_errors() => Config {
+                source,
+                file,
+                environment: environment.text("ENVIRONMENT").map(str::to_owned),
+                stores: parts.stores,
+                destinations: parts.destinations,
+                plugins: parts.plugins,
+                service: parts.service,
+                state: parts.state,
+                warnings: Vec::new(),
+            },
+            Some(_) | None => return Err(Diagnostics(findings.into_sorted())),
+        };
+        places::settle(&mut config, &mut findings);
+        let found = findings.into_sorted();
+        if found.iter().any(|f| f.severity() == Severity::Error) {
+            return Err(Diagnostics(found));
+        }
+        config.warnings = found;
+        Ok(config)
+    }
+
+    /// The directories below a store's root that its walk must not enter.
+    pub fn inner_stores(&self, store: &str) -> Vec<RelPath> {
+        self.stores
+            .get(store)
+            .map(|store| store.boundaries.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    let name = path.display().to_string();
+    let source = Source::new(name.clone(), "");
+    let finding = |message| Diagnostic::error(codes::FILE, &source, 0..0, message);
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return finding(format!("there is no configuration `{name}`"))
+            .help("begin with `retain init`, or name another file with `--config FILE`");
+    }
+    finding(format!("cannot read `{name}`: {error}"))
+        .help("the configuration must be a readable file of UTF-8 text")
+}

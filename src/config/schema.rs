@@ -1,0 +1,205 @@
+//! Which keys a configuration may have, checked over the whole file at once.
+//!
+//! Overlays of environments that are not chosen are checked as well: a mistyped
+//! key must not wait for production to be found.
+
+use toml::de::{DeTable, DeValue};
+
+use crate::config::codes;
+use crate::config::reader::Findings;
+use crate::diagnostic::{Diagnostic, nearest};
+
+/// What may stand under a key.
+enum Shape {
+    /// One value; which type is the reader's business.
+    Value,
+    /// A table with these keys.
+    Keys(&'static [(&'static str, Shape)]),
+    /// A table of tables under names that somebody chose.
+    Named(&'static Shape),
+    /// Overlays under the names `ENVIRONMENT` may have.
+    Overlays,
+    /// A plugin's own settings: its schema checks them, not we.
+    Free,
+}
+
+use Shape::{Free, Keys, Named, Overlays, Value};
+
+const STORE: Shape = Keys(&[
+    ("path", Value),
+    ("policy", Value),
+    ("every", Value),
+    ("cron", Value),
+    ("enabled", Value),
+    ("grace", Value),
+    ("exclusive", Value),
+    ("create", Value),
+    ("warn", Keys(&[("used", Value), ("growth", Value)])),
+    ("io", Value),
+    ("max_removals_per_second", Value),
+]);
+
+const PLUGIN: Shape = Keys(&[
+    ("wasm", Value),
+    ("sha256", Value),
+    ("settings", Free),
+    ("proof", Value),
+    (
+        "grants",
+        Keys(&[
+            ("destinations", Value),
+            ("memory", Value),
+            ("wall", Value),
+            ("output", Value),
+        ]),
+    ),
+]);
+
+const TABLES: [(&str, Shape); 5] = [
+    ("stores", Named(&STORE)),
+    ("destinations", Named(&Keys(&[("url", Value)]))),
+    ("plugins", Named(&PLUGIN)),
+    (
+        "service",
+        Keys(&[
+            ("listen", Value),
+            ("probe_listen", Value),
+            ("token", Keys(&[("file", Value), ("env", Value)])),
+        ]),
+    ),
+    ("state", Keys(&[("path", Value)])),
+];
+
+const OVERLAY: &[(&str, Shape)] = &TABLES;
+
+const FILE: &[(&str, Shape)] = {
+    let [stores, destinations, plugins, service, state] = TABLES;
+    &[
+        stores,
+        destinations,
+        plugins,
+        service,
+        state,
+        ("environments", Overlays),
+    ]
+};
+
+/// Reports unknown keys, bad names and values where a table belongs.
+pub(super) fn check(document: &DeTable<'_>, findings: &mut Findings) {
+    check_keys(document, FILE, "", findings);
+}
+
+fn check_keys(
+    table: &DeTable<'_>,
+    keys: &[(&'static str, Shape)],
+    path: &str,
+    findings: &mut Findings,
+) {
+    for (key, value) in table {
+        let here = joined(path, key.get_ref());
+        match keys.iter().find(|(name, _)| name == key.get_ref()) {
+            Some((_, shape)) => check_shape(value.get_ref(), shape, &here, value.span(), findings),
+            None => {
+                let known = keys.iter().map(|&(name, _)| name);
+                findings.push(unknown_key(
+                    findings,
+                    key.get_ref(),
+                    key.span(),
+                    path,
+                    known,
+                ));
+            }
+        }
+    }
+}
+
+fn check_shape(
+    value: &DeValue<'_>,
+    shape: &Shape,
+    path: &str,
+    span: std::ops::Range<usize>,
+    findings: &mut Findings,
+) {
+    let table = match (shape, value.as_table()) {
+        (Value, _) => return,
+        (_, Some(table)) => table,
+        (_, None) => {
+            let message = format!("`{path}` must be a table, not {}", article(value));
+            findings.error(codes::TYPE, span, message);
+            return;
+        }
+    };
+    match shape {
+        Value | Free => {}
+        Keys(keys) => check_keys(table, keys, path, findings),
+        Named(inner) => {
+            for (name, value) in table {
+                check_name(name.get_ref(), name.span(), path, findings);
+                let here = joined(path, name.get_ref());
+                check_shape(value.get_ref(), inner, &here, name.span(), findings);
+            }
+        }
+        Overlays => {
+            for (name, value) in table {
+                let here = joined(path, name.get_ref());
+                let overlay = Keys(OVERLAY);
+                check_shape(value.get_ref(), &overlay, &here, name.span(), findings);
+            }
+        }
+    }
+}
+
+fn check_name(name: &str, span: std::ops::Range<usize>, path: &str, findings: &mut Findings) {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    if name.is_empty() || !name.bytes().all(allowed) {
+        let message = format!("`{name}` is no name for an entry of `{path}`");
+        findings.push(
+            Diagnostic::error(codes::NAME, findings.source(), span, message)
+                .help("names have small letters, digits, `_` and `-`"),
+        );
+    }
+}
+
+fn unknown_key(
+    findings: &Findings,
+    key: &str,
+    span: std::ops::Range<usize>,
+    path: &str,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Diagnostic {
+    let message = match path {
+        "" => format!("unknown table `{key}`"),
+        path => format!("unknown key `{key}` in `{path}`"),
+    };
+    let finding = Diagnostic::error(codes::UNKNOWN_KEY, findings.source(), span.clone(), message);
+    match nearest(key, known.clone()) {
+        Some(near) => finding
+            .help(format!("did you mean `{near}`?"))
+            .edit(span, near),
+        None => {
+            let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+            finding.help(format!("there are {}", known.join(", ")))
+        }
+    }
+}
+
+/// A key's place, as it is written with dots.
+pub(super) fn joined(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    }
+}
+
+/// A value's type with its article, for messages.
+pub(super) fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "a truth value",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,188 @@
+//! Where archived bytes go: a directory (an object store later).
+//!
+//! A destination is transactional. Bytes are staged under `.staging/`, out of
+//! everybody's sight, and only [`Staged::publish`] gives them a name: after the
+//! file is on disk, without ever replacing anything, followed by a sync of the
+//! directory. What is staged and not published disappears when it is dropped, or
+//! at the next start if the process died.
+//!
+//! Names are [`ObjectName`]s, parsed once, and every access goes through a held
+//! directory handle one component at a time without following symbolic links, so
+//! no name leads outside. Nothing here removes a published object.
+
+mod copy;
+mod directory;
+mod error;
+mod name;
+mod staging;
+mod url;
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+pub use self::copy::{Checkpoint, SLICE};
+pub use self::error::DestinationError;
+pub use self::name::{NameError, ObjectName};
+pub use self::staging::{Staged, StagedWriter};
+
+use self::directory::Directory;
+use self::error::Context;
+use self::staging::Session;
+
+/// An opened destination: the only way to name what lies in it.
+#[derive(Debug)]
+pub struct Destination {
+    context: Context,
+    root: Directory,
+    device: u64,
+    /// Made with the first staged object, so that a destination can be read and
+    /// restored from where it cannot be written.
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+/// A published object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its name in the destination.
+    pub name: ObjectName,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// What happens when an object of that name is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExisting {
+    /// Publishing fails.
+    Fail,
+    /// Publishing succeeds when the bytes are the same, and fails otherwise.
+    SameBytes,
+}
+
+impl Destination {
+    /// Opens the destination a URL names, making its last directory if needed.
+    ///
+    /// `name` is what the configuration calls it; every error repeats it.
+    pub fn open(name: &str, url: &str) -> Result<Destination, DestinationError> {
+        let path = url::directory(name, url)?;
+        let context = Context::new(name, url, &path);
+        let root = Directory::open_or_make(&path).map_err(|errno| match errno {
+            Errno::NOENT => DestinationError::ParentMissing {
+                destination: name.to_owned(),
+                path: path.clone(),
+            },
+            errno => context.error("open", None, errno),
+        })?;
+        let device = root
+            .device()
+            .map_err(|errno| context.error("examine", None, errno))?;
+        Ok(Destination {
+            context,
+            root,
+            device,
+            session: Mutex::new(None),
+        })
+    }
+
+    /// The name the configuration gives it.
+    pub fn name(&self) -> &str {
+        self.context.name()
+    }
+
+    /// The URL the configuration gives it.
+    pub fn url(&self) -> &str {
+        self.context.url()
+    }
+
+    /// Whether its objects lie on that device, as `stat` numbers them.
+    pub fn same_filesystem(&self, device: u64) -> bool {
+        self.device == device
+    }
+
+    /// Begins an object that nobody sees before it is published.
+    ///
+    /// The first call sweeps what dead processes left in staging.
+    pub fn create(&self) -> Result<StagedWriter, DestinationError> {
+        let session = self.session()?;
+        StagedWriter::create(session, self.context.clone())
+    }
+
+    /// The object of that name, if there is one.
+    pub fn lookup(&self, name: &ObjectName) -> Result<Option<Object>, DestinationError> {
+        match self.open_regular(name) {
+            Ok(file) => Ok(Some(Object {
+                name: name.clone(),
+                size: self.context.length_of(&file, name)?,
+            })),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(self.context.error("look up", Some(name), errno)),
+        }
+    }
+
+    /// Opens a published object for reading.
+    pub fn open_object(&self, name: &ObjectName) -> Result<File, DestinationError> {
+        self.open_regular(name).map_err(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR => DestinationError::Missing {
+                destination: self.name().to_owned(),
+                object: name.clone(),
+            },
+            errno => self.context.error("open", Some(name), errno),
+        })
+    }
+
+    /// Publishes a small text whole, as any other object.
+    ///
+    /// Publishing the same text again is no error.
+    pub fn publish_text(&self, name: &ObjectName, text: &str) -> Result<Object, DestinationError> {
+        let mut writer = self.create()?;
+        writer.write(text.as_bytes())?;
+        let staged = writer.finish(&mut copy::unhurried)?;
+        staged.publish(self, name, OnExisting::SameBytes)
+    }
+
+    fn session(&self) -> Result<Arc<Session>, DestinationError> {
+        let mut slot: MutexGuard<'_, _> =
+            self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*slot {
+            return Ok(Arc::clone(session));
+        }
+        let session = Session::begin(&self.root)
+            .map_err(|errno| self.context.error("write to", None, errno))?;
+        let session = Arc::new(session);
+        *slot = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    fn open_regular(&self, name: &ObjectName) -> Result<File, Errno> {
+        let (parents, leaf) = name.split();
+        let mut directory = self.root.try_clone()?;
+        for component in parents {
+            directory = directory.child(component)?;
+        }
+        directory.open_file(leaf)
+    }
+}
+
+/// The BLAKE3 of everything a reader has left.
+fn hash_rest(
+    mut reader: impl Read,
+    checkpoint: Checkpoint<'_>,
+) -> Result<(u64, blake3::Hash), copy::Stopped> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; copy::BUFFER];
+    let mut size = 0;
+    loop {
+        checkpoint().map_err(|copy::Interrupted| copy::Stopped::Interrupted)?;
+        let read = reader.read(&mut buffer).map_err(copy::Stopped::from)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok((size, hasher.finalize()));
+        };
+        hasher.update(bytes);
+        size += bytes.len() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Bytes on their way: staged, hashed, and published or forgotten.
+//!
+//! Every process that writes owns one directory `.staging/<unique>/` and holds a
+//! lock on a file in it for as long as it lives. Whoever starts next takes the
+//! lock of each directory it finds: a lock it gets belongs to nobody alive.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::copy::{self, Checkpoint, copy_range};
+use super::directory::{Directory, Made};
+use super::error::{Context, DestinationError, errno_of};
+use super::name::{ObjectName, STAGING};
+use super::{Destination, Object, OnExisting, hash_rest};
+
+/// The lock that says a session's owner is alive.
+const ALIVE: &str = "alive.lock";
+/// The lock under which sessions are begun and swept.
+const DOOR: &str = "door.lock";
+
+/// One process's place in staging.
+#[derive(Debug)]
+pub(super) struct Session {
+    area: Directory,
+    own: Directory,
+    name: String,
+    next: AtomicU64,
+    /// Held, never read: its lock shows that we live.
+    _alive: File,
+}
+
+impl Session {
+    /// Sweeps what the dead left, and makes a place of our own.
+    pub(super) fn begin(root: &Directory) -> Result<Session, Errno> {
+        let (area, _) = root.child_or_make(STAGING)?;
+        let door = area.lock_file(DOOR)?;
+        // Without locks (some network mounts) nothing can be told dead: keep it all.
+        if rustix::fs::flock(&door, FlockOperation::LockExclusive).is_ok() {
+            sweep(&area)?;
+        }
+        let name = unique()?;
+        let (own, _) = area.child_or_make(&name)?;
+        let alive = own.lock_file(ALIVE)?;
+        let _ = rustix::fs::flock(&alive, FlockOperation::NonBlockingLockExclusive);
+        Ok(Session {
+            area,
+            own,
+            name,
+            next: AtomicU64::new(0),
+            _alive: alive,
+        })
+    }
+}
+
+impl Drop for Session {
+    /// Leaves nothing behind; what cannot be removed is swept at the next start.
+    fn drop(&mut self) {
+        let _ = self.own.unlink(ALIVE);
+        let _ = self.area.remove_directory(&self.name);
+    }
+}
+
+fn sweep(area: &Directory) -> Result<(), Errno> {
+    for name in area.names()? {
+        let Ok(session) = area.child(&name) else {
+            continue;
+        };
+        let alive = session.lock_file(ALIVE)?;
+        if rustix::fs::flock(&alive, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        for leftover in session.names()? {
+            session.unlink(&leftover)?;
+        }
+        area.remove_directory(&name)?;
+    }
+    Ok(())
+}
+
+fn unique() -> Result<String, Errno> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|_| Errno::IO)?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// A file in staging that goes away with this value unless it was published.
+#[derive(Debug)]
+struct Leaf {
+    session: Arc<Session>,
+    name: String,
+}
+
+impl Drop for Leaf {
+    fn drop(&mut self) {
+        let _ = self.session.own.unlink(&self.name);
+    }
+}
+
+/// An object being written. Dropping it aborts.
+#[derive(Debug)]
+pub struct StagedWriter {
+    context: Context,
+    leaf: Leaf,
+    file: File,
+    size: u64,
+    hashing: Hashing,
+}
+
+/// How the hash of what was written comes about.
+#[derive(Debug)]
+enum Hashing {
+    /// Every byte came by us.
+    Running(Box<blake3::Hasher>),
+    /// The kernel moved some; the file is read at the end.
+    AtTheEnd,
+}
+
+impl StagedWriter {
+    pub(super) fn create(
+        session: Arc<Session>,
+        context: Context,
+    ) -> Result<StagedWriter, DestinationError> {
+        let name = session.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let file = session
+            .own
+            .create_file(&name)
+            .map_err(|errno| context.error("write to", None, errno))?;
+        Ok(StagedWriter {
+            context,
+            leaf: Leaf { session, name },
+            file,
+            size: 0,
+            hashing: Hashing::Running(Box::default()),
+        })
+    }
+
+    /// How many bytes it has so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), DestinationError> {
+        self.file
+            .write_all_at(bytes, self.size)
+            .map_err(|error| self.context.error("write to", None, errno_of(&error)))?;
+        if let Hashing::Running(hasher) = &mut self.hashing {
+            hasher.update(bytes);
+        }
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Appends a range of a file without the bytes passing through this process
+    /// where the kernel can; says how much the file had of it.
+    pub fn splice(
+        &mut self,
+        source: &File,
+        offset: u64,
+        length: u64,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<u64, DestinationError> {
+        self.hashing = Hashing::AtTheEnd;
+        let moved = copy_range(source, offset, length, &self.file, self.size, checkpoint)
+            .map_err(|stopped| self.context.stopped("write to", stopped))?;
+        self.size += moved;
+        Ok(moved)
+    }
+
+    /// Ends the writing; the object is complete and still nobody's to see.
+    pub fn finish(mut self, checkpoint: Checkpoint<'_>) -> Result<Staged, DestinationError> {
+        let failed = |error| self.context.error("write to", None, errno_of(&error));
+        self.file.flush().map_err(failed)?;
+        let blake3 = match self.hashing {
+            Hashing::Running(hasher) => hasher.finalize(),
+            Hashing::AtTheEnd => {
+                let (size, hash) = hash_rest(Positioned::new(&self.file), checkpoint)
+                    .map_err(|stopped| self.context.stopped("read back from", stopped))?;
+                self.size = size;
+                hash
+            }
+        };
+        Ok(Staged {
+            context: self.context,
+            leaf: self.leaf,
+            file: self.file,
+            size: self.size,
+            blake3,
+        })
+    }
+}
+
+/// A complete object without a name. Dropping it forgets it.
+#[derive(Debug)]
+pub struct Staged {
+    context: Context,
+    leaf: Leaf,
+    file: File,
+    size: u64,
+    blake3: blake3::Hash,
+}
+
+impl Staged {
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The BLAKE3 of its bytes.
+    pub fn blake3(&self) -> blake3::Hash {
+        self.blake3
+    }
+
+    /// Opens the staged bytes for reading, with a descriptor of its own.
+    pub fn open_read(&self) -> Result<File, DestinationError> {
+        let opened = self.leaf.session.own.open_file(&self.leaf.name);
+        opened.map_err(|errno| self.context.error("read back from", None, errno))
+    }
+
+    /// Gives the object its name, durably, without replacing anything.
+    pub fn publish(
+        self,
+        destination: &Destination,
+        name: &ObjectName,
+        on_existing: OnExisting,
+    ) -> Result<Object, DestinationError> {
+        let failed = |errno| self.context.error("write", Some(name), errno);
+        self.file
+            .sync_all()
+            .map_err(|error| failed(errno_of(&error)))?;
+        let parent = make_parents(&destination.root, name).map_err(failed)?;
+        let (_, leaf) = name.split();
+        let session = &self.leaf.session;
+        match session.own.rename_to(&self.leaf.name, &parent, leaf) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => self.accept_existing(&parent, name, on_existing)?,
+            Err(errno) => return Err(failed(errno)),
+        }
+        parent.sync().map_err(failed)?;
+        Ok(Object {
+            name: name.clone(),
+            size: self.size,
+        })
+    }
+
+    fn accept_existing(
+        &self,
+        parent: &Directory,
+        name: &ObjectName,
+        on_existing: OnExisting,
+    ) -> Result<(), DestinationError> {
+        let failed = |errno| self.context.error("compare", Some(name), errno);
+        let exists = |differs| DestinationError::Exists {
+            destination: self.context.name().to_owned(),
+            object: name.clone(),
+            differs,
+        };
+        match on_existing {
+            OnExisting::Fail => return Err(exists(false)),
+            OnExisting::SameBytes => {}
+        }
+        let (_, leaf) = name.split();
+        let existing = parent.open_file(leaf).map_err(failed)?;
+        let (size, hash) = hash_rest(Positioned::new(&existing), &mut copy::unhurried)
+            .map_err(|stopped| self.context.stopped("compare with", stopped))?;
+        if (size, hash) != (self.size, self.blake3) {
+            return Err(exists(true));
+        }
+        // Whoever wrote it may have died before it was on disk.
+        existing
+            .sync_all()
+            .map_err(|error| failed(errno_of(&error)))
+    }
+}
+
+/// Opens the directories a name lies in; those that are new are made durable.
+fn make_parents(root: &Directory, name: &ObjectName) -> Result<Directory, Errno> {
+    let (parents, _) = name.split();
+    let mut directory = root.try_clone()?;
+    for component in parents {
+        let (child, made) = directory.child_or_make(component)?;
+        match made {
+            Made::Now => directory.sync()?,
+            Made::Before => {}
+        }
+        directory = child;
+    }
+    Ok(directory)
+}
+
+/// Reads a file from its beginning whatever its own offset is.
+struct Positioned<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl<'a> Positioned<'a> {
+    fn new(file: &'a File) -> Positioned<'a> {
+        Positioned { file, at: 0 }
+    }
+}
+
+impl io::Read for Positioned<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
