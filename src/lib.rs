@@ -21,10 +21,20 @@ pub mod store;
 
 pub mod policy;
 
+pub mod config;
+
 pub mod scan;
 
 pub mod plan;
 
 pub mod destination;
 
-pub mod config;
+pub mod plugin;
+
+pub mod journal;
+
+pub mod apply;
+
+pub mod run;
+
+pub mod cli;

@@ -1,3 +1,7 @@
 //! The `retain` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    retain::cli::main()
+}

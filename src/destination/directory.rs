@@ -33,6 +33,11 @@ impl Directory {
             Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}
             Err(errno) => return Err(errno),
         }
+        Directory::open(path)
+    }
+
+    /// The configured root, which must be there.
+    pub(super) fn open(path: &Path) -> Result<Directory, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty()).map(Directory)
     }

@@ -157,6 +157,15 @@ impl Context {
         &self.0.url
     }
 
+    /// A name that can be an object's.
+    pub(super) fn parse_name(&self, text: &str) -> Result<ObjectName, DestinationError> {
+        ObjectName::parse(text).map_err(|source| DestinationError::Name {
+            destination: self.0.destination.clone(),
+            name: text.to_owned(),
+            source,
+        })
+    }
+
     /// The length of an opened object.
     pub(super) fn length_of(
         &self,

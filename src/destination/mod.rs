@@ -19,11 +19,12 @@ mod url;
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-pub use self::copy::{Checkpoint, SLICE};
+pub use self::copy::{Checkpoint, Interrupted, SLICE};
 pub use self::error::DestinationError;
 pub use self::name::{NameError, ObjectName};
 pub use self::staging::{Staged, StagedWriter};
@@ -66,9 +67,22 @@ impl Destination {
     ///
     /// `name` is what the configuration calls it; every error repeats it.
     pub fn open(name: &str, url: &str) -> Result<Destination, DestinationError> {
+        Destination::open_by(name, url, Directory::open_or_make)
+    }
+
+    /// Opens a destination that must be there, to read from it.
+    pub fn open_existing(name: &str, url: &str) -> Result<Destination, DestinationError> {
+        Destination::open_by(name, url, Directory::open)
+    }
+
+    fn open_by(
+        name: &str,
+        url: &str,
+        open: impl FnOnce(&Path) -> Result<Directory, Errno>,
+    ) -> Result<Destination, DestinationError> {
         let path = url::directory(name, url)?;
         let context = Context::new(name, url, &path);
-        let root = Directory::open_or_make(&path).map_err(|errno| match errno {
+        let root = open(&path).map_err(|errno| match errno {
             Errno::NOENT => DestinationError::ParentMissing {
                 destination: name.to_owned(),
                 path: path.clone(),
@@ -107,6 +121,11 @@ impl Destination {
     pub fn create(&self) -> Result<StagedWriter, DestinationError> {
         let session = self.session()?;
         StagedWriter::create(session, self.context.clone())
+    }
+
+    /// Reads a name that somebody else chose.
+    pub fn parse_name(&self, text: &str) -> Result<ObjectName, DestinationError> {
+        self.context.parse_name(text)
     }
 
     /// The object of that name, if there is one.

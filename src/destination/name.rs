@@ -70,17 +70,24 @@ impl ObjectName {
     ///
     /// A name too long to take the suffix is cut and made unique by its hash.
     pub fn receipt(&self) -> ObjectName {
+        self.receipt_marked("")
+    }
+
+    /// The name of a further receipt for the same object, told apart by a mark of at
+    /// most 64 bytes without `/`.
+    pub fn receipt_marked(&self, mark: &str) -> ObjectName {
+        let suffix = format!("{mark}{RECEIPT}");
         let (directory, leaf) = match self.0.rsplit_once('/') {
             Some((directory, leaf)) => (Some(directory), leaf),
             None => (None, self.0.as_str()),
         };
-        let leaf = if leaf.len() + RECEIPT.len() <= LONGEST_COMPONENT {
-            format!("{leaf}{RECEIPT}")
+        let leaf = if leaf.len() + suffix.len() <= LONGEST_COMPONENT {
+            format!("{leaf}{suffix}")
         } else {
             let hash = blake3::hash(leaf.as_bytes()).to_hex();
-            let room = LONGEST_COMPONENT - RECEIPT.len() - 1 - hash.len();
+            let room = LONGEST_COMPONENT - suffix.len() - 1 - hash.len();
             let kept = leaf.get(..leaf.floor_char_boundary(room)).unwrap_or("");
-            format!("{kept}~{hash}{RECEIPT}")
+            format!("{kept}~{hash}{suffix}")
         };
         ObjectName(match directory {
             Some(directory) => format!("{directory}/{leaf}"),

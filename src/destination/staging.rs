@@ -27,6 +27,7 @@ const DOOR: &str = "door.lock";
 /// One process's place in staging.
 #[derive(Debug)]
 pub(super) struct Session {
+    root: Directory,
     area: Directory,
     own: Directory,
     name: String,
@@ -49,6 +50,7 @@ impl Session {
         let alive = own.lock_file(ALIVE)?;
         let _ = rustix::fs::flock(&alive, FlockOperation::NonBlockingLockExclusive);
         Ok(Session {
+            root: root.try_clone()?,
             area,
             own,
             name,
@@ -221,6 +223,37 @@ impl Staged {
     pub fn open_read(&self) -> Result<File, DestinationError> {
         let opened = self.leaf.session.own.open_file(&self.leaf.name);
         opened.map_err(|errno| self.context.error("read back from", None, errno))
+    }
+
+    /// Reads a name that somebody else chose for it.
+    pub fn parse_name(&self, text: &str) -> Result<ObjectName, DestinationError> {
+        self.context.parse_name(text)
+    }
+
+    /// Fails now where publishing under that name would, as far as can be seen.
+    pub fn check_free(
+        &self,
+        name: &ObjectName,
+        on_existing: OnExisting,
+    ) -> Result<(), DestinationError> {
+        let (parents, leaf) = name.split();
+        let mut directory = self
+            .leaf
+            .session
+            .root
+            .try_clone()
+            .map_err(|errno| self.context.error("look up", Some(name), errno))?;
+        for component in parents {
+            directory = match directory.child(component) {
+                Ok(child) => child,
+                Err(Errno::NOENT) => return Ok(()),
+                Err(errno) => return Err(self.context.error("look up", Some(name), errno)),
+            };
+        }
+        match directory.open_file(leaf) {
+            Err(Errno::NOENT) => Ok(()),
+            Ok(_) | Err(_) => self.accept_existing(&directory, name, on_existing),
+        }
     }
 
     /// Gives the object its name, durably, without replacing anything.

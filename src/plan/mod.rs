@@ -162,3 +162,22 @@ impl Tally {
         self.bytes = self.bytes.saturating_add(facts.allocated);
     }
 }
+
+/// A plan that does nothing.
+#[cfg(test)]
+pub(crate) fn empty_for_tests(store: &str, now: Now) -> Plan {
+    Plan {
+        store: store.to_owned(),
+        root: "0".repeat(32),
+        now,
+        policy: String::new(),
+        rules: Vec::new(),
+        hooks: Vec::new(),
+        floors: Vec::new(),
+        steps: Vec::new(),
+        unmet: Vec::new(),
+        notices: Vec::new(),
+        totals: Totals::default(),
+        tripped: Vec::new(),
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::ast::{Clock, Comparison};
 use super::ir::{Condition, Direction, Test};
-use super::matcher::{Matcher, Subject, Truth, reading};
+use super::matcher::{Matcher, Subject, Truth, reading, subject};
+use crate::entry::Entry;
 use crate::units::{Elapsed, Size};
 
 impl Matcher<'_> {
@@ -185,5 +186,61 @@ fn words_of(comparison: Comparison) -> &'static str {
         Comparison::Under => "under",
         Comparison::AtLeast => "at least",
         Comparison::AtMost => "at most",
+    }
+}
+
+/// What one statement says about one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Index into [`Policy::rules`](super::Policy::rules).
+    pub rule: usize,
+    /// Whether its condition holds; a floor's or a limit's says whether it counts the
+    /// file.
+    pub holds: Truth,
+    /// Each test with the file's value.
+    pub tests: Vec<String>,
+}
+
+impl Matcher<'_> {
+    /// What every statement in whose scope a file lies says about it, in the order
+    /// written.
+    pub fn explain(&self, entry: &Entry) -> Vec<Said> {
+        let mut said = Vec::new();
+        let facts = entry.facts.as_ref().ok();
+        for protection in &self.policy.protections {
+            let holds = self.protects(protection, entry);
+            if holds == Truth::False {
+                continue;
+            }
+            let captures = protection.template.matches(entry.path.as_bytes());
+            let subject = Subject {
+                path: &entry.path,
+                facts,
+                captures: captures.as_deref().unwrap_or_default(),
+            };
+            said.push(Said {
+                rule: protection.rule,
+                holds,
+                tests: self.trace(&protection.condition, subject),
+            });
+        }
+        for place in self.memberships(&entry.path) {
+            let Some(collection) = self.policy.collections.get(place.collection) else {
+                continue;
+            };
+            let asked = subject(entry, &place);
+            let deletes = collection.deletes.iter().map(|d| (d.rule, &d.condition));
+            let keeps = collection.keeps.iter().map(|k| (k.rule, &k.condition));
+            let floors = collection.floors.iter().map(|f| (f.rule, &f.condition));
+            let limits = collection.limits.iter().map(|l| (l.rule, &l.condition));
+            let all = deletes.chain(keeps).chain(floors).chain(limits);
+            said.extend(all.map(|(rule, condition)| Said {
+                rule,
+                holds: self.truth(condition, asked),
+                tests: self.trace(condition, asked),
+            }));
+        }
+        said.sort_by_key(|said| said.rule);
+        said
     }
 }

@@ -46,6 +46,12 @@ impl Policy {
             .flat_map(|collection| &collection.hooks)
     }
 
+    /// The name of the collection a file is a member of.
+    pub fn collection_name(&self, place: &super::Membership) -> Option<&str> {
+        let collection = self.collections.get(place.collection)?;
+        Some(&collection.name)
+    }
+
     /// Names of the collections, in the order written.
     pub fn collections(&self) -> impl Iterator<Item = &str> {
         self.collections

@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostics, Source};
 
 pub use ast::{Clock, Comparison, Measure, Order};
 pub use check::Environment;
+pub use explain::Said;
 pub use ir::{Hook, Policy, Rule};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
 

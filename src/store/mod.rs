@@ -26,7 +26,7 @@ pub use create::{Attributes, NewFile, Shortfall};
 pub use dir::{Dir, Listed, Name};
 #[cfg(test)]
 pub(crate) use removal::Moment;
-pub use removal::Removal;
+pub use removal::{Recovery, Removal};
 pub use root::{Root, Space, Stale};
 pub use trash::{Cleared, Slot, Trash};
 

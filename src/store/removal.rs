@@ -73,6 +73,46 @@ impl Root {
     }
 }
 
+/// Where the file of an interrupted removal was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Under its name: it was not its turn yet, or it was put back just now.
+    InPlace,
+    /// Nowhere: it had been removed.
+    Gone,
+    /// Something lies in the trash and its name is taken.
+    Stranded {
+        /// Where.
+        slot: Slot,
+    },
+}
+
+impl Root {
+    /// Settles a removal that was cut short: what is still in the trash goes back
+    /// under its name. The file was to go, but a crash is a reason for doubt, and the
+    /// next run decides again.
+    pub fn recover(&self, path: &RelPath, trash: &Trash) -> io::Result<Recovery> {
+        let slot = Slot::of(path);
+        if trash.look(&slot)?.is_none() {
+            return match self.stat(path) {
+                Ok(_) => Ok(Recovery::InPlace),
+                Err(error) => match Removal::out_of_reach(&error) {
+                    Removal::Vanished | Removal::Changed => Ok(Recovery::Gone),
+                    _ => Err(error),
+                },
+            };
+        }
+        let parent = path.parent().map(|parent| self.open_dir(&parent));
+        match (parent, Name::of(path)) {
+            (Some(Ok(parent)), Some(name)) => match trash.dir.rename(slot.name(), &parent, name) {
+                Ok(()) => Ok(Recovery::InPlace),
+                Err(_) => Ok(Recovery::Stranded { slot }),
+            },
+            _ => Ok(Recovery::Stranded { slot }),
+        }
+    }
+}
+
 impl Removal {
     /// What it means for a file that looking at it or opening its directory failed.
     pub fn out_of_reach(error: &io::Error) -> Removal {

@@ -466,3 +466,27 @@ fn the_space_of_the_file_system_adds_up() {
     let space = Root::open(Path::new("/")).unwrap().space().unwrap();
     assert!(space.total > 0 && space.available <= space.free && space.free <= space.total);
 }
+
+#[test]
+fn a_removal_cut_short_is_undone() {
+    let fixture = Fixture::new();
+    let moved = fixture.write("a/moved", "moved");
+    let parent = fixture.root.open_dir(&path("a")).unwrap();
+    let slot = Slot::of(&moved.0);
+    // What a crash between the two system calls leaves.
+    parent
+        .rename(Name::of(&moved.0).unwrap(), &fixture.trash.dir, slot.name())
+        .unwrap();
+    let recover = |name: &str| fixture.root.recover(&path(name), &fixture.trash).unwrap();
+    assert_eq!(recover("a/moved"), Recovery::InPlace);
+    assert_eq!(fixture.read("a/moved"), "moved");
+    assert_eq!(recover("a/moved"), Recovery::InPlace);
+    assert_eq!(recover("never/there"), Recovery::Gone);
+
+    parent
+        .rename(Name::of(&moved.0).unwrap(), &fixture.trash.dir, slot.name())
+        .unwrap();
+    fixture.write("a/moved", "newer");
+    assert_eq!(recover("a/moved"), Recovery::Stranded { slot });
+    assert_eq!(fixture.read("a/moved"), "newer");
+}

@@ -75,7 +75,7 @@ fn declares_more(source: &Source, keyword: &str, read: usize) -> bool {
     source
         .text()
         .lines()
-        .filter(|line| line.trim_start().split_whitespace().next() == Some(keyword))
+        .filter(|line| line.split_whitespace().next() == Some(keyword))
         .count()
         > read
 }
@@ -292,7 +292,7 @@ impl Reader<'_> {
     fn define_constant(&mut self, name: &Spanned<String>, value: &LetValue) {
         let literal = match value {
             LetValue::Literal(literal) => Some(literal.value.clone()),
-            LetValue::Env(from_env) => self.from_env(from_env),
+            LetValue::Env(from_env) => self.environment_value(from_env),
         };
         match literal {
             Some(literal) => {
@@ -302,7 +302,7 @@ impl Reader<'_> {
         }
     }
 
-    fn from_env(&mut self, from: &FromEnv) -> Option<Literal> {
+    fn environment_value(&mut self, from: &FromEnv) -> Option<Literal> {
         let kind = from.unit.as_ref().map_or_else(
             || kind_of(&from.default.value),
             |unit| kind_of_unit(unit.value),

@@ -315,13 +315,13 @@ impl<'a> Lower<'a> {
         let name = self.identifier(parts.next()?);
         let value = parts.next()?;
         let value = match value.as_rule() {
-            Rule::from_env => LetValue::Env(self.from_env(value)?),
+            Rule::from_env => LetValue::Env(self.environment(value)?),
             _ => LetValue::Literal(self.literal(value)?),
         };
         Some(LetDef { name, value })
     }
 
-    fn from_env(&mut self, node: Node<'_>) -> Option<FromEnv> {
+    fn environment(&mut self, node: Node<'_>) -> Option<FromEnv> {
         let (mut variable, mut unit, mut default, mut at_least, mut at_most) =
             (None, None, None, None, None);
         for part in node.into_inner() {

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds the plugins that are part of retain into `prebuilt/`, with their digests.
+# `--check` builds them elsewhere and compares instead.
+set -eu
+cd "$(dirname "$0")"
+plugins="backup legal-hold"
+mode=${1:-write}
+
+# A wrapper or flags meant for the host must not change a guest; paths of this
+# machine must not get into it, or no two machines would build the same bytes.
+unset RUSTFLAGS RUSTC_WRAPPER CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+sysroot=$(rustc --print sysroot)
+CARGO_ENCODED_RUSTFLAGS=$(printf '%s\037%s\037%s' \
+    "--remap-path-prefix=$PWD=/plugins" \
+    "--remap-path-prefix=$cargo_home=/cargo" \
+    "--remap-path-prefix=$sysroot=/rust")
+export CARGO_ENCODED_RUSTFLAGS
+
+out=prebuilt
+target=${RETAIN_PLUGIN_TARGET:-target}
+if [ "$mode" = --check ]; then
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+fi
+mkdir -p "$out"
+for plugin in $plugins; do
+    # One at a time: together they would share the SDK's features.
+    cargo build --quiet --locked --release --target wasm32-wasip2 --target-dir "$target" -p "$plugin"
+    cp "$target/wasm32-wasip2/release/$(echo "$plugin" | tr - _).wasm" "$out/$plugin.wasm"
+done
+if [ "$mode" = --check ]; then
+    for plugin in $plugins; do
+        cmp "$out/$plugin.wasm" "prebuilt/$plugin.wasm" || {
+            echo "prebuilt/$plugin.wasm is not what its source gives; run plugins/build.sh" >&2
+            exit 1
+        }
+    done
+    (cd prebuilt && sha256sum --quiet -c DIGESTS)
+else
+    (cd "$out" && sha256sum *.wasm > DIGESTS)
+    cat prebuilt/DIGESTS
+fi

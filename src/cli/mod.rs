@@ -1,0 +1,279 @@
+//! The command line: one file per command, data on stdout, talk on stderr.
+
+mod apply;
+mod check;
+mod demo;
+mod init;
+mod plan;
+mod restore;
+mod runs;
+mod show;
+mod why;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Environment, Store};
+use crate::diagnostic::{Diagnostics, Look, Severity};
+use crate::run::{Job, RunError};
+use crate::store::StoreError;
+
+/// Deletes files by policy, and only what can be brought back.
+#[derive(Debug, Parser)]
+#[command(name = "retain", version, about, max_term_width = 100)]
+struct Arguments {
+    /// The configuration.
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "RETAIN_CONFIG",
+        value_name = "FILE",
+        default_value = "retain.toml"
+    )]
+    config: PathBuf,
+    /// How results are written.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole way in a directory of its own: plan, backup, proof, removal, restore.
+    Demo(demo::Demo),
+    /// Write a configuration and a policy to begin with.
+    Init(init::Init),
+    /// Find every mistake in the configuration and its policies.
+    Check(check::Check),
+    /// Show what a run would remove, and why; changes nothing.
+    Plan(plan::Plan),
+    /// Remove what the plan says, after the backups were proved to restore.
+    Apply(apply::Apply),
+    /// Explain what is decided about one file.
+    Why(why::Why),
+    /// Bring archived files back.
+    Restore(restore::Restore),
+    /// List earlier runs, or the files of one.
+    Runs(runs::Runs),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Done.
+    Done,
+    /// Done, but some files were blocked or failed.
+    Trouble,
+    /// Bad usage, policy or configuration; nothing was touched.
+    Refused,
+    /// The breaker refuses.
+    Tripped,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Trouble => 1,
+            Exit::Refused => 2,
+            Exit::Tripped => 3,
+        })
+    }
+}
+
+/// Runs the command this process was started with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wasmtime=error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+    let edge = Edge {
+        config: arguments.config,
+        format: arguments.format,
+        environment: Environment::from_process(),
+    };
+    let result = match arguments.command {
+        Command::Demo(command) => command.run(&edge),
+        Command::Init(command) => command.run(&edge),
+        Command::Check(command) => command.run(&edge),
+        Command::Plan(command) => command.run(&edge),
+        Command::Apply(command) => command.run(&edge),
+        Command::Why(command) => command.run(&edge),
+        Command::Restore(command) => command.run(&edge),
+        Command::Runs(command) => command.run(&edge),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => report(&error).into(),
+    }
+}
+
+/// What every command knows of the world outside.
+#[derive(Debug)]
+struct Edge {
+    config: PathBuf,
+    format: Format,
+    environment: Environment,
+}
+
+impl Edge {
+    fn load(&self) -> anyhow::Result<Config> {
+        let config = Config::load(&self.config, &self.environment)?;
+        for warning in &config.warnings {
+            complain(&warning.render(look()));
+        }
+        Ok(config)
+    }
+
+    /// The named stores, or all that are enabled.
+    fn stores<'c>(&self, config: &'c Config, names: &[String]) -> anyhow::Result<Vec<&'c Store>> {
+        if names.is_empty() {
+            let enabled: Vec<_> = config
+                .stores
+                .values()
+                .filter(|store| store.enabled)
+                .collect();
+            anyhow::ensure!(
+                !enabled.is_empty(),
+                "`{}` has no store that is enabled; add a table `[stores.NAME]`",
+                self.config.display()
+            );
+            return Ok(enabled);
+        }
+        names.iter().map(|name| self.store(config, name)).collect()
+    }
+
+    fn store<'c>(&self, config: &'c Config, name: &str) -> anyhow::Result<&'c Store> {
+        config.stores.get(name).with_context(|| {
+            let names = config.stores.keys().map(String::as_str);
+            match crate::diagnostic::nearest(name, names) {
+                Some(near) => format!("there is no store `{name}`; did you mean `{near}`?"),
+                None => {
+                    let known: Vec<_> = config
+                        .stores
+                        .keys()
+                        .map(|name| format!("`{name}`"))
+                        .collect();
+                    format!("there is no store `{name}`; there are {}", known.join(", "))
+                }
+            }
+        })
+    }
+
+    fn job<'c>(&self, config: &'c Config, store: &'c Store) -> Result<Job<'c>, Diagnostics> {
+        Job::load(config, store, &|name| {
+            self.environment.text(name).map(str::to_owned)
+        })
+    }
+
+    fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+}
+
+/// How findings are drawn where they are read.
+fn look() -> Look {
+    match io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        true => Look::Colour,
+        false => Look::Plain,
+    }
+}
+
+/// One line or text of data.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(())
+}
+
+/// One line or text for whoever sits before it. There is nobody to tell when even
+/// this cannot be written.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Shows an error with everything that is known about it, and says how it ends.
+fn report(error: &anyhow::Error) -> Exit {
+    let findings =
+        error
+            .downcast_ref::<Diagnostics>()
+            .or_else(|| match error.downcast_ref::<RunError>() {
+                Some(RunError::Policy(findings)) => Some(findings),
+                _ => None,
+            });
+    if let Some(findings) = findings {
+        show_findings(findings);
+        return Exit::Refused;
+    }
+    complain(&format!("error: {error:#}"));
+    if let Some(help) = error.downcast_ref::<RunError>().and_then(help) {
+        complain(&format!("help: {help}"));
+    }
+    match error.downcast_ref::<RunError>() {
+        Some(RunError::Tripped) => Exit::Tripped,
+        Some(_) | None => Exit::Refused,
+    }
+}
+
+fn help(error: &RunError) -> Option<&'static str> {
+    match error {
+        RunError::Store(StoreError::Locked { .. }) => Some("wait for it to end, then try again"),
+        RunError::Store(StoreError::Open { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            Some("make the directory, or correct `path` in the configuration")
+        }
+        RunError::Root { .. } => Some(
+            "mount the volume; if the tree was replaced on purpose, give the store another name",
+        ),
+        RunError::Policy(_)
+        | RunError::Store(_)
+        | RunError::Journal(_)
+        | RunError::Plan(_)
+        | RunError::Tripped
+        | RunError::System(_) => None,
+    }
+}
+
+fn show_findings(findings: &Diagnostics) {
+    for finding in &findings.0 {
+        complain(&finding.render(look()));
+    }
+    let errors = findings
+        .0
+        .iter()
+        .filter(|f| f.severity() == Severity::Error)
+        .count();
+    complain(&match errors {
+        1 => "1 mistake; nothing was touched".to_owned(),
+        errors => format!("{errors} mistakes; nothing was touched"),
+    });
+}
+
+/// `retain plan | head` is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

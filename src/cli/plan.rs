@@ -1,0 +1,82 @@
+//! `retain plan`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::show::{self, Detail, Scanning};
+use super::{Edge, Exit, complain, look, say};
+use crate::time::Now;
+
+/// Show what a run would remove, and why; changes nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct Plan {
+    /// Only these stores; all that are enabled when none is named.
+    #[arg(value_name = "STORE")]
+    stores: Vec<String>,
+    /// Save the plan, for `retain apply FILE`.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show every file.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Plan {
+    pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
+        let config = edge.load()?;
+        let stores = edge.stores(&config, &self.stores)?;
+        anyhow::ensure!(
+            self.output.is_none() || stores.len() == 1,
+            "a saved plan is for one store: name it, as in `retain plan {} -o FILE`",
+            stores.first().map_or("STORE", |store| store.name.as_str())
+        );
+        let detail = match self.all {
+            true => Detail::All,
+            false => Detail::Some,
+        };
+        let mut exit = Exit::Done;
+        for store in stores {
+            let job = edge.job(&config, store)?;
+            for warning in &job.warnings.0 {
+                complain(&warning.render(look()));
+            }
+            let scanning = Scanning::begin(&store.name);
+            let planned = job.plan(&Now::from_clock(), scanning.seen.clone());
+            scanning.end();
+            let plan = planned?.plan;
+            if let Some(file) = &self.output {
+                save(file, &plan.to_json())
+                    .with_context(|| format!("cannot save the plan as `{}`", file.display()))?;
+            }
+            match edge.is_json() {
+                true => say(&plan.to_json())?,
+                false => say(&show::plan(
+                    &plan,
+                    &store.path.path.display().to_string(),
+                    detail,
+                ))?,
+            }
+            if !plan.tripped.is_empty() {
+                exit = Exit::Tripped;
+            }
+        }
+        Ok(exit)
+    }
+}
+
+/// A plan decides over files, so nobody else may change it between the two commands.
+fn save(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}

@@ -1,0 +1,177 @@
+//! `retain restore`
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::show::files;
+use super::{Edge, Exit, complain, say};
+use crate::config::Config;
+use crate::journal::{Journal, StoredReceipt};
+use crate::path::RelPath;
+use crate::plugin::{Catalogue, RunFacts};
+use crate::receipt::Receipt;
+use crate::store::Root;
+use crate::time::Now;
+use crate::units::Size;
+
+/// Bring archived files back.
+///
+/// Nothing is overwritten: a file that exists is left alone and reported.
+#[derive(Debug, clap::Args)]
+pub(super) struct Restore {
+    /// The files, as you would name them here, or as they are called in the store.
+    #[arg(required_unless_present = "run")]
+    paths: Vec<PathBuf>,
+    /// Everything a run archived: its name, the beginning or end of it, or `last`.
+    #[arg(long)]
+    run: Option<String>,
+    /// The store, where that is not clear.
+    #[arg(long)]
+    store: Option<String>,
+    /// Write below this directory instead of into the store.
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+}
+
+impl Restore {
+    pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
+        let config = edge.load()?;
+        let journal = Journal::open_existing(&config.state)?.with_context(|| {
+            format!(
+                "nothing was archived yet: there is no journal in `{}`",
+                config.state.display()
+            )
+        })?;
+        let wanted = self.wanted(edge, &config, &journal)?;
+        anyhow::ensure!(!wanted.is_empty(), "that run archived nothing");
+        let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
+        let catalogue = Catalogue::load(&config, names);
+        let run = RunFacts {
+            id: "restore".to_owned(),
+            now: Now::from_clock(),
+        };
+        let mut failed = 0;
+        for StoredReceipt { receipt, .. } in &wanted {
+            match self.restore(edge, &config, &catalogue, receipt, &run) {
+                Ok(()) => {}
+                Err(error) => {
+                    failed += 1;
+                    complain(&format!("error: {}: {error:#}", receipt.path));
+                }
+            }
+        }
+        if wanted.len() > 1 && !edge.is_json() {
+            say(&format!(
+                "restored {} of {}",
+                wanted.len() - failed,
+                files(wanted.len() as u64)
+            ))?;
+        }
+        Ok(match failed {
+            0 => Exit::Done,
+            _ => Exit::Trouble,
+        })
+    }
+
+    /// The newest receipt of each file that is asked for.
+    fn wanted(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        journal: &Journal,
+    ) -> anyhow::Result<Vec<StoredReceipt>> {
+        let run = self
+            .run
+            .as_deref()
+            .map(|run| journal.find_run(run))
+            .transpose()?;
+        if self.paths.is_empty() {
+            let mut all = journal.receipts(self.store.as_deref(), None, run.as_ref())?;
+            // Newest first already, so the first of each file stays.
+            let mut seen = BTreeSet::new();
+            all.retain(|stored| {
+                seen.insert((stored.receipt.store.clone(), stored.receipt.path.clone()))
+            });
+            return Ok(all);
+        }
+        let mut wanted = Vec::new();
+        for path in &self.paths {
+            let (store, path) = self.name(edge, config, path)?;
+            let text = path.to_string();
+            let found = journal.receipts(store.as_deref(), Some(&text), run.as_ref())?;
+            let newest = found.into_iter().next();
+            wanted.push(newest.with_context(|| {
+                format!(
+                    "there is no archive of `{path}`; `retain runs` lists what was archived when"
+                )
+            })?);
+        }
+        Ok(wanted)
+    }
+
+    /// A path's store, as far as it can be said, and its name there.
+    fn name(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        path: &std::path::Path,
+    ) -> anyhow::Result<(Option<String>, RelPath)> {
+        match super::why::locate(edge, config, path, self.store.as_deref()) {
+            Ok((store, path)) => Ok((Some(store.name.clone()), path)),
+            // The file is gone, so which of several stores it was in is for the
+            // journal to know.
+            Err(error) => match RelPath::unescape(&path.to_string_lossy()) {
+                Some(path) if self.store.is_none() => Ok((None, path)),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn restore(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        catalogue: &Catalogue,
+        receipt: &Receipt,
+        run: &RunFacts,
+    ) -> anyhow::Result<()> {
+        let path = RelPath::unescape(&receipt.path)
+            .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
+        let directory = match &self.to {
+            Some(directory) => {
+                std::fs::create_dir_all(directory)
+                    .with_context(|| format!("cannot make `{}`", directory.display()))?;
+                directory.clone()
+            }
+            None => edge.store(config, &receipt.store)?.path.path.clone(),
+        };
+        let root = Root::open(&directory)?;
+        let restored = catalogue.restore(receipt, &root, &path, run)?;
+        let place = directory.join(path.as_os());
+        if edge.is_json() {
+            say(&json!({
+                "path": receipt.path,
+                "store": receipt.store,
+                "to": place.display().to_string(),
+                "bytes": restored.bytes,
+                "blake3": receipt.source.blake3,
+                "not_restored": restored.shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            }).to_string())?;
+        } else {
+            say(&format!(
+                "restored {path}, {}, archived {} by {} {}",
+                Size(restored.bytes),
+                receipt.at,
+                receipt.plugin.name,
+                receipt.plugin.version
+            ))?;
+        }
+        for shortfall in &restored.shortfalls {
+            complain(&format!("note: {path}: {shortfall}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! Plans, outcomes and progress as people read them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::journal::Outcome;
+use crate::path::RelPath;
+use crate::plan::{Otherwise, Plan, Step, Tally};
+use crate::run::Done;
+use crate::units::Size;
+
+/// Files shown of one statement, unless all are asked for.
+const SHOWN: usize = 12;
+
+/// How much of a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// The first files of each statement.
+    Some,
+    /// Every file.
+    All,
+}
+
+/// A count of files and their bytes.
+fn tally(tally: Tally) -> String {
+    format!("{}, {}", files(tally.files), Size(tally.bytes))
+}
+
+/// `1 file`, `2 files`.
+pub(super) fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    }
+}
+
+/// A plan in words, destruction first.
+pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "store {} at {root}", plan.store);
+    let totals = &plan.totals;
+    let _ = match totals.removed.files {
+        0 => writeln!(out, "  nothing to remove"),
+        _ => writeln!(out, "  would remove {}", tally(totals.removed)),
+    };
+    let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
+    for step in &plan.steps {
+        by_rule.entry(step.rule).or_default().push(step);
+    }
+    for (rule, steps) in by_rule {
+        statement(&mut out, plan, rule, &steps, detail);
+    }
+    let _ = writeln!(
+        out,
+        "  keeps {} of {} covered",
+        tally(kept(plan)),
+        files(totals.covered.files)
+    );
+    if totals.protected.files > 0 {
+        let _ = writeln!(
+            out,
+            "    of these {} only because something protects them",
+            tally(totals.protected)
+        );
+    }
+    if totals.uncovered.files > 0 {
+        let _ = writeln!(
+            out,
+            "  leaves alone {} no collection names",
+            tally(totals.uncovered)
+        );
+    }
+    for unmet in &plan.unmet {
+        let place = plan
+            .rules
+            .get(unmet.rule)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let group = match unmet.group.as_str() {
+            "" => String::new(),
+            group => format!(" for {group}"),
+        };
+        let _ = writeln!(
+            out,
+            "  budget cannot be met{group}: {} ({place})",
+            unmet.reason
+        );
+    }
+    notices(&mut out, plan, detail);
+    for tripped in &plan.tripped {
+        let place = match (
+            tripped.rule.and_then(|rule| plan.rules.get(rule)),
+            &tripped.collection,
+        ) {
+            (Some(rule), _) => format!(" ({rule})"),
+            (None, Some(collection)) => format!(" (collection {collection})"),
+            (None, None) => String::new(),
+        };
+        let _ = writeln!(out, "  BREAKER: {}{place}", tripped.reason);
+    }
+    let _ = write!(out, "  plan {}", plan.digest());
+    out
+}
+
+fn kept(plan: &Plan) -> Tally {
+    let totals = &plan.totals;
+    Tally {
+        files: totals.covered.files.saturating_sub(totals.removed.files),
+        bytes: totals.covered.bytes.saturating_sub(totals.removed.bytes),
+    }
+}
+
+fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail: Detail) {
+    let mut sum = Tally::default();
+    steps.iter().for_each(|step| sum.add(&step.facts));
+    if let Some(rule) = plan.rules.get(rule) {
+        let _ = writeln!(out, "\n  {rule}  {}", rule.text);
+    }
+    let _ = writeln!(out, "    removes {}{}", tally(sum), after(plan, steps));
+    let limit = match detail {
+        Detail::Some => SHOWN,
+        Detail::All => usize::MAX,
+    };
+    let shown = steps.iter().take(limit);
+    let width = shown
+        .clone()
+        .map(|s| s.path.to_string().chars().count())
+        .max();
+    let width = width.unwrap_or(0).min(60);
+    for step in shown {
+        let size = Size(step.facts.size).to_string();
+        let path = step.path.to_string();
+        let _ = writeln!(out, "    - {path:width$}  {size:>8}  {}", step.reason);
+    }
+    if steps.len() > limit {
+        let more = files((steps.len() - limit) as u64);
+        let _ = writeln!(out, "    - and {more} more; `--all` shows them");
+    }
+    out.push('\n');
+}
+
+/// Which plugins have to agree first.
+fn after(plan: &Plan, steps: &[&Step]) -> String {
+    let mut hooks: Vec<usize> = steps.iter().flat_map(|step| step.hooks.clone()).collect();
+    hooks.sort_unstable();
+    hooks.dedup();
+    let named = hooks
+        .iter()
+        .filter_map(|&hook| plan.hooks.get(hook))
+        .map(|hook| {
+            let into = hook
+                .destination
+                .as_ref()
+                .map(|name| format!(" into {name}"));
+            let anyway = match hook.otherwise {
+                Otherwise::Keep => "",
+                Otherwise::DeleteAnyway => " (OTHERWISE DELETED ANYWAY)",
+            };
+            format!("{}{}{anyway}", hook.plugin, into.unwrap_or_default())
+        });
+    match named.collect::<Vec<_>>() {
+        names if names.is_empty() => ", without a backup".to_owned(),
+        names => format!(", each after {}", names.join(" and ")),
+    }
+}
+
+fn notices(out: &mut String, plan: &Plan, detail: Detail) {
+    let limit = match detail {
+        Detail::Some => SHOWN,
+        Detail::All => usize::MAX,
+    };
+    for notice in plan.notices.iter().take(limit) {
+        let _ = match &notice.path {
+            Some(path) => writeln!(out, "  note: {path}: {}", notice.message),
+            None => writeln!(out, "  note: {}", notice.message),
+        };
+    }
+    if plan.notices.len() > limit {
+        let _ = writeln!(
+            out,
+            "  note: and {} more notes; `--all` shows them",
+            plan.notices.len() - limit
+        );
+    }
+}
+
+/// What a run did, in words.
+pub(super) fn done(store: &str, done: &Done) -> String {
+    let mut out = String::new();
+    let tallies = &done.tallies;
+    let _ = write!(
+        out,
+        "store {store}: removed {}, freed {}",
+        files(tallies.removed),
+        Size(tallies.freed)
+    );
+    if done.receipts > 0 {
+        let _ = write!(
+            out,
+            "; {} archived and proved to restore first",
+            done.receipts
+        );
+    }
+    out.push('\n');
+    for (path, outcome) in done.kept.iter().take(50) {
+        let _ = writeln!(out, "  {path}: {outcome}");
+    }
+    if done.kept.len() > 50 {
+        let _ = writeln!(
+            out,
+            "  and {} more; `retain runs {}` lists them",
+            done.kept.len() - 50,
+            done.id
+        );
+    }
+    let _ = write!(out, "  run {}", done.id);
+    out
+}
+
+/// What a run did, for programs.
+pub(super) fn done_json(store: &str, done: &Done) -> Value {
+    let kept = done
+        .kept
+        .iter()
+        .map(|(path, outcome)| outcome_json(path, Some(outcome)));
+    json!({
+        "store": store,
+        "run": done.id.as_str(),
+        "removed": done.tallies.removed,
+        "freed": done.tallies.freed,
+        "archived": done.receipts,
+        "kept": kept.collect::<Vec<_>>(),
+    })
+}
+
+/// One file's outcome, for programs.
+pub(super) fn outcome_json(path: &RelPath, outcome: Option<&Outcome>) -> Value {
+    json!({
+        "path": path.to_string(),
+        "outcome": outcome.map(Outcome::word),
+        "message": outcome.map(ToString::to_string),
+    })
+}
+
+/// A spinner that appears when a scan takes longer than a second on a terminal.
+pub(super) struct Scanning {
+    bar: ProgressBar,
+    pub(super) seen: Arc<AtomicU64>,
+}
+
+impl Scanning {
+    pub(super) fn begin(store: &str) -> Scanning {
+        let seen = Arc::new(AtomicU64::new(0));
+        let bar = ProgressBar::with_draw_target(None, target());
+        let counter = Arc::clone(&seen);
+        let style = ProgressStyle::with_template("{spinner} {msg} {seen} names");
+        if let Ok(style) = style {
+            bar.set_style(style.with_key("seen", move |_: &_, w: &mut dyn Write| {
+                let _ = write!(w, "{}", counter.load(Ordering::Relaxed));
+            }));
+        }
+        bar.set_message(format!("looking through {store}:"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Scanning { bar, seen }
+    }
+
+    pub(super) fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A bar over the files of a run.
+pub(super) fn removing(files: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(files as u64), target());
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn target() -> ProgressDrawTarget {
+    match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr_with_hz(5),
+        false => ProgressDrawTarget::hidden(),
+    }
+}

@@ -1,0 +1,483 @@
+//! What was going to happen, and what did: the durable memory of every run.
+//!
+//! SQLite in the state directory. Before a batch of files goes, its intents are on
+//! disk; afterwards their outcomes are. An intent without outcome is what a crash
+//! leaves, and the next run settles it by looking. Receipts are recorded before the
+//! intents of the files they are about. The report is a fold over what lies here.
+
+mod form;
+mod outcome;
+mod run_id;
+mod runs;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use crate::entry::Facts;
+use crate::path::RelPath;
+use crate::plan::{Plan, Rule};
+use crate::receipt::Receipt;
+
+pub use outcome::{Class, Outcome};
+pub use run_id::RunId;
+pub use runs::{Settled, State, StoredReceipt, Summary, Tallies};
+
+/// The form of the database this version writes.
+const SCHEMA: u32 = 1;
+
+const FILE: &str = "journal.sqlite3";
+
+/// How long another process may hold the database.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const TABLES: &str = "
+create table runs (
+    id text primary key,
+    store text not null,
+    root text not null,
+    root_path text not null,
+    plan text not null,
+    policy text not null,
+    version text not null,
+    started text not null,
+    ended text,
+    state text,
+    planned_files integer not null,
+    planned_bytes integer not null,
+    rules text not null
+) strict;
+create index runs_by_store on runs (store, started);
+create table batches (
+    id integer primary key,
+    run text not null references runs (id),
+    intents text not null,
+    outcomes text
+) strict;
+create index batches_by_run on batches (run);
+create index unsettled on batches (run) where outcomes is null;
+create table receipts (
+    id integer primary key,
+    run text not null references runs (id),
+    store text not null,
+    path text not null,
+    at text not null,
+    receipt text not null
+) strict;
+create index receipts_by_path on receipts (store, path);
+create index receipts_by_run on receipts (run);
+";
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The state directory cannot be made or used.
+    #[error("cannot use the state directory `{}`: {reason}", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It was written by a later version.
+    #[error("the journal in `{}` has form {found}, this version of retain reads form {SCHEMA}; use the newer retain", directory.display())]
+    Newer {
+        /// The directory.
+        directory: PathBuf,
+        /// Its form.
+        found: u32,
+    },
+    /// SQLite refuses.
+    #[error("the journal in `{}` cannot be used: {source}", directory.display())]
+    Database {
+        /// The directory.
+        directory: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// Something in it cannot be read.
+    #[error("the journal in `{}` is damaged: {reason}", directory.display())]
+    Damaged {
+        /// The directory.
+        directory: PathBuf,
+        /// What.
+        reason: String,
+    },
+    /// No run, or several, have this name.
+    #[error("{0}")]
+    Run(String),
+}
+
+/// The opened journal.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+    directory: PathBuf,
+}
+
+/// A file that is about to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Where it lies.
+    pub path: RelPath,
+    /// What it was when it was planned.
+    pub facts: Facts,
+    /// Index into the run's rules.
+    pub rule: usize,
+}
+
+/// A batch of intents on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchId(i64);
+
+/// A batch whose run ended before it was settled.
+#[derive(Clone, Debug)]
+pub struct Unsettled {
+    /// The run.
+    pub run: RunId,
+    /// The batch.
+    pub batch: BatchId,
+    /// Its files.
+    pub intents: Vec<Intent>,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// Its name.
+    pub id: &'a RunId,
+    /// What it is going to do.
+    pub plan: &'a Plan,
+    /// The store's root, for people.
+    pub root_path: &'a Path,
+    /// When it began, RFC 3339.
+    pub at: String,
+}
+
+impl Journal {
+    /// Opens the journal, making it if needed.
+    pub fn open(directory: &Path) -> Result<Journal, JournalError> {
+        let refuse = |reason: String| JournalError::Directory {
+            directory: directory.to_owned(),
+            reason,
+        };
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory);
+        made.map_err(|error| refuse(crate::store::in_words(&error)))?;
+        if let Some(kind) = network_file_system(directory) {
+            return Err(refuse(format!(
+                "it lies on {kind}, where SQLite's journal is not safe; use a local directory"
+            )));
+        }
+        Journal::connect(directory)
+    }
+
+    /// Opens the journal if there is one; reading must not leave a trace.
+    pub fn open_existing(directory: &Path) -> Result<Option<Journal>, JournalError> {
+        match directory.join(FILE).exists() {
+            true => Journal::connect(directory).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn connect(directory: &Path) -> Result<Journal, JournalError> {
+        let failed = |source| JournalError::Database {
+            directory: directory.to_owned(),
+            source,
+        };
+        let file = directory.join(FILE);
+        let connection = Connection::open(&file).map_err(failed)?;
+        keep_private(&file).map_err(|error| JournalError::Directory {
+            directory: directory.to_owned(),
+            reason: crate::store::in_words(&error),
+        })?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        let settings = "pragma journal_mode = wal; pragma synchronous = full; \
+                        pragma foreign_keys = on; pragma trusted_schema = off;";
+        connection.execute_batch(settings).map_err(failed)?;
+        let mut journal = Journal {
+            connection,
+            directory: directory.to_owned(),
+        };
+        journal.establish_schema()?;
+        Ok(journal)
+    }
+
+    fn establish_schema(&mut self) -> Result<(), JournalError> {
+        let directory = self.directory.clone();
+        let failed = |source| JournalError::Database {
+            directory: directory.clone(),
+            source,
+        };
+        // Looked at inside the transaction: two first runs may meet here.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let found: u32 = transaction
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed)?;
+        match found {
+            0 => {
+                transaction.execute_batch(TABLES).map_err(failed)?;
+                transaction
+                    .pragma_update(None, "user_version", SCHEMA)
+                    .map_err(failed)?;
+                transaction.commit().map_err(failed)
+            }
+            SCHEMA => Ok(()),
+            found => Err(JournalError::Newer { directory, found }),
+        }
+    }
+
+    /// Records that a run begins.
+    pub fn begin(&mut self, start: &Start<'_>) -> Result<(), JournalError> {
+        let Start {
+            id,
+            plan,
+            root_path,
+            at,
+        } = start;
+        let rules: Vec<serde_json::Value> = plan.rules.iter().map(rule_form).collect();
+        self.write(|c| {
+            c.execute(
+                "insert into runs (id, store, root, root_path, plan, policy, version, started, \
+                 planned_files, planned_bytes, rules) \
+                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    id.as_str(),
+                    plan.store,
+                    plan.root,
+                    root_path.display().to_string(),
+                    plan.digest(),
+                    plan.policy,
+                    env!("CARGO_PKG_VERSION"),
+                    at,
+                    signed(plan.totals.removed.files),
+                    signed(plan.totals.removed.bytes),
+                    serde_json::Value::from(rules).to_string(),
+                ],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Records receipts, all or none, durably.
+    pub fn record(&mut self, run: &RunId, receipts: &[Receipt]) -> Result<(), JournalError> {
+        if receipts.is_empty() {
+            return Ok(());
+        }
+        let directory = self.directory.clone();
+        let failed = |source| JournalError::Database {
+            directory: directory.clone(),
+            source,
+        };
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        for receipt in receipts {
+            let text = serde_json::to_string(receipt).map_err(|error| JournalError::Damaged {
+                directory: directory.clone(),
+                reason: error.to_string(),
+            })?;
+            let Receipt {
+                store, path, at, ..
+            } = receipt;
+            transaction
+                .prepare_cached(
+                    "insert into receipts (run, store, path, at, receipt) values (?, ?, ?, ?, ?)",
+                )
+                .and_then(|mut insert| insert.execute(params![run.as_str(), store, path, at, text]))
+                .map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// Records files that are about to go. On disk when this returns.
+    pub fn intend(&mut self, run: &RunId, intents: &[Intent]) -> Result<BatchId, JournalError> {
+        let text = form::write_intents(intents).map_err(|e| self.damaged(e.to_string()))?;
+        self.write(|c| {
+            c.execute(
+                "insert into batches (run, intents) values (?, ?)",
+                params![run.as_str(), text],
+            )
+        })?;
+        Ok(BatchId(self.connection.last_insert_rowid()))
+    }
+
+    /// Records what became of a batch's files, in the order of its intents.
+    pub fn settle(&mut self, batch: BatchId, outcomes: &[Outcome]) -> Result<(), JournalError> {
+        let text = form::write_outcomes(outcomes).map_err(|e| self.damaged(e.to_string()))?;
+        self.write(|c| {
+            c.execute(
+                "update batches set outcomes = ? where id = ?",
+                params![text, batch.0],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Records files that never got as far as an intent.
+    pub fn kept(&mut self, run: &RunId, kept: &[(Intent, Outcome)]) -> Result<(), JournalError> {
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let (intents, outcomes): (Vec<Intent>, Vec<Outcome>) = kept.iter().cloned().unzip();
+        let intents = form::write_intents(&intents).map_err(|e| self.damaged(e.to_string()))?;
+        let outcomes = form::write_outcomes(&outcomes).map_err(|e| self.damaged(e.to_string()))?;
+        self.write(|c| {
+            c.execute(
+                "insert into batches (run, intents, outcomes) values (?, ?, ?)",
+                params![run.as_str(), intents, outcomes],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Records that a run is over.
+    pub fn finish(&mut self, run: &RunId, at: &str, state: State) -> Result<(), JournalError> {
+        self.write(|c| {
+            c.execute(
+                "update runs set ended = ?, state = ? where id = ?",
+                params![at, state.word(), run.as_str()],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Batches of a store that a crash left, oldest first.
+    pub fn unsettled(&self, store: &str) -> Result<Vec<Unsettled>, JournalError> {
+        let rows = self.rows(
+            "select b.run, b.id, b.intents from batches b join runs r on r.id = b.run \
+             where b.outcomes is null and r.store = ? order by b.id",
+            [store],
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, String>(2)?,
+                ))
+            },
+        )?;
+        rows.into_iter()
+            .map(|(run, batch, text)| {
+                Ok(Unsettled {
+                    run: self.run_id(&run)?,
+                    batch: BatchId(batch),
+                    intents: form::read_intents(&text).map_err(|reason| self.damaged(reason))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Runs of a store that began and never ended, oldest first.
+    pub fn unfinished(&self, store: &str) -> Result<Vec<RunId>, JournalError> {
+        let names: Vec<String> = self.rows(
+            "select id from runs where store = ? and ended is null order by started",
+            [store],
+            |row| row.get(0),
+        )?;
+        names.iter().map(|name| self.run_id(name)).collect()
+    }
+
+    /// The identity a store's root had in its latest run.
+    pub fn known_root(&self, store: &str) -> Result<Option<String>, JournalError> {
+        self.connection
+            .query_row(
+                "select root from runs where store = ? order by started desc limit 1",
+                [store],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|source| self.failed(source))
+    }
+
+    fn write(
+        &mut self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> Result<(), JournalError> {
+        match change(&self.connection) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    fn rows<P: rusqlite::Params, T>(
+        &self,
+        query: &str,
+        parameters: P,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        let rows = || -> rusqlite::Result<Vec<T>> {
+            let mut statement = self.connection.prepare_cached(query)?;
+            statement.query_map(parameters, read)?.collect()
+        };
+        rows().map_err(|source| self.failed(source))
+    }
+
+    fn run_id(&self, text: &str) -> Result<RunId, JournalError> {
+        RunId::parse(text).ok_or_else(|| self.damaged(format!("`{text}` names no run")))
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> JournalError {
+        JournalError::Database {
+            directory: self.directory.clone(),
+            source,
+        }
+    }
+
+    fn damaged(&self, reason: String) -> JournalError {
+        JournalError::Damaged {
+            directory: self.directory.clone(),
+            reason,
+        }
+    }
+}
+
+/// SQLite counts in signed numbers; no store reaches the difference.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn rule_form(rule: &Rule) -> serde_json::Value {
+    serde_json::json!({
+        "file": rule.file,
+        "line": rule.line,
+        "label": rule.label,
+        "collection": rule.collection,
+        "text": rule.text,
+    })
+}
+
+/// The journal names files and why they went: nobody else's to read.
+fn keep_private(file: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(file)?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    match ours && metadata.mode() & 0o077 != 0 {
+        true => fs::set_permissions(file, fs::Permissions::from_mode(0o600)),
+        false => Ok(()),
+    }
+}
+
+/// What a directory lies on, where SQLite's write-ahead log does not work: its
+/// shared memory does not reach across machines.
+fn network_file_system(directory: &Path) -> Option<&'static str> {
+    // From statfs(2).
+    match rustix::fs::statfs(directory).ok()?.f_type {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x0102_1997 => Some("9p"),
+        0x00c3_6400 => Some("Ceph"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,566 @@
+//! A plan's steps, asked about: what every hook agreed to may go, the rest is kept.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::archive::{Archiver, Proved, record};
+use super::blobs::Target;
+use super::contract::{GuestEntry, GuestInstant};
+use super::engine::Machine;
+use super::guest::RunFacts;
+use super::load::{Catalogue, Plugin, Prepared, hexadecimal};
+use super::review::{Review, Reviewer};
+use super::trouble::{Trouble, TroubleKind};
+use crate::destination::{Destination, DestinationError, ObjectName};
+use crate::entry::Facts;
+use crate::plan::{Hook, Otherwise, Plan, Step};
+use crate::receipt::{DestinationName, Metadata, Receipt};
+use crate::store::{Root, Stale};
+
+/// Files archived at once: the time goes into waiting for the disk.
+const WORKERS: usize = 4;
+
+/// How often a failure that may pass is tried, and the first pause in between.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes an archive may take beyond its file's: headers, and what does not shrink.
+const OVERHEAD: u64 = 64 << 20;
+
+/// Steps that may be applied: every hook of each has agreed.
+///
+/// Nothing but [`Hooks::approve`] makes one.
+#[derive(Debug)]
+pub struct Approved {
+    steps: Vec<usize>,
+    blocked: Vec<Blocked>,
+    receipts: Vec<Receipt>,
+}
+
+/// A step that a hook took away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Index into the plan's steps.
+    pub step: usize,
+    /// The plugin.
+    pub plugin: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Whether it did what it is there for, or failed.
+    pub verdict: Verdict,
+}
+
+/// What a blocking means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The plugin wants the file kept.
+    Kept,
+    /// The plugin did not succeed, so the file is kept.
+    Failed,
+    /// The file is not the planned one any more.
+    Changed,
+}
+
+impl Approved {
+    /// Indices into the plan's steps, ascending.
+    pub fn steps(&self) -> &[usize] {
+        &self.steps
+    }
+
+    /// What hooks took away.
+    pub fn blocked(&self) -> &[Blocked] {
+        &self.blocked
+    }
+
+    /// Proofs of what was archived, to be recorded before anything goes.
+    pub fn receipts(&self) -> &[Receipt] {
+        &self.receipts
+    }
+}
+
+/// The hooks of one plan, ready to be asked.
+#[derive(Debug)]
+pub struct Hooks<'a> {
+    plan: &'a Plan,
+    root: &'a Root,
+    run: RunFacts,
+    ready: Vec<Result<Ready, String>>,
+    /// Hooks that no file will satisfy, and why.
+    given_up: Mutex<BTreeMap<usize, String>>,
+}
+
+/// One hook with its plugin compiled and its destination open.
+struct Ready {
+    machine: Arc<Machine>,
+    plugin: Arc<Plugin>,
+    prepared: Prepared,
+    settings: Value,
+    destination: Option<(Arc<Destination>, DestinationName)>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.plugin)
+    }
+}
+
+impl<'a> Hooks<'a> {
+    /// Compiles what the plan's steps name and opens their destinations. A hook that
+    /// cannot be used blocks its files, not the run.
+    pub fn ready(
+        plan: &'a Plan,
+        root: &'a Root,
+        catalogue: &Catalogue,
+        destinations: &BTreeMap<String, crate::config::Destination>,
+        run: RunFacts,
+    ) -> Hooks<'a> {
+        let device = root
+            .stat(&crate::path::RelPath::root())
+            .map(|facts| facts.id.device);
+        let ready =
+            |hook: &Hook| Ready::new(hook, catalogue, destinations, device.as_ref().ok().copied());
+        Hooks {
+            ready: plan.hooks.iter().map(ready).collect(),
+            plan,
+            root,
+            run,
+            given_up: Mutex::default(),
+        }
+    }
+
+    /// Asks every hook of the steps in a range, in the order the hooks are written.
+    pub fn approve(&self, range: Range<usize>) -> Approved {
+        let mut open: Vec<usize> = range.filter(|&i| i < self.plan.steps.len()).collect();
+        let mut blocked = Vec::new();
+        let mut receipts = Vec::new();
+        for (index, hook) in self.plan.hooks.iter().enumerate() {
+            let asked: Vec<usize> = open
+                .iter()
+                .copied()
+                .filter(|&i| self.step(i).is_some_and(|step| step.hooks.contains(&index)))
+                .collect();
+            if asked.is_empty() {
+                continue;
+            }
+            for (step, answer) in asked.iter().copied().zip(self.ask(index, hook, &asked)) {
+                match answer {
+                    Ok(receipt) => receipts.extend(receipt),
+                    Err(no) if no.verdict == Verdict::Failed && forgiven(hook) => {}
+                    Err(no) => blocked.push(Blocked { step, ..no }),
+                }
+            }
+            open.retain(|step| !blocked.iter().any(|b| b.step == *step));
+        }
+        Approved {
+            steps: open,
+            blocked,
+            receipts,
+        }
+    }
+
+    fn step(&self, index: usize) -> Option<&'a Step> {
+        self.plan.steps.get(index)
+    }
+
+    /// One answer for each step, in their order.
+    fn ask(
+        &self,
+        index: usize,
+        hook: &Hook,
+        steps: &[usize],
+    ) -> Vec<Result<Option<Receipt>, Blocked>> {
+        let refuse = |reason: &str| {
+            let refused = |_| Err(no(hook, Verdict::Failed, reason.to_owned()));
+            steps.iter().map(refused).collect()
+        };
+        let ready = match self.ready.get(index) {
+            Some(Ok(ready)) => ready,
+            Some(Err(reason)) => return refuse(reason),
+            None => return refuse("it is not in the plan"),
+        };
+        if let Some(reason) = self.given_up().get(&index) {
+            return refuse(reason);
+        }
+        match &ready.prepared {
+            Prepared::Reviewer(prepared) => {
+                let settings = ready.settings.to_string().into();
+                let reviewer = Reviewer {
+                    machine: &ready.machine,
+                    plugin: &ready.plugin,
+                    prepared,
+                    settings,
+                    run: &self.run,
+                };
+                let steps = steps.iter().filter_map(|&i| self.step(i));
+                let entries: Vec<_> = steps.map(|step| self.entry(step, 1)).collect();
+                let answers = reviewer
+                    .review(&entries)
+                    .into_iter()
+                    .map(|review| match review {
+                        Ok(Review::Proceed) => Ok(None),
+                        Ok(Review::Keep(reason)) => Err(no(hook, Verdict::Kept, reason)),
+                        Err(trouble) => Err(self.give_up_on(index, hook, trouble)),
+                    });
+                answers.collect()
+            }
+            Prepared::Archiver(_) => self.archive_all(index, hook, ready, steps),
+        }
+    }
+
+    /// Archives by several threads; the answers keep the steps' order.
+    fn archive_all(
+        &self,
+        index: usize,
+        hook: &Hook,
+        ready: &Ready,
+        steps: &[usize],
+    ) -> Vec<Result<Option<Receipt>, Blocked>> {
+        let next = AtomicUsize::new(0);
+        let answers = Mutex::new(BTreeMap::new());
+        let work = || {
+            while let Some(&step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let answer = match (self.given_up().get(&index), self.step(step)) {
+                    (Some(reason), _) => Err(no(hook, Verdict::Failed, reason.clone())),
+                    (None, None) => Err(no(hook, Verdict::Failed, "it is gone".to_owned())),
+                    (None, Some(step)) => self
+                        .archive(ready, step)
+                        .map(Some)
+                        .map_err(|trouble| self.give_up_on(index, hook, trouble)),
+                };
+                lock(&answers).insert(step, answer);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..WORKERS.min(steps.len()) {
+                // Fewer threads than wanted are slower, nothing else.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let unanswered = || Err(no(hook, Verdict::Failed, "it gave no answer".to_owned()));
+        let ordered = steps
+            .iter()
+            .map(|step| answers.remove(step).unwrap_or_else(unanswered));
+        ordered.collect()
+    }
+
+    /// Archives one file, again where that may help.
+    fn archive(&self, ready: &Ready, step: &Step) -> Result<Receipt, Trouble> {
+        let mut pause = PAUSE;
+        let mut attempt = 1;
+        loop {
+            match self.archive_once(ready, step, attempt) {
+                Err(trouble) if trouble.kind == TroubleKind::Retryable && attempt < ATTEMPTS => {
+                    thread::sleep(pause);
+                    pause *= 4;
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn archive_once(&self, ready: &Ready, step: &Step, attempt: u32) -> Result<Receipt, Trouble> {
+        let (Prepared::Archiver(prepared), Some((destination, name))) =
+            (&ready.prepared, &ready.destination)
+        else {
+            return Err(Trouble::permanent("the hook names no destination"));
+        };
+        let file = self.open(step)?;
+        let entry = self.entry(step, attempt);
+        let output = ready.plugin.grants().output.map(|size| size.0);
+        let archiver = Archiver {
+            machine: &ready.machine,
+            plugin: &ready.plugin,
+            prepared,
+            settings: ready.settings.to_string().into(),
+            run: &self.run,
+            target: Target {
+                destination: Arc::clone(destination),
+                limit: output.unwrap_or_else(|| step.facts.size.saturating_mul(2) + OVERHEAD),
+            },
+        };
+        let proved = archiver.archive(&entry, &file)?;
+        // The very bytes that were hashed must still be the planned ones.
+        drop(file);
+        self.open(step)?;
+        let receipt = self.receipt(ready, step, &entry, &proved, name);
+        publish(destination, proved, receipt)
+    }
+
+    fn open(&self, step: &Step) -> Result<File, Trouble> {
+        match self.root.open_file(&step.path, &step.facts) {
+            Ok(file) => Ok(file),
+            Err(error) if is_stale(&error) => Err(Trouble::changed()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Trouble::changed()),
+            Err(error) => Err(Trouble::permanent(format!(
+                "the file cannot be opened: {}",
+                crate::store::in_words(&error)
+            ))),
+        }
+    }
+
+    fn receipt(
+        &self,
+        ready: &Ready,
+        step: &Step,
+        entry: &GuestEntry,
+        proved: &Proved,
+        destination: &DestinationName,
+    ) -> Receipt {
+        let Facts {
+            mode,
+            owner,
+            group,
+            modified,
+            ..
+        } = step.facts;
+        let objects = proved.objects.iter();
+        Receipt {
+            version: 1,
+            run: self.run.id.clone(),
+            at: crate::time::Now::from_clock().timestamp().to_string(),
+            store: self.plan.store.clone(),
+            collection: step.collection.clone(),
+            path: step.path.to_string(),
+            key: entry.key.clone(),
+            plugin: ready.plugin.version(),
+            settings: ready.settings.clone(),
+            destination: destination.clone(),
+            objects: objects
+                .map(|o| record(o.name.as_str(), &o.staged))
+                .collect(),
+            note: hexadecimal(&proved.note),
+            source: proved.content.clone(),
+            metadata: Metadata {
+                mode,
+                owner,
+                group,
+                modified_seconds: modified.seconds(),
+                modified_nanoseconds: modified.subsec_nanoseconds(),
+                xattrs: Vec::new(),
+            },
+            proof: proved.proof,
+        }
+    }
+
+    fn entry(&self, step: &Step, attempt: u32) -> GuestEntry {
+        let facts = &step.facts;
+        let path = step.path.to_string();
+        let plain = path.as_bytes() == step.path.as_bytes();
+        let rule = self.plan.rules.get(step.rule).map(ToString::to_string);
+        GuestEntry {
+            slot: 0,
+            key: key(self.plan, step),
+            store: self.plan.store.clone(),
+            raw_path: (!plain).then(|| step.path.as_bytes().to_vec()),
+            path,
+            size: facts.size,
+            allocated: facts.allocated,
+            modified: GuestInstant {
+                seconds: facts.modified.seconds(),
+                nanoseconds: facts.modified.subsec_nanoseconds(),
+            },
+            links: facts.links,
+            collection: step.collection.clone(),
+            rule: rule.unwrap_or_default(),
+            captures: step.captures.clone(),
+            attempt,
+        }
+    }
+
+    /// A refusal; one that no other file will escape ends the hook for this run.
+    fn give_up_on(&self, index: usize, hook: &Hook, trouble: Trouble) -> Blocked {
+        if trouble.kind == TroubleKind::Misconfigured {
+            let mut given_up = self.given_up();
+            given_up
+                .entry(index)
+                .or_insert_with(|| trouble.reason.clone());
+        }
+        let verdict = match trouble.kind {
+            TroubleKind::Changed => Verdict::Changed,
+            TroubleKind::Retryable
+            | TroubleKind::Permanent
+            | TroubleKind::Misconfigured
+            | TroubleKind::Trapped
+            | TroubleKind::OutOfTime => Verdict::Failed,
+        };
+        no(hook, verdict, trouble.reason)
+    }
+
+    fn given_up(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, String>> {
+        lock(&self.given_up)
+    }
+}
+
+impl Ready {
+    fn new(
+        hook: &Hook,
+        catalogue: &Catalogue,
+        destinations: &BTreeMap<String, crate::config::Destination>,
+        device: Option<u64>,
+    ) -> Result<Ready, String> {
+        let plugin = match catalogue.plugin(&hook.plugin) {
+            Some(Ok(plugin)) => Arc::clone(plugin),
+            Some(Err(error)) => return Err(error.to_string()),
+            None => return Err(format!("the configuration has no plugin `{}`", hook.plugin)),
+        };
+        plugin
+            .check_settings(&hook.arguments)
+            .map_err(|error| error.to_string())?;
+        let machine = Machine::shared().map_err(|error| error.to_string())?;
+        let prepared = plugin
+            .prepare(&machine)
+            .map_err(|error| error.to_string())?;
+        let destination = match (&prepared, &hook.destination) {
+            (Prepared::Reviewer(_), _) => None,
+            (Prepared::Archiver(_), None) => {
+                return Err("it stores files, and the policy does not say `into` where".to_owned());
+            }
+            (Prepared::Archiver(_), Some(name)) => {
+                catalogue.keep(&plugin).map_err(|error| {
+                    format!("a copy of the plugin cannot be kept for restoring: {error}")
+                })?;
+                Some(open(&plugin, name, destinations, device)?)
+            }
+        };
+        Ok(Ready {
+            machine,
+            settings: plugin.settings_with(&hook.arguments).into(),
+            plugin,
+            prepared,
+            destination,
+        })
+    }
+}
+
+fn open(
+    plugin: &Plugin,
+    name: &str,
+    destinations: &BTreeMap<String, crate::config::Destination>,
+    device: Option<u64>,
+) -> Result<(Arc<Destination>, DestinationName), String> {
+    if !plugin
+        .grants()
+        .destinations
+        .iter()
+        .any(|granted| granted == name)
+    {
+        return Err(format!(
+            "it is not granted the destination `{name}`; add it to `plugins.{}.grants.destinations`",
+            plugin.name()
+        ));
+    }
+    let configured = destinations
+        .get(name)
+        .ok_or_else(|| format!("the configuration has no destination `{name}`"))?;
+    let destination = Destination::open(name, &configured.url).map_err(|e| e.to_string())?;
+    let recorded = DestinationName {
+        name: name.to_owned(),
+        url: configured.url.clone(),
+        same_filesystem: device.is_some_and(|device| destination.same_filesystem(device)),
+    };
+    Ok((Arc::new(destination), recorded))
+}
+
+/// Gives the objects their names and puts the receipt beside the first.
+fn publish(
+    destination: &Destination,
+    proved: Proved,
+    receipt: Receipt,
+) -> Result<Receipt, Trouble> {
+    let failed = |error: DestinationError| Trouble {
+        kind: match error {
+            DestinationError::Full { .. } | DestinationError::Io { .. } => TroubleKind::Retryable,
+            _ => TroubleKind::Permanent,
+        },
+        reason: error.to_string(),
+    };
+    let beside = proved.objects.first().map(|object| object.name.clone());
+    for object in proved.objects {
+        object
+            .staged
+            .publish(destination, &object.name, object.on_existing)
+            .map_err(failed)?;
+    }
+    match beside {
+        Some(object) => leave_receipt(destination, &object, receipt).map_err(failed),
+        None => Ok(receipt),
+    }
+}
+
+/// An object may carry several receipts: it may hold several files' bytes, and a run
+/// that crashed after publishing left one for the same file.
+fn leave_receipt(
+    destination: &Destination,
+    object: &ObjectName,
+    receipt: Receipt,
+) -> Result<Receipt, DestinationError> {
+    let text = serde_json::to_string_pretty(&receipt).unwrap_or_default();
+    let first = object.receipt();
+    match destination.publish_text(&first, &text) {
+        Ok(_) => return Ok(receipt),
+        Err(DestinationError::Exists { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let key: String = receipt.key.chars().take(8).collect();
+    let next = object.receipt_marked(&format!(".{}-{key}", receipt.run));
+    destination.publish_text(&next, &text)?;
+    Ok(receipt)
+}
+
+/// The idempotency key of one generation of one file.
+fn key(plan: &Plan, step: &Step) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let Facts {
+        id,
+        size,
+        modified,
+        changed,
+        ..
+    } = &step.facts;
+    for part in [plan.root.as_bytes(), step.path.as_bytes()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    for number in [id.device, id.inode, *size] {
+        hasher.update(&number.to_le_bytes());
+    }
+    for stamp in [modified, changed] {
+        hasher.update(&stamp.as_nanoseconds().to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn forgiven(hook: &Hook) -> bool {
+    match hook.otherwise {
+        Otherwise::Keep => false,
+        Otherwise::DeleteAnyway => true,
+    }
+}
+
+fn no(hook: &Hook, verdict: Verdict, reason: String) -> Blocked {
+    Blocked {
+        step: 0,
+        plugin: hook.plugin.clone(),
+        reason,
+        verdict,
+    }
+}
+
+fn is_stale(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Stale>())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is behind these locks is whole after any panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

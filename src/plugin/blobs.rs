@@ -1,0 +1,378 @@
+//! The bytes a guest is lent: files and objects to read, sinks to write.
+//!
+//! Descriptors stay here; the guest holds numbers. What it finishes is staged in
+//! its instance's [`Shelf`] and published by nobody but the host, after the proof.
+
+#![expect(
+    unreachable_pub,
+    reason = "the generated bindings name these types publicly"
+)]
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::Resource;
+
+use super::contract::blobs_api::{Host, HostDestination, HostSink, HostSource};
+use super::contract::{FailureClass, GuestFailure, GuestObject, GuestOnExisting};
+use super::guest::Guest;
+use crate::destination::{
+    Destination, DestinationError, Interrupted, ObjectName, OnExisting, Staged, StagedWriter,
+};
+use crate::receipt::Content;
+
+/// The most bytes of one `read`.
+const READ: u32 = 1 << 20;
+
+/// The most objects one archive may consist of.
+const OBJECTS: usize = 1_000;
+
+/// Something to read, by position: a guest may read in any order.
+#[derive(Debug)]
+pub struct Source {
+    file: File,
+    size: u64,
+}
+
+impl Source {
+    pub(super) fn new(file: File, size: u64) -> Source {
+        Source { file, size }
+    }
+
+    fn read(&self, offset: u64, length: u32) -> std::io::Result<Vec<u8>> {
+        let left = self
+            .size
+            .saturating_sub(offset)
+            .min(u64::from(length.min(READ)));
+        let mut bytes = vec![0; usize::try_from(left).unwrap_or(0)];
+        let read = self.file.read_at(&mut bytes, offset)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+}
+
+/// The destination an archiver was granted.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(super) destination: Arc<Destination>,
+    /// The most bytes one instance may write.
+    pub(super) limit: u64,
+}
+
+/// Bytes on their way out of a guest.
+#[derive(Debug)]
+pub enum Sink {
+    /// Into an object that is not published yet.
+    Object(Box<StagedWriter>, u64),
+    /// Back into the file they came from: compared, and perhaps written.
+    Restored(Box<Restored>),
+}
+
+/// What a `restore` writes: hashed, and handed on when somebody wants it.
+pub struct Restored {
+    hasher: blake3::Hasher,
+    written: u64,
+    expected: u64,
+    onward: Option<Box<dyn Write + Send>>,
+}
+
+impl std::fmt::Debug for Restored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} bytes", self.written, self.expected)
+    }
+}
+
+impl Restored {
+    pub(super) fn new(expected: u64, onward: Option<Box<dyn Write + Send>>) -> Restored {
+        Restored {
+            hasher: blake3::Hasher::new(),
+            written: 0,
+            expected,
+            onward,
+        }
+    }
+
+    pub(super) fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// Length and hash of what was written.
+    pub(super) fn finish(self) -> Content {
+        Content {
+            size: self.written,
+            blake3: self.hasher.finalize().to_hex().to_string(),
+        }
+    }
+
+    /// Ends at the first byte too many: an endless restore would fill the disk.
+    fn write(&mut self, bytes: &[u8]) -> wasmtime::Result<()> {
+        self.written += bytes.len() as u64;
+        if self.written > self.expected {
+            return Err(TooMuch::Restored(self.expected).into());
+        }
+        self.hasher.update(bytes);
+        match &mut self.onward {
+            Some(onward) => Ok(onward.write_all(bytes)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The error inside a trap when more was written than there may be.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum TooMuch {
+    #[error("its restore wrote more than the file's {0} bytes")]
+    Restored(u64),
+    #[error("it wrote more than the {0} bytes it may")]
+    Written(u64),
+    #[error("it finished more than {OBJECTS} objects")]
+    Objects,
+}
+
+/// What one instance has finished and the host has not published.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    pub(super) objects: Vec<Finished>,
+}
+
+/// A finished object.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) name: ObjectName,
+    pub(super) on_existing: OnExisting,
+    pub(super) staged: Staged,
+}
+
+/// A destination's refusal as a guest sees it.
+fn refusal(error: &DestinationError) -> GuestFailure {
+    let (class, code) = match error {
+        DestinationError::Full { .. } => (FailureClass::Retryable, "no-space"),
+        DestinationError::Io { .. } => (FailureClass::Retryable, "io"),
+        DestinationError::Exists { .. } => (FailureClass::Permanent, "exists"),
+        DestinationError::Name { .. } => (FailureClass::Permanent, "name"),
+        DestinationError::Missing { .. } => (FailureClass::Permanent, "missing"),
+        DestinationError::Interrupted { .. } => (FailureClass::Permanent, "interrupted"),
+        DestinationError::Permission { .. } => (FailureClass::Misconfigured, "permission"),
+        DestinationError::ReadOnly { .. } => (FailureClass::Misconfigured, "read-only"),
+        DestinationError::Url { .. }
+        | DestinationError::Unsupported { .. }
+        | DestinationError::ParentMissing { .. } => (FailureClass::Misconfigured, "destination"),
+    };
+    GuestFailure {
+        class,
+        code: code.to_owned(),
+        message: error.to_string(),
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> GuestFailure {
+    GuestFailure {
+        class: FailureClass::Retryable,
+        code: "read".to_owned(),
+        message: crate::store::in_words(error),
+    }
+}
+
+/// Looks at the clock between two slices of a host-side copy.
+fn checkpoint(deadline: Instant) -> impl FnMut() -> Result<(), Interrupted> {
+    move || match Instant::now() < deadline {
+        true => Ok(()),
+        false => Err(Interrupted),
+    }
+}
+
+impl Host for Guest {}
+
+impl HostSource for Guest {
+    fn size(&mut self, source: Resource<Source>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&source)?.size)
+    }
+
+    fn read(
+        &mut self,
+        source: Resource<Source>,
+        offset: u64,
+        length: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, GuestFailure>> {
+        self.check_time()?;
+        let source = self.table.get(&source)?;
+        Ok(source.read(offset, length).map_err(|e| unreadable(&e)))
+    }
+
+    fn drop(&mut self, source: Resource<Source>) -> wasmtime::Result<()> {
+        self.table.delete(source)?;
+        Ok(())
+    }
+}
+
+impl HostDestination for Guest {
+    fn create(
+        &mut self,
+        target: Resource<Target>,
+    ) -> wasmtime::Result<Result<Resource<Sink>, GuestFailure>> {
+        self.check_time()?;
+        let target = self.table.get(&target)?;
+        let (created, limit) = (target.destination.create(), target.limit);
+        match created {
+            Ok(writer) => Ok(Ok(self
+                .table
+                .push(Sink::Object(Box::new(writer), limit))?)),
+            Err(error) => Ok(Err(refusal(&error))),
+        }
+    }
+
+    fn lookup(
+        &mut self,
+        target: Resource<Target>,
+        name: String,
+    ) -> wasmtime::Result<Result<Option<GuestObject>, GuestFailure>> {
+        let target = self.table.get(&target)?;
+        let found = target
+            .destination
+            .parse_name(&name)
+            .and_then(|name| target.destination.lookup(&name));
+        Ok(match found {
+            Ok(object) => Ok(object.map(|object| GuestObject {
+                name: object.name.as_str().to_owned(),
+                size: object.size,
+            })),
+            Err(error) => Err(refusal(&error)),
+        })
+    }
+
+    fn drop(&mut self, target: Resource<Target>) -> wasmtime::Result<()> {
+        self.table.delete(target)?;
+        Ok(())
+    }
+}
+
+impl HostSink for Guest {
+    fn write(
+        &mut self,
+        sink: Resource<Sink>,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), GuestFailure>> {
+        self.check_time()?;
+        match self.table.get_mut(&sink)? {
+            Sink::Restored(restored) => restored.write(&bytes).map(Ok),
+            Sink::Object(writer, limit) => {
+                within(writer.size(), bytes.len() as u64, *limit)?;
+                Ok(writer.write(&bytes).map_err(|error| refusal(&error)))
+            }
+        }
+    }
+
+    fn splice(
+        &mut self,
+        sink: Resource<Sink>,
+        source: Resource<Source>,
+        offset: u64,
+        length: u64,
+    ) -> wasmtime::Result<Result<u64, GuestFailure>> {
+        let deadline = self.deadline;
+        let source = self.table.get(&source)?;
+        let length = length.min(source.size.saturating_sub(offset));
+        // A descriptor of our own: the table lends out one thing at a time.
+        let file = match source.file.try_clone() {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(unreadable(&error))),
+        };
+        match self.table.get_mut(&sink)? {
+            Sink::Object(writer, limit) => {
+                within(writer.size(), length, *limit)?;
+                let moved = writer.splice(&file, offset, length, &mut checkpoint(deadline));
+                if let Err(DestinationError::Interrupted { .. }) = &moved {
+                    return Err(super::guest::OutOfTime(self.wall()).into());
+                }
+                Ok(moved.map_err(|error| refusal(&error)))
+            }
+            Sink::Restored(_) => {
+                let source = Source {
+                    file,
+                    size: offset + length,
+                };
+                self.splice_restored(&sink, &source, offset)
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        sink: Resource<Sink>,
+        name: String,
+        existing: GuestOnExisting,
+    ) -> wasmtime::Result<Result<GuestObject, GuestFailure>> {
+        let writer = match self.table.delete(sink)? {
+            Sink::Object(writer, _) => writer,
+            Sink::Restored(_) => wasmtime::bail!("a lent sink cannot be finished"),
+        };
+        if self.shelf.objects.len() >= OBJECTS {
+            return Err(TooMuch::Objects.into());
+        }
+        let on_existing = match existing {
+            GuestOnExisting::Fail => OnExisting::Fail,
+            GuestOnExisting::SameBytes => OnExisting::SameBytes,
+        };
+        let staged = writer.finish(&mut checkpoint(self.deadline));
+        if let Err(DestinationError::Interrupted { .. }) = &staged {
+            return Err(super::guest::OutOfTime(self.wall()).into());
+        }
+        let finished = staged.and_then(|staged| {
+            let name = staged.parse_name(&name)?;
+            // Publishing would find out as well, but then it is too late for the
+            // guest to choose another name.
+            staged.check_free(&name, on_existing)?;
+            Ok(Finished {
+                name,
+                on_existing,
+                staged,
+            })
+        });
+        Ok(match finished {
+            Ok(finished) => {
+                let size = finished.staged.size();
+                self.shelf.objects.push(finished);
+                Ok(GuestObject { name, size })
+            }
+            Err(error) => Err(refusal(&error)),
+        })
+    }
+
+    fn drop(&mut self, sink: Resource<Sink>) -> wasmtime::Result<()> {
+        self.table.delete(sink)?;
+        Ok(())
+    }
+}
+
+impl Guest {
+    fn splice_restored(
+        &mut self,
+        sink: &Resource<Sink>,
+        source: &Source,
+        from: u64,
+    ) -> wasmtime::Result<Result<u64, GuestFailure>> {
+        let mut at = from;
+        loop {
+            self.check_time()?;
+            let bytes = match source.read(at, READ) {
+                Ok(bytes) if bytes.is_empty() => return Ok(Ok(at - from)),
+                Ok(bytes) => bytes,
+                Err(error) => return Ok(Err(unreadable(&error))),
+            };
+            at += bytes.len() as u64;
+            if let Sink::Restored(restored) = self.table.get_mut(sink)? {
+                restored.write(&bytes)?;
+            }
+        }
+    }
+}
+
+fn within(written: u64, more: u64, limit: u64) -> wasmtime::Result<()> {
+    match written.checked_add(more) {
+        Some(total) if total <= limit => Ok(()),
+        Some(_) | None => Err(TooMuch::Written(limit).into()),
+    }
+}

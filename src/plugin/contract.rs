@@ -1,0 +1,46 @@
+//! The contract in Rust: what `bindgen!` makes of `plugins/sdk/wit`.
+//!
+//! Two worlds, one set of imports: the reviewer's are the archiver's without the
+//! bytes, so their types are generated once.
+
+pub(super) mod archive {
+    wasmtime::component::bindgen!({
+        path: "plugins/sdk/wit",
+        world: "archive-plugin",
+        imports: { default: trappable },
+        exports: { default: async },
+        with: {
+            "retain:plugin/blobs.source": crate::plugin::blobs::Source,
+            "retain:plugin/blobs.destination": crate::plugin::blobs::Target,
+            "retain:plugin/blobs.sink": crate::plugin::blobs::Sink,
+        },
+    });
+}
+
+pub(super) mod review {
+    wasmtime::component::bindgen!({
+        path: "plugins/sdk/wit",
+        world: "review-plugin",
+        imports: { default: trappable },
+        exports: { default: async },
+        with: {
+            "retain:plugin/types": super::archive::retain::plugin::types,
+            "retain:plugin/log": super::archive::retain::plugin::log,
+            "retain:plugin/config": super::archive::retain::plugin::config,
+            "retain:plugin/run": super::archive::retain::plugin::run,
+        },
+    });
+}
+
+pub(super) use archive::exports::retain::plugin::archiver::Draft;
+pub(super) use archive::retain::plugin::blobs::OnExisting as GuestOnExisting;
+pub(super) use archive::retain::plugin::blobs::{self as blobs_api, Object as GuestObject};
+pub(super) use archive::retain::plugin::types::{
+    Entry as GuestEntry, Failure as GuestFailure, FailureClass, Instant as GuestInstant,
+};
+pub(super) use archive::retain::plugin::{
+    config as config_api, log as log_api, run as run_api, types as types_api,
+};
+pub(super) use archive::{ArchivePlugin, ArchivePluginPre};
+pub(super) use review::exports::retain::plugin::reviewer::Verdict as GuestVerdict;
+pub(super) use review::{ReviewPlugin, ReviewPluginPre};

@@ -1,0 +1,282 @@
+//! What one instance of a plugin has: its limits, its clock, its log, its settings.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use super::blobs::Shelf;
+use super::contract::{config_api, log_api, run_api};
+use super::engine::Machine;
+use crate::time::Now;
+
+/// Lines a guest may log in one instance, and the length of one.
+const LOG_LINES: usize = 200;
+const LOG_LINE: usize = 1_000;
+
+/// Handles a guest may hold at once.
+const HANDLES: usize = 1_000;
+
+/// Bytes a guest may hand over in one call besides what goes through a sink.
+const HOSTCALL_BYTES: usize = 8 << 20;
+
+/// The run a guest works for.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// The run's name.
+    pub id: String,
+    /// The moment its decisions hold for.
+    pub now: Now,
+}
+
+/// What an instance is made with.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) plugin: Arc<str>,
+    pub(super) settings: Arc<str>,
+    pub(super) run: RunFacts,
+    pub(super) memory: usize,
+    /// For the whole life of the instance.
+    pub(super) wall: Duration,
+}
+
+/// The data behind one instance.
+pub(super) struct Guest {
+    terms: Terms,
+    wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) shelf: Shelf,
+    pub(super) deadline: Instant,
+    memory: Memory,
+    logged: usize,
+}
+
+/// The error inside a trap when the time was up.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it took longer than {} s", .0.as_secs_f32())]
+pub(super) struct OutOfTime(pub(super) Duration);
+
+impl Guest {
+    pub(super) fn store(machine: &Machine, terms: Terms) -> Store<Guest> {
+        let deadline = Instant::now() + terms.wall;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let guest = Guest {
+            wasi: nothing(&terms.run.now),
+            table,
+            shelf: Shelf::default(),
+            deadline,
+            memory: Memory::up_to(terms.memory),
+            logged: 0,
+            terms,
+        };
+        let mut store = Store::new(&machine.engine, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_epoch_deadline(1);
+        // Each tick gives the runtime its turn; past the deadline the guest ends.
+        store.epoch_deadline_callback(|store: StoreContextMut<'_, Guest>| {
+            store.data().check_time()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+
+    /// An error once the time is up.
+    pub(super) fn check_time(&self) -> wasmtime::Result<()> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(OutOfTime(self.terms.wall).into())
+    }
+
+    pub(super) fn wall(&self) -> Duration {
+        self.terms.wall
+    }
+
+    /// Whether memory was asked for beyond the limit: the cause of most traps then.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        self.memory.refused
+    }
+}
+
+/// WASI with nothing in it.
+fn nothing(now: &Now) -> WasiCtx {
+    let clock = RunClock::at(now);
+    WasiCtx::builder()
+        .insecure_random_seed(0x7265_7461_696e)
+        .max_random_size(4096)
+        .wall_clock(clock)
+        .monotonic_clock(clock)
+        .build()
+}
+
+/// The run's moment, standing still: a plugin decides alike whenever it is called.
+#[derive(Clone, Copy)]
+struct RunClock(Duration);
+
+impl RunClock {
+    fn at(now: &Now) -> RunClock {
+        let stamp = now.stamp();
+        let seconds = u64::try_from(stamp.seconds()).unwrap_or(0);
+        RunClock(Duration::new(seconds, stamp.subsec_nanoseconds()))
+    }
+}
+
+impl HostWallClock for RunClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
+    }
+}
+
+impl HostMonotonicClock for RunClock {
+    fn resolution(&self) -> u64 {
+        1_000_000_000
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+/// A bound on all memories and tables of a store together.
+struct Memory {
+    limit: usize,
+    used: usize,
+    refused: bool,
+}
+
+impl Memory {
+    fn up_to(limit: usize) -> Memory {
+        Memory {
+            limit,
+            used: 0,
+            refused: false,
+        }
+    }
+
+    fn grow(&mut self, by: usize) -> bool {
+        match self.used.checked_add(by) {
+            Some(used) if used <= self.limit => {
+                self.used = used;
+                true
+            }
+            Some(_) | None => {
+                self.refused = true;
+                false
+            }
+        }
+    }
+}
+
+/// Bytes one element of a table takes in the host.
+const ELEMENT: usize = 16;
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current)))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+    }
+
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    fn memories(&self) -> usize {
+        16
+    }
+}
+
+/// Gives the bindings their host.
+pub(super) struct HasGuest;
+
+impl HasData for HasGuest {
+    type Data<'a> = &'a mut Guest;
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl super::contract::types_api::Host for Guest {}
+
+impl log_api::Host for Guest {
+    fn log(&mut self, level: log_api::Level, message: String) -> wasmtime::Result<()> {
+        self.logged += 1;
+        let (plugin, run) = (&*self.terms.plugin, &*self.terms.run.id);
+        if self.logged > LOG_LINES {
+            if self.logged == LOG_LINES + 1 {
+                tracing::warn!(plugin, run, "it logs too much; the rest is left out");
+            }
+            return self.check_time();
+        }
+        let end = message.floor_char_boundary(LOG_LINE);
+        let line = message.get(..end).unwrap_or_default().escape_debug();
+        match level {
+            log_api::Level::Error => tracing::error!(plugin, run, "{line}"),
+            log_api::Level::Warn => tracing::warn!(plugin, run, "{line}"),
+            log_api::Level::Info => tracing::info!(plugin, run, "{line}"),
+            log_api::Level::Debug => tracing::debug!(plugin, run, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+impl config_api::Host for Guest {
+    fn settings(&mut self) -> wasmtime::Result<String> {
+        Ok(self.terms.settings.to_string())
+    }
+}
+
+impl run_api::Host for Guest {
+    fn mode(&mut self) -> wasmtime::Result<run_api::RunMode> {
+        // Planning calls no plugin, so whoever is called is called in earnest.
+        Ok(run_api::RunMode::Enforce)
+    }
+
+    fn id(&mut self) -> wasmtime::Result<String> {
+        Ok(self.terms.run.id.clone())
+    }
+
+    fn now(&mut self) -> wasmtime::Result<(i64, u32)> {
+        let now = self.terms.run.now.stamp();
+        Ok((now.seconds(), now.subsec_nanoseconds()))
+    }
+
+    fn remaining(&mut self) -> wasmtime::Result<u64> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn cancelled(&mut self) -> wasmtime::Result<bool> {
+        Ok(false)
+    }
+}

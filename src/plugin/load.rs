@@ -1,0 +1,345 @@
+//! Components read, checked against pin, manifest and grants, and made ready to run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::Digest;
+use wasmtime::component::Component;
+
+use super::contract::{ArchivePluginPre, ReviewPluginPre};
+use super::engine::Machine;
+use super::guest::{Guest, RunFacts, Terms};
+use super::manifest::{Kind, Manifest};
+use super::{CodeCache, PluginError};
+use crate::config::{Config, Grants, Plugin as Configured, Wasm};
+use crate::receipt::{PluginVersion, Proof};
+
+/// The largest component that is compiled.
+const LARGEST: u64 = 64 << 20;
+
+/// Time a call gets on top of its limit for each GiB of its file.
+const PER_GIB: Duration = Duration::from_secs(60);
+
+/// The plugins that are part of this program.
+pub const fn builtins() -> &'static [(&'static str, &'static [u8])] {
+    &[
+        (
+            "backup",
+            include_bytes!("../../plugins/prebuilt/backup.wasm"),
+        ),
+        (
+            "legal-hold",
+            include_bytes!("../../plugins/prebuilt/legal-hold.wasm"),
+        ),
+    ]
+}
+
+/// A plugin that may be used; it is compiled when it first has to run.
+pub struct Plugin {
+    name: Arc<str>,
+    origin: String,
+    manifest: Manifest,
+    digest: blake3::Hash,
+    wasm: Vec<u8>,
+    settings: Map<String, Value>,
+    proof: Proof,
+    grants: Grants,
+    cache: Option<CodeCache>,
+    prepared: OnceLock<Prepared>,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} {} ({})",
+            self.name, self.manifest.version, self.origin
+        )
+    }
+}
+
+/// A compiled plugin with its imports resolved.
+#[derive(Clone)]
+pub(super) enum Prepared {
+    Reviewer(ReviewPluginPre<Guest>),
+    Archiver(ArchivePluginPre<Guest>),
+}
+
+impl Plugin {
+    /// Reads a configured plugin and checks all that can be checked without
+    /// compiling it.
+    pub fn load(configured: &Configured, cache: Option<&CodeCache>) -> Result<Plugin, PluginError> {
+        let plugin = &configured.name;
+        let (wasm, origin) = match &configured.wasm {
+            Wasm::Builtin(wanted) => (builtin(plugin, wanted)?, format!("builtin:{wanted}")),
+            Wasm::File(place) => (read(plugin, &place.path)?, place.path.display().to_string()),
+        };
+        if let Some(pinned) = &configured.sha256 {
+            let actual = hexadecimal(&sha2::Sha256::digest(&wasm));
+            if *pinned != actual {
+                return Err(PluginError::Pin {
+                    plugin: plugin.clone(),
+                    pinned: pinned.clone(),
+                    actual,
+                });
+            }
+        }
+        let loaded = Plugin::from_bytes(plugin, origin, wasm, &configured.grants, cache)?;
+        loaded.check_grants()?;
+        loaded.check_settings(&configured.settings)?;
+        Ok(Plugin {
+            settings: configured.settings.clone(),
+            proof: configured.proof,
+            ..loaded
+        })
+    }
+
+    pub(super) fn from_bytes(
+        name: &str,
+        origin: String,
+        wasm: Vec<u8>,
+        grants: &Grants,
+        cache: Option<&CodeCache>,
+    ) -> Result<Plugin, PluginError> {
+        let manifest = Manifest::read(&wasm).map_err(|source| PluginError::Manifest {
+            plugin: name.to_owned(),
+            source,
+        })?;
+        Ok(Plugin {
+            name: name.into(),
+            origin,
+            manifest,
+            digest: blake3::hash(&wasm),
+            wasm,
+            settings: Map::new(),
+            proof: Proof::Restore,
+            grants: grants.clone(),
+            cache: cache.cloned(),
+            prepared: OnceLock::new(),
+        })
+    }
+
+    fn check_grants(&self) -> Result<(), PluginError> {
+        match self.manifest.asks.destinations && self.grants.destinations.is_empty() {
+            false => Ok(()),
+            true => Err(PluginError::NotGranted {
+                plugin: self.name.to_string(),
+                asks: "a destination".to_owned(),
+                grants: "none; write `grants = { destinations = [\"…\"] }`".to_owned(),
+            }),
+        }
+    }
+
+    /// Checks settings or arguments against the plugin's schema.
+    pub fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), PluginError> {
+        match self.manifest.objections(settings).into_iter().next() {
+            None => Ok(()),
+            Some((key, problem)) => Err(PluginError::Setting {
+                plugin: self.name.to_string(),
+                key,
+                problem,
+            }),
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What a receipt records of it.
+    pub fn version(&self) -> PluginVersion {
+        PluginVersion {
+            name: self.name.to_string(),
+            wasm: self.origin.clone(),
+            version: self.manifest.version.clone(),
+            digest: self.digest.to_hex().to_string(),
+        }
+    }
+
+    /// How its archives are proved.
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// What it was granted.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// The configured settings with a policy's arguments laid over them.
+    pub(super) fn settings_with(&self, arguments: &Map<String, Value>) -> Map<String, Value> {
+        let mut settings = self.settings.clone();
+        settings.extend(arguments.clone());
+        settings
+    }
+
+    /// What an instance for files of so many bytes is made with.
+    pub(super) fn terms(&self, settings: Arc<str>, run: &RunFacts, bytes: u64) -> Terms {
+        let gibibytes = u32::try_from(bytes >> 30).unwrap_or(u32::MAX);
+        let wall = Duration::from_secs(self.grants.wall_seconds);
+        Terms {
+            plugin: Arc::clone(&self.name),
+            settings,
+            run: run.clone(),
+            memory: usize::try_from(self.grants.memory.0).unwrap_or(usize::MAX),
+            wall: wall.saturating_add(PER_GIB.saturating_mul(gibibytes)),
+        }
+    }
+
+    /// Compiles it, or takes what an earlier run compiled.
+    pub(super) fn prepare(&self, machine: &Machine) -> Result<Prepared, PluginError> {
+        if let Some(prepared) = self.prepared.get() {
+            return Ok(prepared.clone());
+        }
+        let prepared = self.compile(machine).map_err(|error| PluginError::Load {
+            plugin: self.name.to_string(),
+            reason: format!("{error:#}"),
+        })?;
+        Ok(self.prepared.get_or_init(|| prepared).clone())
+    }
+
+    fn compile(&self, machine: &Machine) -> wasmtime::Result<Prepared> {
+        let engine = &machine.engine;
+        let component = match &self.cache {
+            Some(cache) => cache.component(engine, &self.wasm)?,
+            None => Component::new(engine, &self.wasm)?,
+        };
+        Ok(match self.manifest.kind {
+            Kind::Reviewer => Prepared::Reviewer(ReviewPluginPre::new(
+                machine.reviewers.instantiate_pre(&component)?,
+            )?),
+            Kind::Archiver => Prepared::Archiver(ArchivePluginPre::new(
+                machine.archivers.instantiate_pre(&component)?,
+            )?),
+        })
+    }
+}
+
+/// The plugins a configuration names, and those earlier archives were written by.
+#[derive(Debug)]
+pub struct Catalogue {
+    plugins: BTreeMap<String, Result<Arc<Plugin>, Arc<PluginError>>>,
+    kept: PathBuf,
+    cache: Option<CodeCache>,
+}
+
+impl Catalogue {
+    /// Loads the named plugins; one that does not load is remembered as such, and
+    /// blocks only those who need it.
+    pub fn load<'n>(config: &Config, names: impl IntoIterator<Item = &'n str>) -> Catalogue {
+        let cache = CodeCache::open(&config.state)
+            .inspect_err(|error| tracing::debug!(%error, "no cache for compiled plugins"))
+            .ok();
+        let mut plugins = BTreeMap::new();
+        for name in names {
+            if let Some(configured) = config.plugins.get(name) {
+                let loaded = Plugin::load(configured, cache.as_ref());
+                plugins.insert(name.to_owned(), loaded.map(Arc::new).map_err(Arc::new));
+            }
+        }
+        Catalogue {
+            plugins,
+            kept: config.state.join("plugins"),
+            cache,
+        }
+    }
+
+    /// A plugin by its name in the configuration; nothing when it names none.
+    pub fn plugin(&self, name: &str) -> Option<&Result<Arc<Plugin>, Arc<PluginError>>> {
+        self.plugins.get(name)
+    }
+
+    /// Keeps a copy of an archiver beside the journal, so that what it stores can be
+    /// restored after the configured one has changed.
+    pub(super) fn keep(&self, plugin: &Plugin) -> std::io::Result<()> {
+        let place = self.place(&plugin.digest.to_hex());
+        if fs::read(&place).is_ok_and(|kept| blake3::hash(&kept) == plugin.digest) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.kept)?;
+        let draft = place.with_extension(format!("{}.part", std::process::id()));
+        let mut file = fs::File::create(&draft)?;
+        std::io::Write::write_all(&mut file, &plugin.wasm)?;
+        file.sync_all()?;
+        fs::rename(&draft, &place)?;
+        fs::File::open(&self.kept)?.sync_all()
+    }
+
+    /// The very version a receipt names.
+    pub(super) fn version(&self, version: &PluginVersion) -> Option<Arc<Plugin>> {
+        let mut configured = self.plugins.values().flatten();
+        if let Some(plugin) =
+            configured.find(|plugin| plugin.digest.to_hex().as_str() == version.digest)
+        {
+            return Some(Arc::clone(plugin));
+        }
+        let kept = fs::read(self.place(&version.digest)).ok();
+        let builtin = || {
+            let mut all = builtins().iter().map(|(_, wasm)| wasm.to_vec());
+            all.find(|wasm| blake3::hash(wasm).to_hex().as_str() == version.digest)
+        };
+        let wasm = kept
+            .filter(|wasm| blake3::hash(wasm).to_hex().as_str() == version.digest)
+            .or_else(builtin)?;
+        let grants = Grants::default();
+        let origin = version.wasm.clone();
+        Plugin::from_bytes(&version.name, origin, wasm, &grants, self.cache.as_ref())
+            .ok()
+            .map(Arc::new)
+    }
+
+    fn place(&self, digest: &str) -> PathBuf {
+        self.kept.join(format!("{digest}.wasm"))
+    }
+}
+
+fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
+    let found = builtins().iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, wasm)| wasm.to_vec()).ok_or_else(|| {
+        let known: Vec<_> = builtins()
+            .iter()
+            .map(|(name, _)| format!("`builtin:{name}`"))
+            .collect();
+        PluginError::NoBuiltin {
+            plugin: plugin.to_owned(),
+            wanted: wanted.to_owned(),
+            known: known.join(", "),
+        }
+    })
+}
+
+fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
+    let unreadable = |source| PluginError::Unreadable {
+        plugin: plugin.to_owned(),
+        path: path.to_owned(),
+        source,
+    };
+    let mut wasm = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut wasm)
+        .map_err(unreadable)?;
+    match wasm.len() as u64 {
+        size if size > LARGEST => Err(PluginError::TooLarge {
+            plugin: plugin.to_owned(),
+            size,
+            limit: LARGEST,
+        }),
+        _ => Ok(wasm),
+    }
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,123 @@
+//! WebAssembly plugins that look at, or store, files that are about to go.
+//!
+//! A plan goes in, an [`Approved`] part of it comes out; nothing else can make one.
+//! A plugin can only take steps away: whatever is no explicit success keeps the
+//! file. An archive counts when the plugin's own `restore`, run over the stored
+//! bytes in an instance that knows nothing of the first, has given the file's bytes
+//! again; only then is it published and a [`Receipt`] written.
+//!
+//! Guests get nothing but what the contract in `plugins/sdk/wit` names. This is the
+//! only module that knows wasmtime.
+//!
+//! [`Receipt`]: crate::receipt::Receipt
+
+mod approve;
+mod archive;
+mod blobs;
+mod cache;
+mod contract;
+mod engine;
+mod guest;
+mod load;
+mod manifest;
+mod restore;
+mod review;
+mod trouble;
+
+use std::path::PathBuf;
+
+pub use approve::{Approved, Blocked, Hooks, Verdict};
+pub use cache::CodeCache;
+pub use guest::RunFacts;
+pub use load::{Catalogue, Plugin, builtins};
+pub use manifest::{Asks, Kind, Manifest, ManifestError};
+pub use restore::{Restoration, RestoreError};
+
+/// Why a plugin cannot be used at all.
+///
+/// What fails for one file is no error of this kind but that file's outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// The engine does not start.
+    #[error("cannot start the engine for plugins: {reason}")]
+    Engine {
+        /// What it said.
+        reason: String,
+    },
+    /// Its file cannot be read.
+    #[error("plugin `{plugin}`: cannot read `{}`: {}", path.display(), crate::store::in_words(source))]
+    Unreadable {
+        /// Its name in the configuration.
+        plugin: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is larger than anything that is compiled.
+    #[error("plugin `{plugin}`: its component has {size} bytes, more than {limit}")]
+    TooLarge {
+        /// Its name in the configuration.
+        plugin: String,
+        /// Its size.
+        size: u64,
+        /// The most there may be.
+        limit: u64,
+    },
+    /// There is no such plugin in this program.
+    #[error("plugin `{plugin}`: there is no `builtin:{wanted}`; there are {known}")]
+    NoBuiltin {
+        /// Its name in the configuration.
+        plugin: String,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// The bytes are not the pinned ones.
+    #[error("plugin `{plugin}`: its SHA-256 is `{actual}`, the configuration pins `{pinned}`")]
+    Pin {
+        /// Its name in the configuration.
+        plugin: String,
+        /// The configured digest.
+        pinned: String,
+        /// The component's.
+        actual: String,
+    },
+    /// It does not say what it is.
+    #[error("plugin `{plugin}`: {source}")]
+    Manifest {
+        /// Its name in the configuration.
+        plugin: String,
+        /// What is wrong.
+        source: ManifestError,
+    },
+    /// It asks for what it is not granted.
+    #[error("plugin `{plugin}` asks for {asks}, and is granted {grants}")]
+    NotGranted {
+        /// Its name in the configuration.
+        plugin: String,
+        /// What it asks for.
+        asks: String,
+        /// What it has.
+        grants: String,
+    },
+    /// A setting its schema does not allow.
+    #[error("plugin `{plugin}`: {problem}")]
+    Setting {
+        /// Its name in the configuration.
+        plugin: String,
+        /// The setting.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It does not compile or imports what is not there.
+    #[error("plugin `{plugin}` does not load: {reason}")]
+    Load {
+        /// Its name in the configuration.
+        plugin: String,
+        /// What the compiler or linker said.
+        reason: String,
+    },
+}
