@@ -147,12 +147,28 @@ impl<'a> Lower<'a> {
                 | "number"),
                 ..,
             ] => (*first).to_owned(),
+            [keep @ "keep", number] => {
+                let slot = words.split_whitespace().nth(2).unwrap_or_default();
+                format!("{keep} {number} {}", slot.trim_end_matches(','))
+            }
             words => words.join(" "),
         };
+        let help = match name.as_str() {
+            // Leaving the hook out would delete without any backup at all.
+            "delete anyway" => "write `otherwise keep`: a file whose backup fails stays",
+            "last accessed" | "created" => "write `last modified` or `last modified or changed`",
+            _ => {
+                "leave the statement out for now; the policy is refused as a whole rather than run without it"
+            }
+        };
         let finding = self
-            .error("R0190", at.start..at.start + name.len().min(at.len()), format!("`{name}` is not in this version of retain yet"))
-            .label("a word of the language, reserved for a later version")
-            .help("leave the statement out for now; the policy is refused as a whole rather than run without it");
+            .error(
+                "R0190",
+                at.start..at.start + name.len().min(at.len()),
+                format!("`{name}` is not in this version of retain yet"),
+            )
+            .label("part of the language, reserved for a later version")
+            .help(help);
         self.wrong(finding);
         None
     }
