@@ -9,5 +9,6 @@
 )]
 
 mod inventory;
+mod mistakes;
 mod policies;
 mod stock_analysis;
