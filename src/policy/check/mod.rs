@@ -338,6 +338,15 @@ impl<'a> Checker<'a> {
             ast::Stop::Over(bound) => match &bound.value {
                 ast::Bound::Percent(percent) => Bound::Percent(*percent),
                 ast::Bound::Files(files) => Bound::Files(*files),
+                ast::Bound::Size(ast::Value::Literal(ast::Literal::Count(number))) => {
+                    self.error(
+                        "R0105",
+                        bound.at.clone(),
+                        format!("`{number}` of what?"),
+                        format!("write `{number} files`, `{number} MB` or `50% of files`"),
+                    );
+                    return;
+                }
                 ast::Bound::Size(value) => {
                     let value = ast::Spanned {
                         value: value.clone(),

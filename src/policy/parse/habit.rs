@@ -37,7 +37,7 @@ impl<'a> Place<'a> {
         Place {
             source,
             before: text.get(offset..start).unwrap_or_default(),
-            after: after.unwrap_or_default().trim(),
+            after: after.unwrap_or_default(),
             begins_line: at.is_some()
                 && (text.get(..start).is_some_and(|text| text.ends_with('\n'))
                     || line_start.is_none_or(|line| line.trim().is_empty())),
@@ -121,7 +121,7 @@ pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
 /// A slip in how a sentence is put.
 fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Diagnostic> {
     let token = place.token();
-    let after = place.after;
+    let after = place.after.trim();
     match (previous, token) {
         (
             "delete" | "keep",
@@ -140,6 +140,20 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
             let finding = place.finding("an age is part of a condition");
             Some(finding.help(format!("write `delete when older than {after}`")))
         }
+        ("always", "where") => {
+            let finding = place.finding("`always` has no condition");
+            Some(finding.help(format!("write `{one_before} when {after}`")))
+        }
+        ("newest", _) => {
+            let finding = place.finding("`newest` needs a number");
+            Some(finding.help(format!("write `keep newest 3 {token}{}`", place.after)))
+        }
+        ("otherwise", _) => {
+            let finding = place.finding(format!("a failed backup cannot end in `{token}`"));
+            let finding = finding.help("write `otherwise keep`: a file whose backup fails stays");
+            Some(place.replaced(finding, "keep"))
+        }
+        ("per", name) if is_word(name) => Some(without_braces(place, name)),
         ("keep", "last" | "latest" | "recent") => {
             let finding = place.finding(format!("`keep {token}` is not in the language"));
             let finding = finding.help(format!("write `keep newest {after}`"));
@@ -156,9 +170,7 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
         ("when" | "where" | "and" | "or" | "not" | "(", name)
             if is_word(name) && matches!(place.next(), "is" | "in" | "matches") =>
         {
-            let finding = place.finding(format!("`{name}` stands without braces"));
-            let finding = finding.help(format!("a capture is written `{{{name}}}`"));
-            Some(place.replaced(finding, format!("{{{name}}}")))
+            Some(without_braces(place, name))
         }
         (unit, number) if unit_of(unit).is_some() && is_number(number) => {
             let finding = place.finding("the number stands before its unit");
@@ -172,6 +184,12 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
         }
         _ => None,
     }
+}
+
+fn without_braces(place: &Place<'_>, name: &str) -> Diagnostic {
+    let finding = place.finding(format!("`{name}` stands without braces"));
+    let finding = finding.help(format!("a capture is written `{{{name}}}`"));
+    place.replaced(finding, format!("{{{name}}}"))
 }
 
 /// A text without its quotes.
@@ -193,12 +211,16 @@ pub(super) fn unquoted(place: &Place<'_>) -> Option<Diagnostic> {
     if !takes_text || place.begins_line || token.is_empty() || token.starts_with('"') {
         return None;
     }
+    let rest = place.after;
+    let end = match previous {
+        "because" => rest.len(),
+        _ => rest
+            .find(|c: char| c.is_whitespace() || c == ',')
+            .unwrap_or(rest.len()),
+    };
+    let text = format!("{token}{}", rest.get(..end).unwrap_or_default());
     let finding = place.finding("a text stands in double quotes");
-    if !is_word(token) || place.after.starts_with(|c: char| !c.is_whitespace()) {
-        return Some(finding.help("put all of it between `\"` and `\"`"));
-    }
-    let finding = finding.help(format!("write `\"{token}\"`"));
-    Some(place.replaced(finding, format!("\"{token}\"")))
+    Some(finding.help(format!("write `\"{}\"`", text.trim_end())))
 }
 
 /// A name with quotes.
@@ -231,13 +253,30 @@ pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
     if !place.begins_line || !is_word(word) {
         return None;
     }
+    let inside = is_in_collection(place);
+    match (inside, word) {
+        (false, "let") => return Some(incomplete(place, "let ttl = 6 hours")),
+        (false, "type") => return Some(incomplete(place, "type kind = one of \"png\", \"jpg\"")),
+        (false, word) if IN_COLLECTION.contains(&word) && !IN_FILE.contains(&word) => {
+            let finding = place.finding(format!("`{word}` stands outside a collection"));
+            return Some(finding.help(
+                "it says something about the files of one: write `collection charts at \"*.png\" {` before it and `}` behind",
+            ));
+        }
+        (true, word) if IN_FILE.contains(&word) && !IN_COLLECTION.contains(&word) => {
+            let finding = place.finding(format!("`{word}` stands inside a collection"));
+            return Some(finding.help("move it out, or close the collection before it with `}`"));
+        }
+        (_, word) if IN_FILE.contains(&word) || IN_COLLECTION.contains(&word) => return None,
+        _ => {}
+    }
     let finding = place.finding(format!("no statement begins with `{word}`"));
     if SCHEDULES.contains(&word) {
         return Some(finding.help(
             "when a store is cleaned stands in retain.toml: `every = \"15 min\"` or `cron = \"0 3 * * *\"`",
         ));
     }
-    let known = if is_in_collection(place) {
+    let known = if inside {
         IN_COLLECTION.as_slice()
     } else {
         IN_FILE.as_slice()
@@ -248,6 +287,11 @@ pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
     }
     let shown: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
     Some(finding.help(format!("here they begin with {}", shown.join(", "))))
+}
+
+fn incomplete(place: &Place<'_>, example: &str) -> Diagnostic {
+    let finding = place.finding(format!("this `{}` is not understood", place.token()));
+    finding.help(format!("write it as `{example}`"))
 }
 
 /// What an unfinished statement lacks, where its last words tell.

@@ -140,6 +140,13 @@ impl<'a> Lower<'a> {
     fn later<T>(&mut self, node: Node<'_>) -> Option<T> {
         let at = self.at(&node);
         let words = self.source.slice(&at);
+        if let Some(number) = newest_in_front(words) {
+            let finding = self
+                .error("R0102", at.clone(), "the number stands behind `newest`")
+                .help(format!("write `keep newest {number}`"));
+            self.wrong(finding);
+            return None;
+        }
         let shown: Vec<&str> = words.split_whitespace().take(2).collect();
         let name = match shown.as_slice() {
             [
@@ -698,6 +705,14 @@ impl<'a> Lower<'a> {
             _ => return self.later(whole),
         })
     }
+}
+
+/// The number of `keep 3 newest`, which the grammar takes for a calendar slot.
+fn newest_in_front(words: &str) -> Option<&str> {
+    let rest = words.strip_prefix("keep")?;
+    let mut words = rest.split_whitespace();
+    let number = words.next()?;
+    matches!(words.next()?, "newest" | "latest" | "last").then_some(number)
 }
 
 fn find(node: Node<'_>, rule: Rule) -> Option<Node<'_>> {
