@@ -15,6 +15,7 @@ mod places;
 mod reader;
 mod schema;
 mod sections;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -249,10 +250,7 @@ impl Config {
     ) -> Result<Config, Diagnostics> {
         let mut findings = Findings::new(source.clone());
         let (document, errors) = DeTable::parse_recoverable(source.text());
-        for error in &errors {
-            let span = error.span().unwrap_or(0..0);
-            findings.error(codes::SYNTAX, span, error.message().to_lowercase());
-        }
+        syntax::report(&errors, &mut findings);
         if !errors.is_empty() {
             return Err(Diagnostics(findings.into_sorted()));
         }

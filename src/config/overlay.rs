@@ -71,7 +71,8 @@ fn warn_if_mistyped(overlays: &DeTable<'_>, chosen: &str, findings: &mut Finding
         .map_or(0..0, |(key, _)| key.span());
     let message = format!("there is no overlay for `ENVIRONMENT={chosen}`, only the base is used");
     findings.push(
-        Diagnostic::warning(codes::ENVIRONMENT, findings.source(), span, message)
-            .help(format!("did you mean `ENVIRONMENT={near}`?")),
+        Diagnostic::warning(codes::ENVIRONMENT, findings.source(), span, message).help(format!(
+            "set `ENVIRONMENT={near}`, or call the table `environments.{chosen}`"
+        )),
     );
 }

@@ -32,8 +32,14 @@ impl Findings {
         self.list.push(finding);
     }
 
-    pub(super) fn error(&mut self, code: &'static str, span: Range<usize>, message: String) {
-        let finding = Diagnostic::error(code, &self.source, span, message);
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: String,
+        help: impl Into<String>,
+    ) {
+        let finding = Diagnostic::error(code, &self.source, span, message).help(help);
         self.list.push(finding);
     }
 
@@ -178,8 +184,12 @@ impl Reader<'_> {
         // One slip of the finger is one finding: the unknown key has been reported.
         if !section.has_near(key) {
             let message = format!("`{}` has no `{key}`", section.path);
+            let help = format!(
+                "add a line `{key} = \"…\"` to the table `[{}]`",
+                section.path
+            );
             self.findings
-                .error(codes::MISSING_KEY, section.span.clone(), message);
+                .error(codes::MISSING_KEY, section.span.clone(), message, help);
         }
         None
     }
@@ -192,7 +202,13 @@ impl Reader<'_> {
             DeValue::String(text) => self.fill(text, &path, span),
             other => {
                 let message = format!("`{path}` must be a text, not {}", article(other));
-                self.findings.error(codes::TYPE, span, message);
+                let help = match other {
+                    DeValue::Integer(_) | DeValue::Float(_) => {
+                        "write it in quotes and with its unit, such as `\"15 min\"` or `\"80%\"`"
+                    }
+                    _ => "write it in double quotes",
+                };
+                self.findings.error(codes::TYPE, span, message, help);
                 None
             }
         }
@@ -223,7 +239,8 @@ impl Reader<'_> {
             (other, span) => {
                 let path = joined(&section.path, key);
                 let message = format!("`{path}` must be `true` or `false`, not {}", article(other));
-                self.findings.error(codes::TYPE, span, message);
+                let help = format!("write `{key} = true` or `{key} = false`");
+                self.findings.error(codes::TYPE, span, message, help);
                 None
             }
         }
@@ -248,7 +265,8 @@ impl Reader<'_> {
             (other, span) => {
                 let path = joined(&section.path, key);
                 let message = format!("`{path}` must be a whole number, not {}", article(other));
-                self.findings.error(codes::TYPE, span, message);
+                let help = format!("write `{key} = 100`");
+                self.findings.error(codes::TYPE, span, message, help);
                 None
             }
         }
@@ -266,7 +284,8 @@ impl Reader<'_> {
         let path = joined(&section.path, key);
         let Some(list) = value.as_array() else {
             let message = format!("`{path}` must be a list of texts, not {}", article(value));
-            self.findings.error(codes::TYPE, span, message);
+            let help = format!("write `{key} = [\"…\"]`");
+            self.findings.error(codes::TYPE, span, message, help);
             return Vec::new();
         };
         let mut texts = Vec::new();
@@ -278,7 +297,8 @@ impl Reader<'_> {
                 }
                 other => {
                     let message = format!("`{path}` has {} among its texts", article(other));
-                    self.findings.error(codes::TYPE, item.span(), message);
+                    let help = "write each of them in double quotes";
+                    self.findings.error(codes::TYPE, item.span(), message, help);
                 }
             }
         }
@@ -339,7 +359,8 @@ impl Reader<'_> {
         };
         if scalar.is_none() {
             let message = format!("`{path}`: {} like this has no form in JSON", article(value));
-            self.findings.error(codes::VALUE, span, message);
+            let help = "write it as a text in double quotes";
+            self.findings.error(codes::VALUE, span, message, help);
         }
         scalar
     }
@@ -418,7 +439,7 @@ fn parse_flag(text: &str) -> Result<bool, Complaint> {
         "false" => Ok(false),
         _ => Err(Complaint::new(
             format!("`{text}` is neither `true` nor `false`"),
-            "write one of the two",
+            "write `true` or `false`",
         )),
     }
 }

@@ -125,7 +125,8 @@ fn check_shape(
         (_, Some(table)) => table,
         (_, None) => {
             let message = format!("`{path}` must be a table, not {}", article(value));
-            findings.error(codes::TYPE, span, message);
+            let help = format!("write `[{path}]` on a line of its own and its keys below");
+            findings.error(codes::TYPE, span, message, help);
             return;
         }
     };

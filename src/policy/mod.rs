@@ -39,7 +39,15 @@ pub fn load(source: &Source, environment: Environment<'_>) -> Result<Checked, Di
             (None, findings) => Err(sorted(findings)),
         },
         parse::Parsed::Partial(partial) => {
-            let (_, further) = check::check(source, partial.for_report_only(), environment);
+            let (_, mut further) = check::check(source, partial.for_report_only(), environment);
+            // A broken statement may have taken the edition along; it has been reported.
+            if source
+                .text()
+                .lines()
+                .any(|line| line.trim_start().starts_with("edition "))
+            {
+                further.retain(|finding| finding.code() != "R0201");
+            }
             let mut findings = partial.into_findings().0;
             findings.extend(further);
             Err(sorted(findings))

@@ -153,7 +153,7 @@ impl Checker<'_> {
         }
         let collection = self.collection.clone().unwrap_or_default();
         let finding = Diagnostic::error("R0310", self.source, at, format!("collection `{collection}` does not say what an age is measured from"))
-            .label("this needs an age")
+            .label("an age, but since when?")
             .help(
                 "add `age is measured from last modified` to the collection; for files that arrive by `cp -p`, `tar x` or `mv` with old \
                  stamps, `age is measured from last modified or changed`",

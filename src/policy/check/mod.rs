@@ -338,6 +338,15 @@ impl<'a> Checker<'a> {
             ast::Stop::Over(bound) => match &bound.value {
                 ast::Bound::Percent(percent) => Bound::Percent(*percent),
                 ast::Bound::Files(files) => Bound::Files(*files),
+                ast::Bound::Size(ast::Value::Literal(ast::Literal::Count(number))) => {
+                    self.error(
+                        "R0105",
+                        bound.at.clone(),
+                        format!("`{number}` of what?"),
+                        format!("write `{number} files`, `{number} MB` or `50% of files`"),
+                    );
+                    return;
+                }
                 ast::Bound::Size(value) => {
                     let value = ast::Spanned {
                         value: value.clone(),
@@ -387,15 +396,27 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// White space folded, so that a statement fits a line of a report.
+/// Comments left out and white space folded, so that a statement fits a line of a report.
 fn one_line(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(|line| line.split(" #").next().unwrap_or_default());
+    let lines = text.lines().map(without_comment);
     lines
         .flat_map(str::split_whitespace)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// A line up to its comment; a `#` inside a text begins none, and no text spans lines.
+fn without_comment(line: &str) -> &str {
+    let (mut in_text, mut escaped) = (false, false);
+    for (position, c) in line.char_indices() {
+        match c {
+            '#' if !in_text => return line.get(..position).unwrap_or(line),
+            '"' if !escaped => in_text = !in_text,
+            _ => {}
+        }
+        escaped = in_text && c == '\\' && !escaped;
+    }
+    line
 }
 
 /// What decides besides the files: the text, and what the environment put into it.
@@ -409,4 +430,23 @@ fn digest(source: &Source, scope: &Scope) -> String {
         hasher.update(format!("\0{variable}={value}").as_bytes());
     }
     hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_in_one_line_loses_its_comments_but_no_text() {
+        let check = |text: &str, expected: &str| assert_eq!(one_line(text), expected);
+        check(
+            "delete when\t# why\n  older than 6 hours",
+            "delete when older than 6 hours",
+        );
+        check(
+            "keep when path matches \"a #1\" # why",
+            "keep when path matches \"a #1\"",
+        );
+        check("protect \"a\\\" #1\"#x", "protect \"a\\\" #1\"");
+    }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use pest::error::{Error, ErrorVariant, InputLocation};
 
+use super::habit::{self, Place};
 use super::{Rule, tokens};
 use crate::diagnostic::{Diagnostic, Source, nearest};
 
@@ -200,7 +201,13 @@ pub(super) fn translate(
     };
     let end = offset + length;
     let found = found_at(source, offset + position, end);
-    if let Some(finding) = habit(source, offset, &found) {
+    let place = Place::new(source, offset, found.clone(), end);
+    let wants_text = rules.contains(&Rule::text);
+    let wants_name = rules.contains(&Rule::ident);
+    if let Some(finding) = habit::of_token(&place)
+        .or_else(|| wants_text.then(|| habit::unquoted(&place)).flatten())
+        .or_else(|| wants_name.then(|| habit::quoted_name(&place)).flatten())
+    {
         return finding;
     }
     let words: Vec<&'static str> = rules
@@ -221,6 +228,9 @@ pub(super) fn translate(
         .help(format!("did you mean `{near}`?"))
         .edit(at.clone(), near);
     }
+    if let Some(finding) = habit::of_line(&place) {
+        return finding;
+    }
     let wanted = wanted(rules, &words);
     match (found, here) {
         (Some(at), Some(word)) => unexpected(source, at, &word, &wanted),
@@ -228,7 +238,7 @@ pub(super) fn translate(
             let at = end_of_previous_token(source, offset, offset + position);
             Diagnostic::error("R0101", source, at, "the statement ends too early")
                 .label("something is missing after this")
-                .help(expecting(&wanted))
+                .help(habit::unfinished(&place).unwrap_or_else(|| expecting(&wanted)))
         }
     }
 }
@@ -277,6 +287,10 @@ fn wanted(rules: &[Rule], words: &[&'static str]) -> Vec<String> {
             wanted.push(candidate);
         }
     }
+    // `keep 7 daily` and `keep at most` are read only to be answered.
+    if words.contains(&"newest") {
+        wanted.retain(|candidate| candidate != "a number" && candidate != "`at`");
+    }
     wanted.truncate(6);
     wanted
 }
@@ -296,43 +310,4 @@ fn end_of_previous_token(source: &Source, offset: usize, position: usize) -> Ran
         .map_or(offset..offset, |token| {
             token.at.start + offset..token.at.end + offset
         })
-}
-
-/// Slips that people who come from other tools make, told apart by the token they stumble on.
-fn habit(source: &Source, offset: usize, found: &Option<Range<usize>>) -> Option<Diagnostic> {
-    let at = found.clone()?;
-    let error = |message: &str| Diagnostic::error("R0102", source, at.clone(), message);
-    let before = source.text().get(offset..at.start).unwrap_or_default();
-    let previous = tokens::tokens(before).last().map(|token| {
-        source
-            .slice(&(token.at.start + offset..token.at.end + offset))
-            .to_owned()
-    });
-    Some(match (previous.as_deref(), source.slice(&at)) {
-        (_, word @ ("'" | "\u{201c}" | "\u{201d}" | "`")) => {
-            error(&format!("`{word}` does not quote a text here"))
-                .help("use straight double quotes: `\"AAPL\"`")
-        }
-        (_, ";") => error("statements do not end with `;`")
-            .help("leave it out; a statement ends where the next begins")
-            .edit(at.clone(), ""),
-        (_, "=" | "!")
-            if previous.as_deref() != Some("=") && !before.trim_start().starts_with("let") =>
-        {
-            error("values are compared in words")
-                .help("write `{symbol} is \"AAPL\"` or `{symbol} is not \"AAPL\"`")
-        }
-        (_, "<" | ">") => error("values are compared in words")
-            .help("write `older than 6 hours`, `size over 10 MB` or `size at most 1 MiB`"),
-        (_, "&" | "|") => error("conditions are joined in words").help("write `and` or `or`"),
-        (_, "/") => error("comments begin with `#`").help("write `# …`; patterns are quoted"),
-        (Some("not"), "not") => error("a double `not` says nothing").help("leave both out"),
-        (Some("than" | "to" | "over" | "under" | "newest" | "for"), "-") => {
-            error("an amount cannot be negative").help("write it without the sign")
-        }
-        (_, "[") if previous.as_deref() == Some("is") => {
-            error("`is` compares with one value").help("write `{symbol} in [\"AAPL\", \"MSFT\"]`")
-        }
-        _ => return None,
-    })
 }

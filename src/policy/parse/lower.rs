@@ -140,6 +140,13 @@ impl<'a> Lower<'a> {
     fn later<T>(&mut self, node: Node<'_>) -> Option<T> {
         let at = self.at(&node);
         let words = self.source.slice(&at);
+        if let Some(number) = newest_in_front(words) {
+            let finding = self
+                .error("R0102", at.clone(), "the number stands behind `newest`")
+                .help(format!("write `keep newest {number}`"));
+            self.wrong(finding);
+            return None;
+        }
         let shown: Vec<&str> = words.split_whitespace().take(2).collect();
         let name = match shown.as_slice() {
             [
@@ -147,12 +154,28 @@ impl<'a> Lower<'a> {
                 | "number"),
                 ..,
             ] => (*first).to_owned(),
+            [keep @ "keep", number] => {
+                let slot = words.split_whitespace().nth(2).unwrap_or_default();
+                format!("{keep} {number} {}", slot.trim_end_matches(','))
+            }
             words => words.join(" "),
         };
+        let help = match name.as_str() {
+            // Leaving the hook out would delete without any backup at all.
+            "delete anyway" => "write `otherwise keep`: a file whose backup fails stays",
+            "last accessed" | "created" => "write `last modified` or `last modified or changed`",
+            _ => {
+                "leave the statement out for now; the policy is refused as a whole rather than run without it"
+            }
+        };
         let finding = self
-            .error("R0190", at.start..at.start + name.len().min(at.len()), format!("`{name}` is not in this version of retain yet"))
-            .label("a word of the language, reserved for a later version")
-            .help("leave the statement out for now; the policy is refused as a whole rather than run without it");
+            .error(
+                "R0190",
+                at.start..at.start + name.len().min(at.len()),
+                format!("`{name}` is not in this version of retain yet"),
+            )
+            .label("part of the language, reserved for a later version")
+            .help(help);
         self.wrong(finding);
         None
     }
@@ -682,6 +705,14 @@ impl<'a> Lower<'a> {
             _ => return self.later(whole),
         })
     }
+}
+
+/// The number of `keep 3 newest`, which the grammar takes for a calendar slot.
+fn newest_in_front(words: &str) -> Option<&str> {
+    let rest = words.strip_prefix("keep")?;
+    let mut words = rest.split_whitespace();
+    let number = words.next()?;
+    matches!(words.next()?, "newest" | "latest" | "last").then_some(number)
 }
 
 fn find(node: Node<'_>, rule: Rule) -> Option<Node<'_>> {

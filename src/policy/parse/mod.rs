@@ -5,6 +5,7 @@
 //! other mistakes in it; that tree has a type of its own and ends in a report.
 
 mod expected;
+mod habit;
 mod lower;
 mod recover;
 mod tokens;

@@ -29,7 +29,9 @@ pub(super) fn file(source: &Source) -> (File, Vec<Diagnostic>) {
             break;
         }
     }
-    if let Some(open) = recovery.open.take() {
+    if let Some(open) = recovery.open.take()
+        && open.collection.is_some()
+    {
         let at = open.name_at.clone();
         recovery.close(open);
         recovery.findings.push(
@@ -109,6 +111,14 @@ impl Recovery<'_> {
                     self.parse(Rule::one_statement, Rule::statement, at, |lower, node| {
                         lower.statement(node)
                     });
+                if statement.is_none() && self.source.slice(at).starts_with("collection") {
+                    // Its `{` is missing or inside an unclosed text: what follows is meant
+                    // for it all the same.
+                    self.open = Some(Open {
+                        collection: None,
+                        name_at: at.clone(),
+                    });
+                }
                 self.file.statements.extend(statement);
             }
         }

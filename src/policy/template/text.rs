@@ -240,6 +240,13 @@ impl Reader<'_> {
             Some((name, value_type)) => (name.trim(), Some(value_type.trim())),
             None => (inner.trim(), None),
         };
+        if inner.contains(',') {
+            return Err(wrong(
+                at,
+                format!("`{{{inner}}}` is no list of alternatives here"),
+                "give a capture a type that lists them: `{kind:image}` with `type image = one of \"png\", \"jpg\"`",
+            ));
+        }
         for word in std::iter::once(name).chain(value_type) {
             if !is_name(word) {
                 return Err(wrong(

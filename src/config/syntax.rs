@@ -1,0 +1,49 @@
+//! What the TOML parser refused, in words for somebody who does not know TOML.
+
+use std::collections::BTreeSet;
+
+use toml::de::Error;
+
+use crate::config::codes;
+use crate::config::reader::Findings;
+
+/// Reports the first error of every line: the others mostly follow from it.
+pub(super) fn report(errors: &[Error], findings: &mut Findings) {
+    let mut reported = BTreeSet::new();
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let (line, _) = findings.source().position(span.start);
+        if !reported.insert(line) {
+            continue;
+        }
+        let written = findings.source().slice(&span).to_owned();
+        let (message, help) = explain(error.message(), &written);
+        findings.error(codes::SYNTAX, span, message, help);
+    }
+}
+
+/// The parser's own words stay where there are none better.
+fn explain(message: &str, written: &str) -> (String, String) {
+    let message = message.to_lowercase();
+    let (what, help) = if message.starts_with("duplicate key") {
+        (
+            format!("`{written}` is already in this table"),
+            "keep one of the two".to_owned(),
+        )
+    } else if message.contains("must be quoted") {
+        (
+            format!("`{written}` has no quotes"),
+            format!("write `\"{written}\"`"),
+        )
+    } else if message.starts_with("invalid basic string") && message.contains("expected `\"`") {
+        (
+            "this text has no closing quote".to_owned(),
+            "close it with `\"` on the same line".to_owned(),
+        )
+    } else {
+        let what = message.split(", expected").next().unwrap_or_default();
+        let help = "write `key = \"value\"`, below a table's name such as `[stores.charts]`";
+        (what.to_owned(), help.to_owned())
+    };
+    (what, help)
+}

@@ -1,0 +1,328 @@
+//! Slips that people make who come from other tools, told by the words around them.
+//!
+//! The grammar knows only that a token does not belong where it stands. Somebody who
+//! writes `age > 6 hours` or `delete after 6 hours` is better served by the sentence
+//! that was meant.
+
+use std::ops::Range;
+
+use super::tokens;
+use crate::diagnostic::{Diagnostic, Source, nearest};
+use crate::policy::parse::unit_of;
+
+/// The token a text stumbled on, and the tokens around it.
+pub(super) struct Place<'a> {
+    source: &'a Source,
+    /// The statement up to the token.
+    before: &'a str,
+    /// What it stumbled on; none at the end of the statement.
+    at: Option<Range<usize>>,
+    /// The rest of the token's line.
+    after: &'a str,
+    begins_line: bool,
+}
+
+impl<'a> Place<'a> {
+    /// `offset..end` is the statement, `at` a token in it.
+    pub(super) fn new(
+        source: &'a Source,
+        offset: usize,
+        at: Option<Range<usize>>,
+        end: usize,
+    ) -> Place<'a> {
+        let text = source.text();
+        let (start, stop) = at.as_ref().map_or((end, end), |at| (at.start, at.end));
+        let after = text.get(stop..end).and_then(|rest| rest.lines().next());
+        let line_start = text.get(..start).and_then(|text| text.lines().next_back());
+        Place {
+            source,
+            before: text.get(offset..start).unwrap_or_default(),
+            after: after.unwrap_or_default(),
+            begins_line: at.is_some()
+                && (text.get(..start).is_some_and(|text| text.ends_with('\n'))
+                    || line_start.is_none_or(|line| line.trim().is_empty())),
+            at,
+        }
+    }
+
+    fn token(&self) -> &'a str {
+        let at = self.at.clone().unwrap_or_default();
+        self.source.text().get(at).unwrap_or_default()
+    }
+
+    /// The tokens before it, the nearest first.
+    fn previous(&self) -> [&'a str; 2] {
+        let before: Vec<&str> = tokens::tokens(self.before)
+            .map(|token| token.text(self.before))
+            .collect();
+        let back = |count| before.iter().rev().nth(count).copied();
+        [back(0).unwrap_or_default(), back(1).unwrap_or_default()]
+    }
+
+    fn next(&self) -> &'a str {
+        tokens::tokens(self.after)
+            .next()
+            .map_or("", |token| token.text(self.after))
+    }
+
+    fn finding(&self, message: impl Into<String>) -> Diagnostic {
+        let at = self.at.clone().unwrap_or_default();
+        Diagnostic::error("R0102", self.source, at, message)
+    }
+
+    fn replaced(&self, finding: Diagnostic, with: impl Into<String>) -> Diagnostic {
+        finding.edit(self.at.clone().unwrap_or_default(), with)
+    }
+}
+
+/// A slip the token itself gives away.
+pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
+    let token = place.token();
+    let [previous, one_before] = place.previous();
+    if token.is_empty() {
+        return None;
+    }
+    let error = |message: &str| Some(place.finding(message));
+    match (previous, token) {
+        (_, "'" | "\u{201c}" | "\u{201d}" | "`") => Some(
+            place
+                .finding(format!("`{token}` does not quote a text here"))
+                .help("use straight double quotes: `\"AAPL\"`"),
+        ),
+        (_, ";") => error("statements do not end with `;`").map(|finding| {
+            let finding = finding.help("leave it out; a statement ends where the next begins");
+            place.replaced(finding, "")
+        }),
+        (_, "=" | "!") if previous != "=" && !place.before.trim_start().starts_with("let") => {
+            error("values are compared in words").map(|finding| {
+                finding.help("write `{symbol} is \"AAPL\"` or `{symbol} is not \"AAPL\"`")
+            })
+        }
+        (_, "<" | ">") => error("values are compared in words").map(|finding| {
+            finding.help("write `older than 6 hours`, `size over 10 MB` or `size at most 1 MiB`")
+        }),
+        (_, "&" | "|") => error("conditions are joined in words")
+            .map(|finding| finding.help("write `and` or `or`")),
+        (_, "/") if place.next() == "/" || previous.is_empty() => error("comments begin with `#`")
+            .map(|finding| finding.help("write `# …`; patterns are quoted")),
+        ("not", "not") => {
+            error("a double `not` says nothing").map(|finding| finding.help("leave both out"))
+        }
+        ("than" | "to" | "over" | "under" | "newest" | "for", "-") => {
+            error("an amount cannot be negative")
+                .map(|finding| finding.help("write it without the sign"))
+        }
+        ("is", "[") => error("`is` compares with one value")
+            .map(|finding| finding.help("write `{symbol} in [\"AAPL\", \"MSFT\"]`")),
+        _ => of_sentence(place, previous, one_before),
+    }
+}
+
+/// A slip in how a sentence is put.
+fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Diagnostic> {
+    let token = place.token();
+    let after = place.after.trim();
+    match (previous, token) {
+        (
+            "delete" | "keep",
+            "older" | "newer" | "size" | "modified" | "path" | "not" | "{" | "(",
+        )
+        | ("delete", "if" | "where") => {
+            let condition = match token {
+                "if" | "where" => after.to_owned(),
+                "{" => format!("{token}{after}"),
+                _ => format!("{token} {after}"),
+            };
+            let finding = place.finding("a condition follows `when`");
+            Some(finding.help(format!("write `{previous} when {condition}`")))
+        }
+        ("delete", "after") => {
+            let finding = place.finding("an age is part of a condition");
+            Some(finding.help(format!("write `delete when older than {after}`")))
+        }
+        ("always", "where") => {
+            let finding = place.finding("`always` has no condition");
+            Some(finding.help(format!("write `{one_before} when {after}`")))
+        }
+        ("newest", _) => {
+            let finding = place.finding("`newest` needs a number");
+            Some(finding.help(format!("write `keep newest 3 {token}{}`", place.after)))
+        }
+        ("otherwise", _) => {
+            let finding = place.finding(format!("a failed backup cannot end in `{token}`"));
+            let finding = finding.help("write `otherwise keep`: a file whose backup fails stays");
+            Some(place.replaced(finding, "keep"))
+        }
+        ("per", name) if is_word(name) => Some(without_braces(place, name)),
+        ("keep", "last" | "latest" | "recent") => {
+            let finding = place.finding(format!("`keep {token}` is not in the language"));
+            let finding = finding.help(format!("write `keep newest {after}`"));
+            Some(place.replaced(finding, "newest"))
+        }
+        ("limit", "to" | "size") => {
+            let finding = place.finding("this limit does not say what it counts");
+            Some(finding.help("write `limit total size to 200 MB` or `limit count to 3`"))
+        }
+        ("when" | "where" | "and" | "or" | "not" | "(", "age" | "mtime" | "ctime" | "atime") => {
+            let finding = place.finding("ages are compared in words");
+            Some(finding.help("write `older than 7 days` or `newer than 7 days`"))
+        }
+        ("when" | "where" | "and" | "or" | "not" | "(", name)
+            if is_word(name) && matches!(place.next(), "is" | "in" | "matches") =>
+        {
+            Some(without_braces(place, name))
+        }
+        (unit, number) if unit_of(unit).is_some() && is_number(number) => {
+            let finding = place.finding("the number stands before its unit");
+            Some(finding.help(format!("write `{number} {unit}`")))
+        }
+        (name, "{") if one_before == "collection" => {
+            let finding = place.finding(format!("`{name}` does not say which files it holds"));
+            Some(finding.help(format!(
+                "write `collection {name} at \"*.png\" {{`, or `at \"**\"` for all of the store"
+            )))
+        }
+        _ => None,
+    }
+}
+
+fn without_braces(place: &Place<'_>, name: &str) -> Diagnostic {
+    let finding = place.finding(format!("`{name}` stands without braces"));
+    let finding = finding.help(format!("a capture is written `{{{name}}}`"));
+    place.replaced(finding, format!("{{{name}}}"))
+}
+
+/// A text without its quotes.
+pub(super) fn unquoted(place: &Place<'_>) -> Option<Diagnostic> {
+    let [previous, _] = place.previous();
+    let takes_text = matches!(
+        previous,
+        "is" | "not"
+            | "at"
+            | "matches"
+            | "matching"
+            | "because"
+            | "protect"
+            | "timezone"
+            | "env"
+            | "of"
+    );
+    let token = place.token();
+    if !takes_text || place.begins_line || token.is_empty() || token.starts_with('"') {
+        return None;
+    }
+    let rest = place.after;
+    let end = match previous {
+        "because" => rest.len(),
+        _ => rest
+            .find(|c: char| c.is_whitespace() || c == ',')
+            .unwrap_or(rest.len()),
+    };
+    let text = format!("{token}{}", rest.get(..end).unwrap_or_default());
+    let finding = place.finding("a text stands in double quotes");
+    Some(finding.help(format!("write `\"{}\"`", text.trim_end())))
+}
+
+/// A name with quotes.
+pub(super) fn quoted_name(place: &Place<'_>) -> Option<Diagnostic> {
+    let name = place.token().strip_prefix('"')?.strip_suffix('"')?;
+    let finding = place.finding("a name stands without quotes");
+    if !is_word(name) {
+        return Some(finding.help("names have letters, digits, `_` and `-`"));
+    }
+    Some(place.replaced(finding.help(format!("write `{name}`")), name))
+}
+
+/// What only `retain.toml` can say.
+const SCHEDULES: [&str; 4] = ["schedule", "cron", "every", "interval"];
+
+const IN_FILE: [&str; 7] = [
+    "collection",
+    "protect",
+    "let",
+    "type",
+    "stop",
+    "timezone",
+    "edition",
+];
+const IN_COLLECTION: [&str; 6] = ["delete", "keep", "limit", "before", "age", "stop"];
+
+/// A line that begins with a word no statement begins with.
+pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
+    let word = place.token();
+    if !place.begins_line || !is_word(word) {
+        return None;
+    }
+    let inside = is_in_collection(place);
+    match (inside, word) {
+        (false, "let") => return Some(incomplete(place, "let ttl = 6 hours")),
+        (false, "type") => return Some(incomplete(place, "type kind = one of \"png\", \"jpg\"")),
+        (false, word) if IN_COLLECTION.contains(&word) && !IN_FILE.contains(&word) => {
+            let finding = place.finding(format!("`{word}` stands outside a collection"));
+            return Some(finding.help(
+                "it says something about the files of one: write `collection charts at \"*.png\" {` before it and `}` behind",
+            ));
+        }
+        (true, word) if IN_FILE.contains(&word) && !IN_COLLECTION.contains(&word) => {
+            let finding = place.finding(format!("`{word}` stands inside a collection"));
+            return Some(finding.help("move it out, or close the collection before it with `}`"));
+        }
+        (_, word) if IN_FILE.contains(&word) || IN_COLLECTION.contains(&word) => return None,
+        _ => {}
+    }
+    let finding = place.finding(format!("no statement begins with `{word}`"));
+    if SCHEDULES.contains(&word) {
+        return Some(finding.help(
+            "when a store is cleaned stands in retain.toml: `every = \"15 min\"` or `cron = \"0 3 * * *\"`",
+        ));
+    }
+    let known = if inside {
+        IN_COLLECTION.as_slice()
+    } else {
+        IN_FILE.as_slice()
+    };
+    if let Some(near) = nearest(&word.to_lowercase(), known.iter().copied()) {
+        let finding = finding.help(format!("did you mean `{near}`?"));
+        return Some(place.replaced(finding, near));
+    }
+    let shown: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+    Some(finding.help(format!("here they begin with {}", shown.join(", "))))
+}
+
+fn incomplete(place: &Place<'_>, example: &str) -> Diagnostic {
+    let finding = place.finding(format!("this `{}` is not understood", place.token()));
+    finding.help(format!("write it as `{example}`"))
+}
+
+/// What an unfinished statement lacks, where its last words tell.
+pub(super) fn unfinished(place: &Place<'_>) -> Option<String> {
+    let before = place.before.trim();
+    if before.starts_with("let") && before.contains("env") && !before.contains(" or ") {
+        return Some("say what holds when the variable is not set: `or 6 hours`".to_owned());
+    }
+    let last = before.split_whitespace().next_back()?;
+    (before.starts_with("stop") && last.ends_with('%'))
+        .then(|| format!("say of what: `{last} of files`"))
+}
+
+fn is_in_collection(place: &Place<'_>) -> bool {
+    let start = place.at.clone().unwrap_or_default().start;
+    let before = place.source.text().get(..start).unwrap_or_default();
+    let braces = tokens::tokens(before).fold(0i64, |depth, token| match token.text(before) {
+        "{" => depth + 1,
+        "}" => depth - 1,
+        _ => depth,
+    });
+    braces > 0
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic())
+        && token
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+fn is_number(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit())
+}
