@@ -70,7 +70,7 @@ type ticker   = text matching "[A-Z]{1,5}"
 type interval = one of "1m", "5m", "15m", "1h", "4h", "1d", "1w"
 
 let ttl    = env "CHART_MAX_AGE_HOURS" in hours or 6 hours, at least 1 hour, at most 7 days
-let budget = env "CHART_MAX_SIZE_MB" in MB or 1 MB
+let budget = env "CHART_MAX_SIZE_MB" in MB or 600 kB
 
 collection charts at "{symbol:ticker}_{interval:interval}/*.png" {
     age is measured from last modified

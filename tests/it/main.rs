@@ -8,7 +8,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod builtins;
+mod guests;
+mod hostile;
 mod inventory;
+mod main_job;
 mod mistakes;
+mod oddities;
 mod policies;
+mod shop;
 mod stock_analysis;
+mod tidy;

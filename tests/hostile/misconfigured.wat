@@ -1,0 +1,5 @@
+;; Says that no file will ever do.
+(func (export "retain:plugin/archiver@0.1.0#archive") (param $p i32) (result i32)
+  (call $return_handles (local.get $p))
+  (call $failure (i32.const 2)))
+(export "retain:plugin/archiver@0.1.0#restore" (func $restore))

@@ -1,0 +1,4 @@
+;; Names an object it never stored.
+(func (export "retain:plugin/archiver@0.1.0#archive") (param $p i32) (result i32)
+  (call $draft (local.get $p) (i32.const 1) (i32.const 0)))
+(export "retain:plugin/archiver@0.1.0#restore" (func $restore))

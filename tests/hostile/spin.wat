@@ -1,0 +1,5 @@
+;; Never ends.
+(func (export "retain:plugin/archiver@0.1.0#archive") (param $p i32) (result i32)
+  (loop $again (br $again))
+  unreachable)
+(export "retain:plugin/archiver@0.1.0#restore" (func $restore))

@@ -1,0 +1,76 @@
+//! Hostile guests: `tests/hostile/*.wat` made into components.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile")
+}
+
+/// Names of all guests.
+pub fn all() -> Vec<String> {
+    let files = fs::read_dir(directory()).unwrap();
+    let names = files.map(|file| {
+        file.unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    });
+    let mut names: Vec<String> = names
+        .filter(|name| name != "archiver" && name != "reviewer")
+        .collect();
+    names.sort();
+    names
+}
+
+/// A guest as a component, with a manifest.
+pub fn component(name: &str) -> Vec<u8> {
+    let kind = match name.starts_with("review") {
+        true => "reviewer",
+        false => "archiver",
+    };
+    let read = |name: &str| fs::read_to_string(directory().join(format!("{name}.wat"))).unwrap();
+    let text = format!("(module\n{}\n{})", read(kind), read(name));
+    let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+
+    let mut resolve = Resolve::default();
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/sdk/wit");
+    let (package, _) = resolve.push_dir(&wit).unwrap();
+    let world = match kind {
+        "reviewer" => "review-plugin",
+        _ => "archive-plugin",
+    };
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    let encoder = ComponentEncoder::default().validate(true).module(&module);
+    let mut component = encoder
+        .unwrap()
+        .encode()
+        .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    let manifest = format!(
+        r#"{{"name":"{name}","version":"6.6.6","contract":"retain:plugin@0.1.0","kind":"{kind}"}}"#
+    );
+    section(&mut component, "retain:manifest", manifest.as_bytes());
+    component
+}
+
+/// Appends a custom section.
+pub fn section(wasm: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let mut body = vec![u8::try_from(name.len()).unwrap()];
+    body.extend(name.bytes());
+    body.extend(content);
+    wasm.push(0);
+    let mut length = body.len();
+    while length >= 0x80 {
+        wasm.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    wasm.push(u8::try_from(length).unwrap());
+    wasm.extend(body);
+}

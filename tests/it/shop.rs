@@ -1,0 +1,108 @@
+//! A configured store in a temporary directory, and the binary to run on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+/// A day in seconds.
+pub const DAY: u64 = 86_400;
+
+/// A directory with `retain.toml`, `p.retain`, `store/`, `cold/` and `state/`.
+pub struct Shop(TempDir);
+
+/// What a command said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub out: String,
+    pub err: String,
+    pub code: i32,
+}
+
+const CONFIGURATION: &str = "[stores.files]\npath = \"store\"\npolicy = \"p.retain\"\n\
+    [destinations.cold]\nurl = \"file://./cold\"\n\
+    [plugins.backup]\nwasm = \"builtin:backup\"\ngrants = { destinations = [\"cold\"] }\n\
+    [state]\npath = \"state\"\n";
+
+impl Shop {
+    /// A store of its own with the usual configuration and a policy's collection.
+    pub fn new(collection: &str) -> Shop {
+        let shop = Shop(TempDir::new().unwrap());
+        fs::create_dir(shop.path("store")).unwrap();
+        shop.write("retain.toml", CONFIGURATION);
+        shop.policy(collection);
+        shop
+    }
+
+    pub fn policy(&self, collection: &str) {
+        let clock = "age is measured from last modified";
+        let text =
+            format!("edition 2026\ncollection all at \"**\" {{\n{clock}\n{collection}\n}}\n");
+        self.write("p.retain", &text);
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// A file in the store that was last modified so long ago.
+    pub fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>, age: u64) {
+        let file = self.path("store").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, content).unwrap();
+        let modified = SystemTime::now() - Duration::from_secs(age);
+        let file = fs::File::options().write(true).open(&file).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+
+    pub fn has(&self, name: impl AsRef<Path>) -> bool {
+        self.path("store").join(name).symlink_metadata().is_ok()
+    }
+
+    /// Every file below a directory, relative to it.
+    pub fn files(&self, directory: &str) -> Vec<String> {
+        let root = self.path(directory);
+        let mut files: Vec<String> = walkdir::WalkDir::new(&root)
+            .into_iter()
+            .flatten()
+            .filter(|entry| !entry.file_type().is_dir())
+            .map(|entry| {
+                entry
+                    .path()
+                    .strip_prefix(&root)
+                    .unwrap()
+                    .display()
+                    .to_string()
+            })
+            .filter(|name| !name.starts_with(".retain/") && !name.starts_with(".staging/"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_retain"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("HOME", self.0.path());
+        command
+    }
+
+    /// Runs the binary in the directory, with no variables but HOME.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().unwrap();
+        Said {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap(),
+        }
+    }
+}
