@@ -7,16 +7,15 @@
 //! Each batch is archived and proved, recorded, removed and settled before the next,
 //! so a full disk gets room before every archive is written.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::apply::{Hand, Recovered, recover};
-use crate::config::{Config, MissingRoot, Store};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source};
-use crate::entry::Entry;
+use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Ask, Notice, Plan, plan};
+use crate::plan::{Action, Ask, Disk, Notice, Plan, Step, plan};
 use crate::plugin::{Catalogue, Hooks, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::scan::{Inventory, ScanOptions, scan};
@@ -78,11 +77,13 @@ impl<'c> Job<'c> {
     pub fn load(
         config: &'c Config,
         store: &'c Store,
-        environment: policy::Environment<'_>,
+        environment: &Environment,
     ) -> Result<Job<'c>, Diagnostics> {
-        let source = read_policy(&store.policy.path, &config.file)
+        let directory = config.directory();
+        let source = read_policy(&store.policy.path, directory)
             .map_err(|reason| Diagnostics(vec![policy_missing(config, store, &reason)]))?;
-        let Checked { policy, warnings } = policy::load(&source, environment)?;
+        let Checked { policy, warnings } =
+            environment.ask(directory, |world| policy::load(&source, world))?;
         let findings = check_hooks(config, &policy);
         match findings.is_empty() {
             true => Ok(Job {
@@ -120,12 +121,17 @@ impl<'c> Job<'c> {
             store: self.store.name.clone(),
             root: identity,
             now: now.clone(),
+            disk: root.space().ok().map(|space| Disk {
+                used: space.total.saturating_sub(space.free),
+                available: space.available,
+            }),
+            ledger: Vec::new(),
             notices: notices(&inventory),
         };
         Planned {
-            plan: plan(&self.policy, &inventory.entries, ask),
+            plan: plan(&self.policy, &inventory, ask),
             root,
-            entries: inventory.entries,
+            inventory,
         }
     }
 
@@ -185,7 +191,7 @@ impl<'c> Job<'c> {
             planned: Planned {
                 plan,
                 root,
-                entries: Vec::new(),
+                inventory: Inventory::default(),
             },
             journal,
             recovered,
@@ -245,7 +251,7 @@ pub struct Planned {
     /// The store, open.
     pub root: Root,
     /// What was found in it.
-    pub entries: Vec<Entry>,
+    pub inventory: Inventory,
 }
 
 /// A store that is ours until this is dropped.
@@ -293,6 +299,12 @@ impl Taken<'_> {
         let plan = &self.planned.plan;
         if breaker == Breaker::Holds && !plan.tripped.is_empty() {
             return Err(RunError::Tripped);
+        }
+        let is_plain = |step: &Step| step.unit.is_none() && step.action == Action::Remove;
+        if !plan.steps.iter().all(is_plain) || !plan.directories.is_empty() {
+            return Err(RunError::Plan(
+                "it removes whole directories or replaces files, which is planned but not carried out yet".to_owned(),
+            ));
         }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
         let root = &self.planned.root;
@@ -357,17 +369,6 @@ impl Done {
     }
 }
 
-/// The policy's text, named as people call it: relative to the configuration.
-fn read_policy(path: &Path, configuration: &Path) -> Result<Source, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => crate::store::in_words(&error),
-    })?;
-    let directory = configuration.parent().unwrap_or(Path::new("/"));
-    let name = path.strip_prefix(directory).unwrap_or(path);
-    Ok(Source::new(name.display().to_string(), text))
-}
-
 fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
     let message = format!(
         "cannot read the policy `{}`: {reason}",
@@ -380,9 +381,9 @@ fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
 /// Plugins and destinations a policy names and the configuration does not have, and
 /// arguments the plugin does not take.
 fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
-    let source = policy.source();
     let mut findings = Vec::new();
     for hook in policy.hooks() {
+        let source = &hook.source;
         let at = hook.plugin_at.clone();
         let Some(configured) = config.plugins.get(&hook.plugin) else {
             let message = format!("there is no plugin `{}` in the configuration", hook.plugin);

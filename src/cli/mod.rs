@@ -182,9 +182,7 @@ impl Edge {
     }
 
     fn job<'c>(&self, config: &'c Config, store: &'c Store) -> Result<Job<'c>, Diagnostics> {
-        Job::load(config, store, &|name| {
-            self.environment.text(name).map(str::to_owned)
-        })
+        Job::load(config, store, &self.environment)
     }
 
     fn is_json(&self) -> bool {

@@ -29,11 +29,9 @@ impl Why {
         let job = edge.job(&config, store)?;
         let now = Now::from_clock();
         let planned = job.plan(&now, std::sync::Arc::default())?;
-        let found = planned
-            .entries
-            .binary_search_by(|entry| entry.path.cmp(&path))
-            .ok();
-        let entry = match found.and_then(|at| planned.entries.get(at)) {
+        let entries = &planned.inventory.entries;
+        let found = entries.binary_search_by(|entry| entry.path.cmp(&path)).ok();
+        let entry = match found.and_then(|at| entries.get(at)) {
             Some(entry) => entry.clone(),
             None => {
                 let facts = planned
@@ -75,6 +73,16 @@ impl Why {
                     Verdict::Kept(Protector::Rule(by)) => format!("is kept by {}", rule(by)),
                     Verdict::Kept(Protector::Possibly(by)) => {
                         format!("is kept: {} cannot be ruled out", rule(by))
+                    }
+                    Verdict::Kept(Protector::NoClock) => {
+                        "is kept: it has no such time stamp as its ages are measured from"
+                            .to_owned()
+                    }
+                    Verdict::Kept(Protector::Held(by)) => {
+                        format!(
+                            "is kept by hold \"{}\" of the ledger",
+                            matcher.ledger_name(by)
+                        )
                     }
                     Verdict::Kept(Protector::Unreadable) => {
                         "is kept: its facts cannot be read".to_owned()

@@ -19,6 +19,7 @@ fn intent(path: &[u8]) -> Intent {
             modified: stamp,
             changed: stamp,
             accessed: stamp,
+            created: None,
             links: 1,
             mode: 0o100_644,
             owner: 1,
