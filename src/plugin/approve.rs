@@ -226,8 +226,11 @@ impl<'a> Hooks<'a> {
         let answers = Mutex::new(BTreeMap::new());
         let work = || {
             while let Some(&step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let answer = match (self.given_up().get(&index), self.step(step)) {
-                    (Some(reason), _) => Err(no(hook, Verdict::Failed, reason.clone())),
+                // Copied out before the match: a guard in its head would be held while
+                // the file is archived, and whoever gives up takes the same lock.
+                let given_up = self.given_up().get(&index).cloned();
+                let answer = match (given_up, self.step(step)) {
+                    (Some(reason), _) => Err(no(hook, Verdict::Failed, reason)),
                     (None, None) => Err(no(hook, Verdict::Failed, "it is gone".to_owned())),
                     (None, Some(step)) => self
                         .archive(ready, step)

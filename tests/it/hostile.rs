@@ -90,17 +90,23 @@ fn check(guest: &str, expected: &str) {
 fn whatever_a_plugin_does_wrong_the_file_stays_and_the_report_says_why() {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
+        let mut failed = Vec::new();
         while let Some((guest, expected)) =
             GUESTS.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
         {
-            check(guest, expected);
+            // One bad guest must not hide what the others do.
+            if std::panic::catch_unwind(|| check(guest, expected)).is_err() {
+                failed.push(*guest);
+            }
         }
+        failed
     };
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(work);
-        }
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let failed = workers.into_iter().map(|worker| worker.join().unwrap());
+        failed.flatten().collect()
     });
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 #[test]
