@@ -178,7 +178,9 @@ fn a_read_only_destination_keeps_everything_and_a_read_only_store_says_so() {
 
     let store = Mount::at(shop.path("ro"), "size=128k").unwrap();
     let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
-    shop.write("retain.toml", text.replace("\"store\"", "\"ro\""));
+    // Another store by another name: under the old one it would be a lost volume.
+    let text = text.replace("\"store\"", "\"ro\"");
+    shop.write("retain.toml", text.replace("stores.files", "stores.others"));
     shop.write("ro/file", "x");
     store.remount("ro");
     let said = shop.run(&["apply", "--yes"]);
