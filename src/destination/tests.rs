@@ -6,7 +6,7 @@ use super::copy::{Interrupted, unhurried};
 use super::*;
 
 fn vault(directory: &Path) -> Destination {
-    Destination::open("vault", &format!("file://{}", directory.display())).unwrap()
+    Destination::open("vault", directory).unwrap()
 }
 
 fn name(text: &str) -> ObjectName {
@@ -190,12 +190,25 @@ fn a_missing_directory_is_made_but_not_the_one_above() {
     let directory = tempfile::tempdir().unwrap();
     vault(&directory.path().join("new"));
     assert!(directory.path().join("new").is_dir());
-    let url = format!("file://{}/not/there", directory.path().display());
-    let message = Destination::open("vault", &url).unwrap_err().to_string();
+    let missing = directory.path().join("not/there");
+    let message = Destination::open("vault", &missing)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("does not exist; create it"), "{message}");
     fs::write(directory.path().join("file"), "").unwrap();
-    let url = format!("file://{}/file", directory.path().display());
-    assert!(Destination::open("vault", &url).is_err());
+    assert!(Destination::open("vault", &directory.path().join("file")).is_err());
+}
+
+#[test]
+fn a_receipt_s_url_opens_the_directory_it_was_written_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let odd = directory.path().join("100% cold%20");
+    vault(&odd);
+    let open = |url: &str| Destination::open_existing("vault", url).map(drop);
+    open(&crate::url::write(&odd)).unwrap();
+    let message = |url: &str| open(url).unwrap_err().to_string();
+    assert!(message("s3://bucket/prefix").contains("not yet supported"));
+    assert!(message("file://./cold").contains("must be absolute"));
 }
 
 /// A tmpfs of our own, or nothing where mounting is not allowed.

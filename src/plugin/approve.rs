@@ -465,7 +465,8 @@ fn open(
     let configured = destinations
         .get(name)
         .ok_or_else(|| format!("the configuration has no destination `{name}`"))?;
-    let destination = Destination::open(name, &configured.url).map_err(|e| e.to_string())?;
+    let destination =
+        Destination::open(name, &configured.directory.path).map_err(|e| e.to_string())?;
     let recorded = DestinationName {
         name: name.to_owned(),
         url: configured.url.clone(),

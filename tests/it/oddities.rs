@@ -240,3 +240,18 @@ fn inner_stores_destinations_and_state_are_never_walked() {
     assert!(shop.has("cold/precious") && shop.has("state/journal.sqlite3"));
     assert!(!shop.has("a"));
 }
+
+#[test]
+fn a_destination_in_a_store_is_never_walked_however_its_url_is_written() {
+    let shop = Shop::new(BACKUP);
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write("retain.toml", text.replace("./cold", "./store/my%20cold"));
+    shop.file("a", "x", 10 * DAY);
+    shop.file("my cold/earlier", "an archive", 10 * DAY);
+    let checked = shop.run(&["check"]);
+    assert!(checked.err.contains("at `my cold`"), "{checked:?}");
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    assert!(!shop.has("a") && shop.has("my cold/earlier"));
+    let said = shop.run(&["restore", "a"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}

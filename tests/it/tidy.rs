@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "diagnostic",
     "time",
     "units",
     "path",
+    "url",
     "entry",
     "receipt",
     "store",
