@@ -16,6 +16,7 @@ use crate::config::{Config, MissingRoot, Store};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::entry::Entry;
 use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::path::RelPath;
 use crate::plan::{Ask, Notice, Plan, plan};
 use crate::plugin::{Catalogue, Hooks, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
@@ -46,6 +47,18 @@ pub enum RunError {
         /// Its root.
         root: PathBuf,
         /// What is wrong.
+        reason: String,
+    },
+    /// An earlier run was cut short, and not everything it left can be looked at.
+    #[error(
+        "an earlier run was cut short, and what became of {files} of its files cannot be seen: `{path}`: {reason}"
+    )]
+    Undecided {
+        /// How many files.
+        files: usize,
+        /// The first of them.
+        path: RelPath,
+        /// What the system said about it.
         reason: String,
     },
     /// A saved plan does not fit.
@@ -132,18 +145,18 @@ impl<'c> Job<'c> {
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
-        let (root, lock, mut journal) = self.seize()?;
-        let recovered = recover(
-            &mut journal,
-            &root,
-            &self.store.name,
-            &now.timestamp().to_string(),
-        )?;
-        let identity = root.establish_identity()?;
-        let planned = self.plan_in(root, identity, now, seen);
+        let Seized {
+            root,
+            identity,
+            lock,
+            journal,
+            recovered,
+        } = self.seize(now)?;
+        let planned = self.plan_in(root, identity.clone(), now, seen);
         Ok(Taken {
             job: self,
             planned,
+            identity,
             journal,
             recovered,
             _lock: lock,
@@ -165,14 +178,13 @@ impl<'c> Job<'c> {
                 self.store.policy.written
             )));
         }
-        let (root, lock, mut journal) = self.seize()?;
-        let recovered = recover(
-            &mut journal,
-            &root,
-            &self.store.name,
-            &now.timestamp().to_string(),
-        )?;
-        let identity = root.establish_identity()?;
+        let Seized {
+            root,
+            identity,
+            lock,
+            journal,
+            recovered,
+        } = self.seize(now)?;
         // A plan made before the first run knows no identity; its files' device and
         // inode numbers are compared in any case.
         if !plan.root.is_empty() && plan.root != identity {
@@ -187,19 +199,38 @@ impl<'c> Job<'c> {
                 root,
                 entries: Vec::new(),
             },
+            identity,
             journal,
             recovered,
             _lock: lock,
         })
     }
 
-    fn seize(&self) -> Result<(Root, Lock, Journal), RunError> {
+    /// Locks the store and settles what a crash left; nothing begins before all of it
+    /// is known.
+    fn seize(&self, now: &Now) -> Result<Seized, RunError> {
         let root = self.open()?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
         let lock = root.lock()?;
-        let journal = Journal::open(&self.config.state)?;
-        Ok((root, lock, journal))
+        let mut journal = Journal::open(&self.config.state)?;
+        let identity = root.establish_identity()?;
+        let at = now.timestamp().to_string();
+        let recovered = recover(&mut journal, &root, &identity, &at)?;
+        match recovered.undecided.first() {
+            None => Ok(Seized {
+                root,
+                identity,
+                lock,
+                journal,
+                recovered,
+            }),
+            Some((path, reason)) => Err(RunError::Undecided {
+                files: recovered.undecided.len(),
+                path: path.clone(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     fn open(&self) -> Result<Root, RunError> {
@@ -237,6 +268,15 @@ impl<'c> Job<'c> {
     }
 }
 
+/// A store taken, before anything is decided.
+struct Seized {
+    root: Root,
+    identity: String,
+    lock: Lock,
+    journal: Journal,
+    recovered: Recovered,
+}
+
 /// A plan with what it was made from.
 #[derive(Debug)]
 pub struct Planned {
@@ -254,6 +294,7 @@ pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    identity: String,
     journal: Journal,
     /// What an earlier run had left.
     pub recovered: Recovered,
@@ -299,6 +340,7 @@ impl Taken<'_> {
         self.journal.begin(&Start {
             id: &id,
             plan,
+            root: &self.identity,
             root_path: root.path(),
             at: now.timestamp().to_string(),
         })?;

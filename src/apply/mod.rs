@@ -90,9 +90,9 @@ impl Hand<'_> {
             Removal::Vanished => Outcome::Vanished,
             Removal::Unverifiable(reason) => Outcome::Unverifiable { reason },
             Removal::Failed(reason) => Outcome::Failed { reason },
-            Removal::StrangerKept { slot } => Outcome::InTrash {
+            Removal::StrangerKept { slot, reason } => Outcome::InTrash {
                 place: place(slot),
-                reason: "another file had taken its name, and a third took that one's".to_owned(),
+                reason: format!("another file had taken the planned one's name; {reason}"),
             },
             Removal::Stranded { slot, reason } => Outcome::InTrash {
                 place: place(slot),

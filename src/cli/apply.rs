@@ -149,14 +149,17 @@ fn show_recovered(taken: &Taken<'_>) {
     let recovered = &taken.recovered;
     if recovered.gone + recovered.in_place > 0 || !recovered.in_trash.is_empty() {
         complain(&format!(
-            "note: an earlier run was cut short: {} were removed by it, {} are in their place",
+            "note: an earlier run was cut short: {} had gone, {} in their place",
             show::files(recovered.gone),
-            recovered.in_place
+            match recovered.in_place {
+                1 => "1 is".to_owned(),
+                files => format!("{files} are"),
+            }
         ));
     }
-    for (path, place) in &recovered.in_trash {
+    for (path, place, reason) in &recovered.in_trash {
         complain(&format!(
-            "note: what was `{path}` lies in `{place}`, because its name is taken"
+            "note: what was `{path}` lies in `{place}`: {reason}"
         ));
     }
 }

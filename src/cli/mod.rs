@@ -247,6 +247,9 @@ fn help(error: &RunError) -> Option<&'static str> {
         RunError::Root { .. } => Some(
             "mount the volume; if the tree was replaced on purpose, give the store another name",
         ),
+        RunError::Undecided { .. } => Some(
+            "nothing is removed before that is known: make the file's directory and `.retain/trash` accessible to this user, then run again",
+        ),
         RunError::Policy(_)
         | RunError::Store(_)
         | RunError::Journal(_)

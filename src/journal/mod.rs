@@ -152,6 +152,8 @@ pub struct Start<'a> {
     pub id: &'a RunId,
     /// What it is going to do.
     pub plan: &'a Plan,
+    /// The identity of the store's root.
+    pub root: &'a str,
     /// The store's root, for people.
     pub root_path: &'a Path,
     /// When it began, RFC 3339.
@@ -241,6 +243,7 @@ impl Journal {
         let Start {
             id,
             plan,
+            root,
             root_path,
             at,
         } = start;
@@ -253,7 +256,7 @@ impl Journal {
                 params![
                     id.as_str(),
                     plan.store,
-                    plan.root,
+                    root,
                     root_path.display().to_string(),
                     plan.digest(),
                     plan.policy,
@@ -352,12 +355,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Batches of a store that a crash left, oldest first.
-    pub fn unsettled(&self, store: &str) -> Result<Vec<Unsettled>, JournalError> {
+    /// Batches in a root that a crash left, oldest first. The root is known by its
+    /// identity: a store may have been given another name since.
+    pub fn unsettled(&self, root: &str) -> Result<Vec<Unsettled>, JournalError> {
         let rows = self.rows(
             "select b.run, b.id, b.intents from batches b join runs r on r.id = b.run \
-             where b.outcomes is null and r.store = ? order by b.id",
-            [store],
+             where b.outcomes is null and r.root = ? order by b.id",
+            [root],
             |row| {
                 Ok((
                     row.get::<_, String>(0)?,
@@ -377,11 +381,11 @@ impl Journal {
             .collect()
     }
 
-    /// Runs of a store that began and never ended, oldest first.
-    pub fn unfinished(&self, store: &str) -> Result<Vec<RunId>, JournalError> {
+    /// Runs in a root that began and never ended, oldest first.
+    pub fn unfinished(&self, root: &str) -> Result<Vec<RunId>, JournalError> {
         let names: Vec<String> = self.rows(
-            "select id from runs where store = ? and ended is null order by started",
-            [store],
+            "select id from runs where root = ? and ended is null order by started",
+            [root],
             |row| row.get(0),
         )?;
         names.iter().map(|name| self.run_id(name)).collect()

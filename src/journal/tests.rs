@@ -63,6 +63,7 @@ fn begun(journal: &mut Journal, store: &str) -> RunId {
     let start = Start {
         id: &id,
         plan: &plan,
+        root: &format!("root of {store}"),
         root_path: Path::new("/srv"),
         at: "2026-11-23T19:01:02Z".to_owned(),
     };
@@ -106,11 +107,15 @@ fn an_intent_without_outcome_is_found_after_a_crash() {
     drop(journal);
 
     let mut journal = Journal::open(state.path()).unwrap();
-    let [left] = journal.unsettled("charts").unwrap().try_into().unwrap();
+    let [left] = journal
+        .unsettled("root of charts")
+        .unwrap()
+        .try_into()
+        .unwrap();
     assert_eq!((left.run, left.batch), (run.clone(), batch));
     assert_eq!(left.intents, wanted);
-    assert!(journal.unsettled("logs").unwrap().is_empty());
-    assert_eq!(journal.unfinished("charts").unwrap(), [run.clone()]);
+    assert!(journal.unsettled("root of logs").unwrap().is_empty());
+    assert_eq!(journal.unfinished("root of charts").unwrap(), [run.clone()]);
 
     journal
         .settle(batch, &[Outcome::Interrupted, Outcome::Vanished])
@@ -118,8 +123,8 @@ fn an_intent_without_outcome_is_found_after_a_crash() {
     journal
         .finish(&run, "2026-11-23T19:02:00Z", State::Interrupted)
         .unwrap();
-    assert!(journal.unsettled("charts").unwrap().is_empty());
-    assert!(journal.unfinished("charts").unwrap().is_empty());
+    assert!(journal.unsettled("root of charts").unwrap().is_empty());
+    assert!(journal.unfinished("root of charts").unwrap().is_empty());
 }
 
 #[test]

@@ -226,7 +226,14 @@ fn a_stranger_whose_name_is_taken_again_stays_in_the_trash() {
             Moment::Moved | Moment::Verified => {}
         });
     let slot = Slot::of(&planned.0);
-    assert_eq!(removal, Removal::StrangerKept { slot: slot.clone() });
+    let reason = "its name is taken by another file".to_owned();
+    assert_eq!(
+        removal,
+        Removal::StrangerKept {
+            slot: slot.clone(),
+            reason
+        }
+    );
     assert_eq!(fixture.read("file"), "third");
     assert_eq!(fixture.read(&fixture.trash.place(&slot)), "second");
 
@@ -477,7 +484,10 @@ fn a_removal_cut_short_is_undone() {
     parent
         .rename(Name::of(&moved.0).unwrap(), &fixture.trash.dir, slot.name())
         .unwrap();
-    let recover = |name: &str| fixture.root.recover(&path(name), &fixture.trash).unwrap();
+    let recover = |name: &str| {
+        let recovered = fixture.root.recover(&path(name), &moved.1, &fixture.trash);
+        recovered.unwrap()
+    };
     assert_eq!(recover("a/moved"), Recovery::InPlace);
     assert_eq!(fixture.read("a/moved"), "moved");
     assert_eq!(recover("a/moved"), Recovery::InPlace);
@@ -487,6 +497,47 @@ fn a_removal_cut_short_is_undone() {
         .rename(Name::of(&moved.0).unwrap(), &fixture.trash.dir, slot.name())
         .unwrap();
     fixture.write("a/moved", "newer");
-    assert_eq!(recover("a/moved"), Recovery::Stranded { slot });
+    let reason = "its name is taken by another file".to_owned();
+    assert_eq!(recover("a/moved"), Recovery::Stranded { slot, reason });
     assert_eq!(fixture.read("a/moved"), "newer");
+}
+
+#[test]
+fn recovery_tells_the_planned_file_from_one_that_has_its_name_now() {
+    let fixture = Fixture::new();
+    let (path, planned) = fixture.write("a", "planned");
+    let recover = || {
+        fixture
+            .root
+            .recover(&path, &planned, &fixture.trash)
+            .unwrap()
+    };
+    assert_eq!(recover(), Recovery::InPlace);
+    fs::write(fixture.place("a"), "longer than it was").unwrap();
+    assert_eq!(recover(), Recovery::Altered);
+    // Another inode: the first one lives on under another name.
+    fs::rename(fixture.place("a"), fixture.place("b")).unwrap();
+    fs::write(fixture.place("a"), "planned").unwrap();
+    assert_eq!(recover(), Recovery::Gone);
+}
+
+#[test]
+fn a_removal_that_cannot_be_looked_at_is_not_settled() {
+    let fixture = Fixture::new();
+    let (path, planned) = fixture.write("a/b", "x");
+    // A directory whose name no `stat` will take.
+    let long = RelPath::parse("y".repeat(300)).unwrap();
+    assert!(
+        fixture
+            .root
+            .recover(&long, &planned, &fixture.trash)
+            .is_err()
+    );
+    assert_eq!(
+        fixture
+            .root
+            .recover(&path, &planned, &fixture.trash)
+            .unwrap(),
+        Recovery::InPlace
+    );
 }

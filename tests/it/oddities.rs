@@ -255,3 +255,69 @@ fn a_destination_in_a_store_is_never_walked_however_its_url_is_written() {
     let said = shop.run(&["restore", "a"]);
     assert_eq!(said.code, 0, "{said:?}");
 }
+
+/// Makes the last run look as a crash leaves it before its outcomes are recorded.
+fn cut_short(shop: &Shop) {
+    let journal = rusqlite::Connection::open(shop.path("state/journal.sqlite3")).unwrap();
+    journal
+        .execute_batch("update batches set outcomes = null; update runs set ended = null")
+        .unwrap();
+}
+
+#[test]
+fn what_a_crash_left_is_settled_before_anything_new_begins() {
+    let shop = Shop::new("delete always");
+    shop.file("a", "x", 0);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    cut_short(&shop);
+    shop.file("b", "x", 0);
+    let trash = shop.path("store/.retain/trash");
+    fs::set_permissions(&trash, fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        let said = shop.run(&["apply", "--yes"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(
+            said.err.contains("1 of its files cannot be seen: `a`"),
+            "{said:?}"
+        );
+        assert!(shop.has("b"));
+    }
+    fs::set_permissions(&trash, fs::Permissions::from_mode(0o700)).unwrap();
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.err.contains("1 file had gone, 0 are in their place"),
+        "{said:?}"
+    );
+    assert!(!shop.has("b"));
+    assert!(!shop.run(&["apply", "--yes"]).err.contains("cut short"));
+}
+
+#[test]
+fn a_store_by_another_name_settles_what_was_left_under_the_first() {
+    let shop = Shop::new("delete always");
+    shop.file("a", "x", 0);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    cut_short(&shop);
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write(
+        "retain.toml",
+        text.replace("stores.files", "stores.renamed"),
+    );
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.err.contains("an earlier run was cut short"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_plan_saved_before_the_first_run_does_not_lose_the_store_its_identity() {
+    let shop = Shop::new("delete when older than 1 day");
+    shop.file("a", "x", 2 * DAY);
+    assert_eq!(shop.run(&["plan", "-o", "saved.json"]).code, 0);
+    assert_eq!(shop.run(&["apply", "saved.json", "--yes"]).code, 0);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
