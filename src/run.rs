@@ -70,6 +70,16 @@ pub enum RunError {
     /// Something the system refused.
     #[error("{0}")]
     System(String),
+    /// It had begun, and could not go on.
+    #[error("run {run} of store `{store}` was stopped: {source}")]
+    Stopped {
+        /// The store.
+        store: String,
+        /// The run.
+        run: RunId,
+        /// What stopped it.
+        source: Box<RunError>,
+    },
 }
 
 /// A store with its checked policy.
@@ -344,6 +354,31 @@ impl Taken<'_> {
             root_path: root.path(),
             at: now.timestamp().to_string(),
         })?;
+        let ended = self.carry_out(&id, now, progress);
+        let state = match &ended {
+            Ok(_) => State::Completed,
+            Err(_) => State::Stopped,
+        };
+        let at = Now::from_clock().timestamp().to_string();
+        let finished = self.journal.finish(&id, &at, state);
+        ended
+            .and_then(|done| finished.map(|()| done).map_err(RunError::from))
+            .map_err(|source| RunError::Stopped {
+                store: self.job.store.name.clone(),
+                run: id,
+                source: Box::new(source),
+            })
+    }
+
+    /// What a run does between its beginning and its end.
+    fn carry_out(
+        &mut self,
+        id: &RunId,
+        now: &Now,
+        progress: &dyn Fn(usize),
+    ) -> Result<Done, RunError> {
+        let plan = &self.planned.plan;
+        let root = &self.planned.root;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let facts = RunFacts {
@@ -355,7 +390,7 @@ impl Taken<'_> {
             plan,
             root,
             trash: &trash,
-            run: &id,
+            run: id,
         };
         let mut done = Done {
             id: id.clone(),
@@ -375,8 +410,6 @@ impl Taken<'_> {
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);
-        let ended = Now::from_clock().timestamp().to_string();
-        self.journal.finish(&id, &ended, State::Completed)?;
         Ok(done)
     }
 }

@@ -39,16 +39,9 @@ impl Apply {
             self.confirm.is_none(),
             "`--confirm` goes with a saved plan: `retain plan STORE -o FILE`, then `retain apply FILE --confirm DIGEST`"
         );
-        let mut worst = Exit::Done;
-        for store in edge.stores(&config, &self.targets)? {
-            let exit = self.apply_store(edge, &config, store)?;
-            worst = match (worst, exit) {
-                (Exit::Tripped, _) | (_, Exit::Tripped) => Exit::Tripped,
-                (Exit::Done, exit) => exit,
-                (worst, _) => worst,
-            };
-        }
-        Ok(worst)
+        edge.each_store(&config, &self.targets, |store| {
+            self.apply_store(edge, &config, store)
+        })
     }
 
     fn apply_store(&self, edge: &Edge, config: &Config, store: &Store) -> anyhow::Result<Exit> {

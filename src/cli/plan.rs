@@ -36,8 +36,7 @@ impl Plan {
             true => Detail::All,
             false => Detail::Some,
         };
-        let mut exit = Exit::Done;
-        for store in stores {
+        edge.each_store(&config, &self.stores, |store| {
             let job = edge.job(&config, store)?;
             for warning in &job.warnings.0 {
                 complain(&warning.render(look()));
@@ -58,11 +57,11 @@ impl Plan {
                     detail,
                 ))?,
             }
-            if !plan.tripped.is_empty() {
-                exit = Exit::Tripped;
-            }
-        }
-        Ok(exit)
+            Ok(match plan.tripped.is_empty() {
+                true => Exit::Done,
+                false => Exit::Tripped,
+            })
+        })
     }
 }
 

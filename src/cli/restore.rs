@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::show::files;
-use super::{Edge, Exit, complain, say};
+use super::{Edge, Exit, complain, in_full, say};
 use crate::config::Config;
 use crate::journal::{Journal, StoredReceipt};
 use crate::path::RelPath;
@@ -59,7 +59,7 @@ impl Restore {
                 Ok(()) => {}
                 Err(error) => {
                     failed += 1;
-                    complain(&format!("error: {}: {error:#}", receipt.path));
+                    complain(&format!("error: {}: {}", receipt.path, in_full(&error)));
                 }
             }
         }

@@ -321,3 +321,59 @@ fn a_plan_saved_before_the_first_run_does_not_lose_the_store_its_identity() {
     let said = shop.run(&["apply", "--yes"]);
     assert_eq!(said.code, 0, "{said:?}");
 }
+
+/// A second store beside the usual one, with a policy of its own.
+fn second_store(shop: &Shop, policy: &str) {
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    // Its name comes first in the order stores are cleaned in.
+    let table = "[stores.another]\npath = \"another\"\npolicy = \"another.retain\"\n";
+    shop.write("retain.toml", format!("{table}{text}"));
+    shop.write("another.retain", policy);
+}
+
+#[test]
+fn a_store_that_cannot_be_cleaned_does_not_keep_the_others_from_it() {
+    let broken = "edition 2026\ncollection all at \"**\" { delete whenever }\n";
+    let whole = broken.replace("delete whenever", "delete always");
+    for (policy, words) in [
+        (broken, "store `another` was not touched"),
+        (whole.as_str(), "no such file or directory"),
+    ] {
+        let shop = Shop::new("delete always");
+        second_store(&shop, policy);
+        shop.file("a", "x", 0);
+        let planned = shop.run(&["plan"]);
+        assert!(planned.out.contains("would remove 1 file"), "{planned:?}");
+        let said = shop.run(&["apply", "--yes"]);
+        assert!(!shop.has("a"), "{said:?}");
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.err.contains("store another:"), "{said:?}");
+        assert_eq!(said.err.matches(words).count(), 1, "{said:?}");
+        let alone = shop.run(&["apply", "another", "--yes"]);
+        assert_eq!(alone.code, 2, "{alone:?}");
+    }
+}
+
+#[test]
+fn a_run_that_had_begun_and_could_not_go_on_is_stopped_not_refused() {
+    let shop = Shop::new("delete always");
+    fs::create_dir_all(shop.path("store/.retain/trash")).unwrap();
+    fs::set_permissions(
+        shop.path("store/.retain"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
+    let trash = shop.path("store/.retain/trash");
+    fs::set_permissions(trash, fs::Permissions::from_mode(0o755)).unwrap();
+    shop.file("a", "x", 0);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.err.contains("was stopped: refusing to use"),
+        "{said:?}"
+    );
+    assert_eq!(said.err.matches("refusing to use").count(), 1, "{said:?}");
+    assert!(shop.has("a"));
+    let runs = shop.run(&["runs"]);
+    assert!(runs.out.contains("  stopped  "), "{runs:?}");
+}
