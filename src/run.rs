@@ -223,6 +223,8 @@ impl<'c> Job<'c> {
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
         let lock = root.lock()?;
+        // A draft that stays is only litter where nobody looks.
+        let _ = root.sweep_drafts(&lock);
         let mut journal = Journal::open(&self.config.state)?;
         let identity = root.establish_identity()?;
         let at = now.timestamp().to_string();
@@ -260,22 +262,36 @@ impl<'c> Job<'c> {
     /// A root that lost its identity, or has another, may be an unmounted volume or a
     /// wrong path: whatever lies there is not what the policy was written for.
     fn check_known(&self, identity: Option<&str>) -> Result<(), RunError> {
-        let known = match Journal::open_existing(&self.config.state)? {
-            Some(journal) => journal.known_root(&self.store.name)?,
-            None => None,
-        };
-        let reason = match (known.as_deref(), identity) {
-            (None, _) => return Ok(()),
-            (Some(known), Some(found)) if known == found => return Ok(()),
-            (Some(_), None) => "its `.retain/id` is missing; is the volume mounted?",
-            (Some(_), Some(_)) => "its `.retain/id` is another one",
-        };
-        Err(RunError::Root {
-            store: self.store.name.clone(),
-            root: self.store.path.path.clone(),
-            reason: reason.to_owned(),
-        })
+        match Journal::open_existing(&self.config.state)? {
+            Some(journal) => check_known(&journal, self.store, identity),
+            None => Ok(()),
+        }
     }
+}
+
+fn check_known(journal: &Journal, store: &Store, identity: Option<&str>) -> Result<(), RunError> {
+    let known = journal.known_root(&store.name)?;
+    let reason = match (known.as_deref(), identity) {
+        (None, _) => return Ok(()),
+        (Some(known), Some(found)) if known == found => return Ok(()),
+        (Some(_), None) => "its `.retain/id` is missing; is the volume mounted?",
+        (Some(_), Some(_)) => "its `.retain/id` is another one",
+    };
+    Err(RunError::Root {
+        store: store.name.clone(),
+        root: store.path.path.clone(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// A store's root for restoring into: locked against runs, and known to be the one
+/// the archives are of.
+pub fn open_to_restore(journal: &Journal, store: &Store) -> Result<(Root, Lock), RunError> {
+    let root = Root::open(&store.path.path)?;
+    check_known(journal, store, root.identity()?.as_deref())?;
+    let lock = root.lock()?;
+    let _ = root.sweep_drafts(&lock);
+    Ok((root, lock))
 }
 
 /// A store taken, before anything is decided.

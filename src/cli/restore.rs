@@ -1,6 +1,7 @@
 //! `retain restore`
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use crate::journal::{Journal, StoredReceipt};
 use crate::path::RelPath;
 use crate::plugin::{Catalogue, RunFacts};
 use crate::receipt::Receipt;
-use crate::store::Root;
+use crate::store::{Lock, Root};
 use crate::time::Now;
 use crate::units::Size;
 
@@ -36,6 +37,13 @@ pub(super) struct Restore {
     to: Option<PathBuf>,
 }
 
+/// A directory that is restored into.
+struct Place {
+    root: Root,
+    /// Held as long as files are written, so that no run counts or removes them.
+    _lock: Option<Lock>,
+}
+
 impl Restore {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
@@ -54,8 +62,10 @@ impl Restore {
             now: Now::from_clock(),
         };
         let mut failed = 0;
+        let mut places = BTreeMap::new();
         for StoredReceipt { receipt, .. } in &wanted {
-            match self.restore(edge, &config, &catalogue, receipt, &run) {
+            let place = self.place(edge, &config, &journal, receipt, &mut places);
+            match place.and_then(|place| self.restore(edge, &catalogue, receipt, place, &run)) {
                 Ok(()) => {}
                 Err(error) => {
                     failed += 1;
@@ -130,27 +140,56 @@ impl Restore {
         }
     }
 
-    fn restore(
+    /// Where a receipt's file is written: opened once, and a store also locked.
+    fn place<'p>(
         &self,
         edge: &Edge,
         config: &Config,
+        journal: &Journal,
+        receipt: &Receipt,
+        places: &'p mut BTreeMap<String, Place>,
+    ) -> anyhow::Result<&'p Root> {
+        let name = match &self.to {
+            Some(_) => String::new(),
+            None => receipt.store.clone(),
+        };
+        let place = match places.entry(name) {
+            Entry::Occupied(place) => return Ok(&place.into_mut().root),
+            Entry::Vacant(place) => place,
+        };
+        let opened = match &self.to {
+            Some(directory) => {
+                std::fs::create_dir_all(directory)
+                    .with_context(|| format!("cannot make `{}`", directory.display()))?;
+                Place {
+                    root: Root::open(directory)?,
+                    _lock: None,
+                }
+            }
+            None => {
+                let store = edge.store(config, &receipt.store)?;
+                let (root, lock) = crate::run::open_to_restore(journal, store)?;
+                Place {
+                    root,
+                    _lock: Some(lock),
+                }
+            }
+        };
+        Ok(&place.insert(opened).root)
+    }
+
+    fn restore(
+        &self,
+        edge: &Edge,
         catalogue: &Catalogue,
         receipt: &Receipt,
+        root: &Root,
         run: &RunFacts,
     ) -> anyhow::Result<()> {
         let path = RelPath::unescape(&receipt.path)
             .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
-        let directory = match &self.to {
-            Some(directory) => {
-                std::fs::create_dir_all(directory)
-                    .with_context(|| format!("cannot make `{}`", directory.display()))?;
-                directory.clone()
-            }
-            None => edge.store(config, &receipt.store)?.path.path.clone(),
-        };
-        let root = Root::open(&directory)?;
-        let restored = catalogue.restore(receipt, &root, &path, run)?;
-        let place = directory.join(path.as_os());
+        let restored = catalogue.restore(receipt, root, &path, run)?;
+        let place = root.path().join(path.as_os());
         if edge.is_json() {
             say(&json!({
                 "path": receipt.path,

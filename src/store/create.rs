@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::control::random_name;
 use super::dir::{Dir, Name};
-use super::{Root, in_words};
+use super::{CONTROL, Lock, Root, in_words};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
@@ -44,11 +44,18 @@ impl fmt::Display for Shortfall {
     }
 }
 
+/// What the name of a file being written begins with, in the control directory.
+const DRAFT: &str = "draft.";
+
 /// A file being written, not visible under its name before [`NewFile::publish`].
 ///
-/// Dropped unpublished, it leaves nothing but the directories made for it.
+/// Until then it lies in our control directory, where no scan counts it among the
+/// newest of its group. Dropped unpublished, it leaves nothing but the directories
+/// made for it.
 #[derive(Debug)]
 pub struct NewFile {
+    root: Dir,
+    control: Dir,
     dir: Dir,
     path: RelPath,
     draft: String,
@@ -67,16 +74,37 @@ impl Root {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let draft = format!(".retain-{}.part", random_name()?);
+        let control = self.establish_control().map_err(io::Error::other)?;
+        let draft = format!("{DRAFT}{}", random_name()?);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         // Nobody else reads it before it has its own mode.
-        let file = dir.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
+        let file = control.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
         Ok(NewFile {
+            root: self.open_dir(&RelPath::root())?,
+            control,
             dir,
             path: path.clone(),
             draft,
             file: File::from(file),
         })
+    }
+
+    /// Removes what restores that were cut short have left. The lock shows that none
+    /// is at work.
+    pub fn sweep_drafts(&self, _lock: &Lock) -> io::Result<()> {
+        let Some(control) = self.control().map_err(io::Error::other)? else {
+            return Ok(());
+        };
+        let mut drafts = Vec::new();
+        control.list(&mut Vec::new(), |listed| {
+            if listed.name.as_bytes().starts_with(DRAFT.as_bytes()) {
+                drafts.push(listed.name.as_bytes().to_vec());
+            }
+        })?;
+        for draft in drafts {
+            unlinkat(control.fd(), draft.as_slice(), AtFlags::empty())?;
+        }
+        Ok(())
     }
 
     fn create_missing(&self, path: &RelPath) -> io::Result<()> {
@@ -129,12 +157,15 @@ impl NewFile {
         let Some(name) = Name::of(&self.path) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match self.dir.rename(Name::ours(&self.draft), &self.dir, name) {
+        match self
+            .control
+            .rename(Name::ours(&self.draft), &self.dir, name)
+        {
             Ok(()) => {}
             // No file system refuses to replace by link; the draft's own name goes
             // when it is dropped.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => linkat(
-                self.dir.fd(),
+                self.control.fd(),
                 self.draft.as_str(),
                 self.dir.fd(),
                 name.as_bytes(),
@@ -151,7 +182,10 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         // After publishing by rename the name is gone already; a draft that cannot
         // be unlinked is only litter, and random names never meet.
-        let _ = unlinkat(self.dir.fd(), self.draft.as_str(), AtFlags::empty());
+        let _ = unlinkat(self.control.fd(), self.draft.as_str(), AtFlags::empty());
+        // A directory that is no store and was restored into gets no mark of ours; in
+        // a store the identity or the lock lies there, and it stays.
+        let _ = unlinkat(self.root.fd(), CONTROL, AtFlags::REMOVEDIR);
     }
 }
 

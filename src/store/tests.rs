@@ -503,6 +503,42 @@ fn a_removal_cut_short_is_undone() {
 }
 
 #[test]
+fn a_file_being_restored_lies_where_no_scan_looks_and_a_dead_one_is_swept() {
+    let fixture = Fixture::new();
+    let lock = fixture.root.lock().unwrap();
+    let draft = fixture.root.create_file(&path("a/file")).unwrap();
+    assert_eq!(fs::read_dir(fixture.place("a")).unwrap().count(), 0);
+    // What a killed process leaves: nobody drops it.
+    std::mem::forget(draft);
+    let drafts = || {
+        let names = fs::read_dir(fixture.place(".retain")).unwrap();
+        let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("draft.")).count()
+    };
+    assert_eq!(drafts(), 1);
+    fixture.root.sweep_drafts(&lock).unwrap();
+    assert_eq!(drafts(), 0);
+}
+
+#[test]
+fn a_directory_that_is_no_store_is_restored_into_without_a_mark() {
+    let directory = TempDir::new().unwrap();
+    let root = Root::open(directory.path()).unwrap();
+    let mut new = root.create_file(&path("file")).unwrap();
+    new.write_all(b"x").unwrap();
+    let attributes = Attributes {
+        mode: 0o644,
+        owner: 0,
+        group: 0,
+        modified: Stamp::new(0, 0),
+    };
+    new.publish(&attributes).unwrap();
+    let names = fs::read_dir(directory.path()).unwrap();
+    let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
+    assert_eq!(names, ["file"]);
+}
+
+#[test]
 fn recovery_tells_the_planned_file_from_one_that_has_its_name_now() {
     let fixture = Fixture::new();
     let (path, planned) = fixture.write("a", "planned");

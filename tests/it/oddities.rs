@@ -377,3 +377,26 @@ fn a_run_that_had_begun_and_could_not_go_on_is_stopped_not_refused() {
     let runs = shop.run(&["runs"]);
     assert!(runs.out.contains("  stopped  "), "{runs:?}");
 }
+
+#[test]
+fn restoring_waits_for_no_run_and_writes_into_no_other_root() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    let root = retain::store::Root::open(&shop.path("store")).unwrap();
+    let lock = root.lock().unwrap();
+    let said = shop.run(&["restore", "a"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("is in use by process"), "{said:?}");
+    drop(lock);
+    fs::rename(shop.path("store/.retain"), shop.path("kept")).unwrap();
+    let said = shop.run(&["restore", "a"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("is the volume mounted?"), "{said:?}");
+    assert!(!shop.has("a") && !shop.has(".retain"));
+    // Elsewhere it can always be had.
+    assert_eq!(shop.run(&["restore", "a", "--to", "back"]).code, 0);
+    fs::rename(shop.path("kept"), shop.path("store/.retain")).unwrap();
+    assert_eq!(shop.run(&["restore", "a"]).code, 0);
+    assert!(shop.has("a"));
+}
