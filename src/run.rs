@@ -17,9 +17,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::entry::Entry;
 use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
 use crate::path::RelPath;
-use crate::plan::{Ask, Notice, Plan, plan};
-use crate::plugin::{Catalogue, Hooks, RunFacts};
+use crate::plan::{Ask, Hook, Notice, Plan, plan};
+use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
+use crate::receipt::Proof;
 use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root, StoreError};
 use crate::time::Now;
@@ -145,8 +146,12 @@ impl<'c> Job<'c> {
             now: now.clone(),
             notices: notices(&inventory),
         };
+        let mut plan = plan(&self.policy, &inventory.entries, ask);
+        for hook in &mut plan.hooks {
+            (hook.proof, hook.configured) = self.configured(hook);
+        }
         Planned {
-            plan: plan(&self.policy, &inventory.entries, ask),
+            plan,
             root,
             entries: inventory.entries,
         }
@@ -188,6 +193,7 @@ impl<'c> Job<'c> {
                 self.store.policy.written
             )));
         }
+        self.check_saved(&plan, now)?;
         let Seized {
             root,
             identity,
@@ -214,6 +220,65 @@ impl<'c> Job<'c> {
             recovered,
             _lock: lock,
         })
+    }
+
+    /// What a saved plan says that today's configuration or clock does not allow.
+    fn check_saved(&self, plan: &Plan, now: &Now) -> Result<(), RunError> {
+        if plan.now.timestamp() > now.timestamp() {
+            return Err(RunError::Plan(format!(
+                "it was made at {}, and the clock says {}; set the clock or make a new plan",
+                plan.now.timestamp(),
+                now.timestamp()
+            )));
+        }
+        for step in &plan.steps {
+            let mut boundaries = self.store.boundaries.iter();
+            if let Some(boundary) = boundaries.find(|boundary| step.path.starts_with(boundary)) {
+                return Err(RunError::Plan(format!(
+                    "`{}` lies in `{boundary}`, where another store, a destination or the state is now; make a new plan",
+                    step.path
+                )));
+            }
+        }
+        for hook in &plan.hooks {
+            if (hook.proof, hook.configured.clone()) != self.configured(hook) {
+                return Err(RunError::Plan(format!(
+                    "plugin `{}`, its settings, grants or proof, or the place of its destination has changed since; make a new plan",
+                    hook.plugin
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// How a hook's archives are proved, and the digest of all that the configuration
+    /// says about how it runs and where it stores.
+    fn configured(&self, hook: &Hook) -> (Option<Proof>, String) {
+        let configured = self.config.plugins.get(&hook.plugin);
+        // One that does not load blocks its files, whatever a plan says.
+        let loaded = configured.and_then(|configured| Plugin::load(configured, None).ok());
+        let (Some(configured), Some(plugin)) = (configured, loaded) else {
+            return (None, String::new());
+        };
+        let proof = match plugin.manifest().kind {
+            Kind::Reviewer => None,
+            Kind::Archiver => Some(plugin.proof()),
+        };
+        let grants = plugin.grants();
+        let destination = hook.destination.as_ref();
+        let destination = destination.and_then(|name| self.config.destinations.get(name));
+        let all = serde_json::json!({
+            "component": plugin.version().digest,
+            "settings": configured.settings,
+            "proof": proof,
+            "destinations": grants.destinations,
+            "memory": grants.memory.0,
+            "wall": grants.wall_seconds,
+            "output": grants.output.map(|size| size.0),
+            "destination": destination.map(|destination| &destination.url),
+        });
+        let digest = blake3::hash(all.to_string().as_bytes());
+        (proof, digest.to_hex().to_string())
     }
 
     /// Locks the store and settles what a crash left; nothing begins before all of it
@@ -336,6 +401,10 @@ pub struct Done {
     pub tallies: Tallies,
     /// How many files were archived first.
     pub receipts: u64,
+    /// How many of these were only read back, not restored.
+    pub read_back: u64,
+    /// How many of these were not proved at all.
+    pub unproved: u64,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
 }
@@ -412,6 +481,8 @@ impl Taken<'_> {
             id: id.clone(),
             tallies: Tallies::default(),
             receipts: 0,
+            read_back: 0,
+            unproved: 0,
             kept: Vec::new(),
         };
         let mut begin = 0;
@@ -437,7 +508,14 @@ impl Done {
         approved: &crate::plugin::Approved,
         outcomes: Vec<(usize, Outcome)>,
     ) {
-        self.receipts += approved.receipts().len() as u64;
+        for receipt in approved.receipts() {
+            self.receipts += 1;
+            match receipt.proof {
+                Proof::Restore => {}
+                Proof::ReadBack => self.read_back += 1,
+                Proof::None => self.unproved += 1,
+            }
+        }
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
             let gone = outcome.class() == crate::journal::Class::Removed;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Floor, Hook, Notice, Otherwise, Plan, Rule, Step, Tally, Totals, Tripped, Unmet};
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::{Now, Stamp};
 
 /// Version of the form written here.
@@ -82,6 +83,10 @@ struct HookForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
     otherwise: OtherwiseForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    configured: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -444,6 +449,8 @@ impl From<&Hook> for HookForm {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         } = hook.clone();
         let otherwise = match otherwise {
             Otherwise::Keep => OtherwiseForm::Keep,
@@ -455,6 +462,8 @@ impl From<&Hook> for HookForm {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         }
     }
 }
@@ -467,6 +476,8 @@ impl From<HookForm> for Hook {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         } = form;
         let otherwise = match otherwise {
             OtherwiseForm::Keep => Otherwise::Keep,
@@ -478,6 +489,8 @@ impl From<HookForm> for Hook {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         }
     }
 }
