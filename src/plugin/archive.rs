@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 
-use super::blobs::{Finished, Restored, Sink, Source, Target};
+use super::blobs::{Finished, Restored, Sink, Source, Target, checkpoint};
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
 use super::guest::{Guest, OutOfTime, RunFacts};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
-use crate::destination::Staged;
+use crate::destination::{DestinationError, Staged};
 use crate::receipt::{Content, ObjectRecord, Proof};
 
 /// The most bytes of a note.
@@ -52,7 +52,7 @@ impl Archiver<'_> {
         let proof = self.plugin.proof();
         match proof {
             Proof::Restore => self.prove(&draft.note, &objects, &content)?,
-            Proof::ReadBack => read_back(&objects, &content)?,
+            Proof::ReadBack => self.read_back(&objects, &content)?,
             Proof::None => {}
         }
         Ok(Proved {
@@ -122,6 +122,36 @@ impl Archiver<'_> {
         match restored == *content {
             true => Ok(()),
             false => Err(Trouble::permanent(failed(differs(&restored, content)))),
+        }
+    }
+
+    /// The weaker proof: the one stored object is the file itself, read again from
+    /// where it is stored.
+    fn read_back(&self, objects: &[Finished], content: &Content) -> Result<(), Trouble> {
+        let [object] = objects else {
+            return Err(Trouble::permanent(
+                "an archive of several objects cannot be proved by reading it back",
+            ));
+        };
+        let terms = self
+            .plugin
+            .terms(Arc::clone(&self.settings), self.run, content.size);
+        let deadline = Instant::now() + terms.wall;
+        let stored = object.staged.read_back(&mut checkpoint(deadline));
+        let (size, hash) = stored.map_err(|error| Trouble {
+            kind: match error {
+                DestinationError::Interrupted { .. } => TroubleKind::OutOfTime,
+                _ => TroubleKind::Retryable,
+            },
+            reason: error.to_string(),
+        })?;
+        let stored = Content {
+            size,
+            blake3: hash.to_hex().to_string(),
+        };
+        match stored == *content {
+            true => Ok(()),
+            false => Err(Trouble::permanent(differs(&stored, content))),
         }
     }
 
@@ -243,24 +273,6 @@ fn named(draft: &Draft, mut finished: Vec<Finished>) -> Result<Vec<Finished>, Tr
         objects.push(finished.swap_remove(at));
     }
     Ok(objects)
-}
-
-/// The weaker proof: the one stored object is the file itself.
-fn read_back(objects: &[Finished], content: &Content) -> Result<(), Trouble> {
-    let [object] = objects else {
-        return Err(Trouble::permanent(
-            "an archive of several objects cannot be proved by reading it back",
-        ));
-    };
-    let record = record(object.name.as_str(), &object.staged);
-    let stored = Content {
-        size: record.size,
-        blake3: record.blake3,
-    };
-    match stored == *content {
-        true => Ok(()),
-        false => Err(Trouble::permanent(differs(&stored, content))),
-    }
 }
 
 pub(super) fn record(name: &str, staged: &Staged) -> ObjectRecord {

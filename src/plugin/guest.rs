@@ -49,6 +49,8 @@ pub(super) struct Guest {
     pub(super) table: ResourceTable,
     pub(super) shelf: Shelf,
     pub(super) deadline: Instant,
+    /// Bytes it has put into sinks, all of them together.
+    pub(super) written: u64,
     memory: Memory,
     logged: usize,
 }
@@ -68,6 +70,7 @@ impl Guest {
             table,
             shelf: Shelf::default(),
             deadline,
+            written: 0,
             memory: Memory::up_to(terms.memory),
             logged: 0,
             terms,

@@ -5,7 +5,7 @@ use super::guests;
 use super::shop::{DAY, Shop};
 
 /// Each guest, and the words the report must have.
-const GUESTS: [(&str, &str); 28] = [
+const GUESTS: [(&str, &str); 29] = [
     ("trap", "it trapped: wasm `unreachable`"),
     ("fails", "failed on purpose"),
     ("misconfigured", "failed on purpose"),
@@ -37,6 +37,7 @@ const GUESTS: [(&str, &str); 28] = [
     ("note-huge", "its note has 100000 bytes"),
     ("flood-log", "it took longer than"),
     ("sink-flood", "it wrote more than the"),
+    ("sink-many", "it wrote more than the"),
     ("handle-forge", "unknown handle index 1000"),
     ("double-finish", "unknown handle index"),
     ("review-trap", "it trapped: wasm `unreachable`"),
