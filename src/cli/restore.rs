@@ -12,10 +12,9 @@ use super::{Edge, Exit, complain, in_full, say};
 use crate::config::Config;
 use crate::journal::{Journal, StoredReceipt};
 use crate::path::RelPath;
-use crate::plugin::{Catalogue, RunFacts};
+use crate::plugin::Catalogue;
 use crate::receipt::Receipt;
 use crate::store::{Lock, Root};
-use crate::time::Now;
 use crate::units::Size;
 
 /// Bring archived files back.
@@ -57,15 +56,11 @@ impl Restore {
         anyhow::ensure!(!wanted.is_empty(), "that run archived nothing");
         let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
         let catalogue = Catalogue::load(&config, names);
-        let run = RunFacts {
-            id: "restore".to_owned(),
-            now: Now::from_clock(),
-        };
         let mut failed = 0;
         let mut places = BTreeMap::new();
         for StoredReceipt { receipt, .. } in &wanted {
             let place = self.place(edge, &config, &journal, receipt, &mut places);
-            match place.and_then(|place| self.restore(edge, &catalogue, receipt, place, &run)) {
+            match place.and_then(|place| self.restore(edge, &catalogue, receipt, place)) {
                 Ok(()) => {}
                 Err(error) => {
                     failed += 1;
@@ -184,11 +179,10 @@ impl Restore {
         catalogue: &Catalogue,
         receipt: &Receipt,
         root: &Root,
-        run: &RunFacts,
     ) -> anyhow::Result<()> {
         let path = RelPath::unescape(&receipt.path)
             .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
-        let restored = catalogue.restore(receipt, root, &path, run)?;
+        let restored = catalogue.restore(receipt, root, &path)?;
         let place = root.path().join(path.as_os());
         if edge.is_json() {
             say(&json!({

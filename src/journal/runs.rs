@@ -199,7 +199,7 @@ impl Journal {
         }
     }
 
-    /// Receipts, newest first; all of them, or those of a store, a path, a run.
+    /// Receipts, the one recorded last first, whatever the clock said; all of them, or those of a store, a path, a run.
     pub fn receipts(
         &self,
         store: Option<&str>,
@@ -209,7 +209,7 @@ impl Journal {
         let rows = self.rows(
             "select run, receipt from receipts where (?1 is null or store = ?1) \
              and (?2 is null or path = ?2) and (?3 is null or run = ?3) \
-             order by at desc, id desc",
+             order by id desc",
             (store, path, run.map(RunId::as_str)),
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
         )?;

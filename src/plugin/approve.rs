@@ -330,7 +330,7 @@ impl<'a> Hooks<'a> {
         Receipt {
             version: 1,
             run: self.run.id.clone(),
-            at: crate::time::Now::from_clock().timestamp().to_string(),
+            at: self.run.now.timestamp().to_string(),
             store: self.plan.store.clone(),
             collection: step.collection.clone(),
             path: step.path.to_string(),
@@ -352,6 +352,12 @@ impl<'a> Hooks<'a> {
                 xattrs: Vec::new(),
             },
             proof: proved.proof,
+            limits: Some(
+                ready
+                    .plugin
+                    .terms(Arc::from(""), &self.run, entry.size)
+                    .limits(),
+            ),
         }
     }
 

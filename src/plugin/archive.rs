@@ -14,7 +14,7 @@ use super::guest::{Guest, OutOfTime, RunFacts};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{DestinationError, Staged};
-use crate::receipt::{Content, ObjectRecord, Proof};
+use crate::receipt::{Content, Limits, ObjectRecord, Proof};
 
 /// The most bytes of a note.
 const NOTE: usize = 64 << 10;
@@ -108,6 +108,7 @@ impl Archiver<'_> {
             prepared: self.prepared,
             settings: Arc::clone(&self.settings),
             run: self.run,
+            limits: None,
         };
         let restored = restorer.restore(note, sources, Restored::new(content.size, None));
         let failed = |reason: String| format!("the proof failed: {reason}");
@@ -194,6 +195,8 @@ pub(super) struct Restorer<'a> {
     pub(super) prepared: &'a ArchivePluginPre<Guest>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
+    /// What the archive was proved with; nothing during the proof itself.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Restorer<'_> {
@@ -206,7 +209,8 @@ impl Restorer<'_> {
     ) -> Result<Content, Trouble> {
         let terms = self
             .plugin
-            .terms(Arc::clone(&self.settings), self.run, restored.expected());
+            .terms(Arc::clone(&self.settings), self.run, restored.expected())
+            .at_least(self.limits);
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let pushed = store

@@ -13,7 +13,7 @@ use crate::destination::{Destination, DestinationError};
 use crate::path::RelPath;
 use crate::receipt::Receipt;
 use crate::store::{Attributes, NewFile, Root, Shortfall};
-use crate::time::Stamp;
+use crate::time::{Now, Stamp};
 
 /// A file that is there again, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +76,13 @@ impl Catalogue {
     /// Writes an archived file under a path that is free, with its attributes.
     ///
     /// The file appears under its name only after its bytes were compared with the
-    /// receipt's hash.
+    /// receipt's hash. The plugin is told the run and the moment it was told when the
+    /// archive was proved: it cannot know whether this is the proof or the emergency.
     pub fn restore(
         &self,
         receipt: &Receipt,
         root: &Root,
         path: &RelPath,
-        run: &RunFacts,
     ) -> Result<Restoration, RestoreError> {
         let writing = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AlreadyExists => RestoreError::Exists(path.clone()),
@@ -92,7 +92,7 @@ impl Catalogue {
             },
         };
         let file = Arc::new(Mutex::new(Some(root.create_file(path).map_err(writing)?)));
-        self.write(receipt, Box::new(Shared(Arc::clone(&file))), run)?;
+        self.write(receipt, Box::new(Shared(Arc::clone(&file))))?;
         let written = file.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(written) = written else {
             return Err(RestoreError::Receipt("its file was lost".to_owned()));
@@ -105,12 +105,7 @@ impl Catalogue {
     }
 
     /// Runs the plugin's `restore` into a writer and compares what came.
-    fn write(
-        &self,
-        receipt: &Receipt,
-        onward: Box<dyn Write + Send>,
-        run: &RunFacts,
-    ) -> Result<(), RestoreError> {
+    fn write(&self, receipt: &Receipt, onward: Box<dyn Write + Send>) -> Result<(), RestoreError> {
         let plugin = self.version(&receipt.plugin).ok_or_else(|| {
             let digest = &receipt.plugin.digest;
             RestoreError::Version {
@@ -127,12 +122,20 @@ impl Catalogue {
         let Prepared::Archiver(prepared) = plugin.prepare(&machine)? else {
             return Err(failed("it is no archiver".to_owned()));
         };
+        let at = receipt.at.parse().map_err(|_| {
+            RestoreError::Receipt(format!("`{}` is no time", receipt.at.escape_debug()))
+        })?;
+        let run = RunFacts {
+            id: receipt.run.clone(),
+            now: Now::at(at),
+        };
         let restorer = Restorer {
             machine: &machine,
             plugin: &plugin,
             prepared: &prepared,
             settings: receipt.settings.to_string().into(),
-            run,
+            run: &run,
+            limits: receipt.limits,
         };
         let note = note(&receipt.note)
             .ok_or_else(|| RestoreError::Receipt("its note is not hexadecimal".to_owned()))?;

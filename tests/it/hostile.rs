@@ -153,3 +153,30 @@ fn a_plugin_that_imports_what_it_is_not_granted_blocks_its_files_by_name() {
     assert!(said.out.contains("wasi:sockets/tcp"), "{said:?}");
     assert!(shop.has("a.bin") && shop.has("b.bin"));
 }
+
+#[test]
+fn a_restore_is_told_and_given_what_the_proof_was() {
+    let shop = shop("knows-proof");
+    let archived = shop.run(&["apply", "--yes"]);
+    assert_eq!(
+        archived.code, 1,
+        "one of the two has the only name: {archived:?}"
+    );
+    let gone = match shop.has("a.bin") {
+        true => "b.bin",
+        false => "a.bin",
+    };
+    // The configuration grants less by now than the archive was proved with.
+    let text = std::fs::read_to_string(shop.path("retain.toml")).unwrap();
+    assert!(text.contains("16 MiB"));
+    shop.write("retain.toml", text.replace("16 MiB", "1 MiB"));
+    let said = shop.run(&["restore", gone]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(shop.has(gone));
+    // The plugin is no longer configured, only kept.
+    std::fs::remove_file(shop.path("store").join(gone)).unwrap();
+    let text = std::fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write("retain.toml", text.replace("evil.wasm", "builtin:backup"));
+    let said = shop.run(&["restore", gone]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
