@@ -126,7 +126,14 @@ impl<'c> Job<'c> {
 
     /// Looks at the store and decides. Nothing is changed, not even a lock taken.
     pub fn plan(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Planned, RunError> {
-        let root = self.open()?;
+        let path = &self.store.path.path;
+        if self.store.missing == MissingRoot::Create && !path.exists() {
+            return Err(RunError::System(format!(
+                "the store `{}` is not there yet; the first `retain apply` makes it, as `create = true` says",
+                path.display()
+            )));
+        }
+        let root = Root::open(path)?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
         Ok(self.plan_in(root, identity.unwrap_or_default(), now, seen))

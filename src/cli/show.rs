@@ -244,6 +244,7 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "store": store,
         "run": done.id.as_str(),
         "removed": done.tallies.removed,
+        "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,
         "read_back": done.read_back,

@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::entry::Facts;
 use crate::path::RelPath;
@@ -182,9 +182,33 @@ impl Journal {
 
     /// Opens the journal if there is one; reading must not leave a trace.
     pub fn open_existing(directory: &Path) -> Result<Option<Journal>, JournalError> {
-        match directory.join(FILE).exists() {
-            true => Journal::connect(directory).map(Some),
-            false => Ok(None),
+        let file = directory.join(FILE);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let failed = |source| JournalError::Database {
+            directory: directory.to_owned(),
+            source,
+        };
+        // Not read-only: a log that a crash left must be gone through to be read. But
+        // no change of mode, no table, and no wait for whoever is writing.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        let settings = "pragma query_only = on; pragma trusted_schema = off;";
+        connection.execute_batch(settings).map_err(failed)?;
+        let found: u32 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed)?;
+        let directory = directory.to_owned();
+        match found {
+            // Made, and not filled: its first run has not begun.
+            0 => Ok(None),
+            SCHEMA => Ok(Some(Journal {
+                connection,
+                directory,
+            })),
+            found => Err(JournalError::Newer { directory, found }),
         }
     }
 

@@ -62,8 +62,10 @@ pub struct Summary {
 /// Outcomes, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// Files that are gone.
+    /// Files that we removed.
     pub removed: u64,
+    /// Files that somebody else had removed before.
+    pub vanished: u64,
     /// Bytes that gave back.
     pub freed: u64,
     /// Files that were kept as they should be.
@@ -77,6 +79,7 @@ impl Tallies {
     pub fn add(&mut self, outcome: &Outcome) {
         match outcome.class() {
             Class::Removed => self.removed += 1,
+            Class::Vanished => self.vanished += 1,
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
         }

@@ -89,7 +89,8 @@ fn every_outcome_is_read_back_as_it_was_written() {
         .collect();
     assert_eq!(found, outcomes);
     let tallies = Tallies {
-        removed: 2,
+        removed: 1,
+        vanished: 1,
         freed: 4096,
         kept: 4,
         trouble: 4,
@@ -183,6 +184,21 @@ fn reading_makes_no_journal_and_the_journal_is_private() {
         fs::metadata(place.join(FILE)).unwrap().mode() & 0o777,
         0o600
     );
+}
+
+#[test]
+fn reading_changes_nothing_and_waits_for_no_writer() {
+    let state = tempfile::tempdir().unwrap();
+    let mut writer = Journal::open(state.path()).unwrap();
+    let run = begun(&mut writer, "charts");
+    let file = state.path().join(FILE);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    writer.connection.execute_batch("begin immediate").unwrap();
+    let mut reader = Journal::open_existing(state.path()).unwrap().unwrap();
+    assert_eq!(reader.runs(10).unwrap().len(), 1);
+    writer.connection.execute_batch("rollback").unwrap();
+    assert!(reader.intend(&run, &[intent(b"a")]).is_err());
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
 }
 
 proptest! {

@@ -162,7 +162,7 @@ impl Plugin {
         PluginVersion {
             name: self.name.to_string(),
             wasm: self.origin.clone(),
-            version: self.manifest.version.clone(),
+            version: super::trouble::harmless(&self.manifest.version),
             digest: self.digest.to_hex().to_string(),
         }
     }
@@ -204,7 +204,7 @@ impl Plugin {
         }
         let prepared = self.compile(machine).map_err(|error| PluginError::Load {
             plugin: self.name.to_string(),
-            reason: format!("{error:#}"),
+            reason: super::trouble::harmless(&format!("{error:#}")),
         })?;
         Ok(self.prepared.get_or_init(|| prepared).clone())
     }

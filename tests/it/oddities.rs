@@ -400,3 +400,36 @@ fn restoring_waits_for_no_run_and_writes_into_no_other_root() {
     assert_eq!(shop.run(&["restore", "a"]).code, 0);
     assert!(shop.has("a"));
 }
+
+#[test]
+fn planning_makes_no_root_and_applying_does() {
+    let shop = Shop::new("delete always");
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let text = text.replace("path = \"store\"", "path = \"new\"\ncreate = true");
+    shop.write("retain.toml", text);
+    let said = shop.run(&["plan"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("the first `retain apply` makes it"),
+        "{said:?}"
+    );
+    assert!(!shop.path("new").exists());
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    assert!(shop.path("new").exists());
+    assert_eq!(shop.run(&["plan"]).code, 0);
+}
+
+#[test]
+fn what_somebody_else_removed_is_not_counted_as_ours() {
+    let shop = Shop::new("delete when older than 1 day");
+    shop.file("a", "x", 2 * DAY);
+    shop.file("b", "x", 2 * DAY);
+    assert_eq!(shop.run(&["plan", "-o", "saved.json"]).code, 0);
+    fs::remove_file(shop.path("store/a")).unwrap();
+    let said = shop.run(&["apply", "saved.json", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("removed 1 file"), "{said:?}");
+    assert!(said.out.contains("a: already gone"), "{said:?}");
+    let runs = shop.run(&["runs"]);
+    assert!(runs.out.contains("already gone 1"), "{runs:?}");
+}
