@@ -15,6 +15,7 @@ use crate::path::RelPath;
 use crate::plugin::Catalogue;
 use crate::receipt::Receipt;
 use crate::store::{Lock, Root};
+use crate::time::Now;
 use crate::units::Size;
 
 /// Bring archived files back.
@@ -57,15 +58,26 @@ impl Restore {
         let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
         let catalogue = Catalogue::load(&config, names);
         let mut failed = 0;
+        let mut restored: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut places = BTreeMap::new();
         for StoredReceipt { receipt, .. } in &wanted {
             let place = self.place(edge, &config, &journal, receipt, &mut places);
             match place.and_then(|place| self.restore(edge, &catalogue, receipt, place)) {
-                Ok(()) => {}
+                Ok(()) => {
+                    let paths = restored.entry(receipt.store.clone()).or_default();
+                    paths.insert(receipt.path.clone());
+                }
                 Err(error) => {
                     failed += 1;
                     complain(&format!("error: {}: {}", receipt.path, in_full(&error)));
                 }
+            }
+        }
+        // Planning looks at the store again, and needs no lock.
+        drop(places);
+        if self.to.is_none() {
+            for (store, paths) in &restored {
+                warn_of_removal(edge, &config, store, paths);
             }
         }
         if wanted.len() > 1 && !edge.is_json() {
@@ -206,5 +218,30 @@ impl Restore {
             complain(&format!("note: {path}: {shortfall}"));
         }
         Ok(())
+    }
+}
+
+/// A restored file is as old as it was: says which of them the next run would remove
+/// again. What cannot be found out is not worth an error, the files are there.
+fn warn_of_removal(edge: &Edge, config: &Config, store: &str, paths: &BTreeSet<String>) {
+    let planned = edge
+        .store(config, store)
+        .and_then(|store| Ok(edge.job(config, store)?))
+        .and_then(|job| Ok(job.plan(&Now::from_clock(), std::sync::Arc::default())?));
+    let Ok(planned) = planned else {
+        complain(&format!(
+            "note: `retain plan {store}` says whether the next run would remove them again"
+        ));
+        return;
+    };
+    for step in &planned.plan.steps {
+        let path = step.path.to_string();
+        if paths.contains(&path) {
+            let rule = planned.plan.rules.get(step.rule);
+            complain(&format!(
+                "note: {path}: the next run would remove it again, by {}; `touch` it or protect it by a `keep` statement",
+                rule.map(ToString::to_string).unwrap_or_default()
+            ));
+        }
     }
 }
