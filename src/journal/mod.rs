@@ -12,7 +12,7 @@ mod runs;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -167,10 +167,7 @@ impl Journal {
             directory: directory.to_owned(),
             reason,
         };
-        let made = fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory);
+        let made = crate::store::make_private_directory(directory);
         made.map_err(|error| refuse(crate::store::in_words(&error)))?;
         if let Some(kind) = network_file_system(directory) {
             return Err(refuse(format!(

@@ -267,7 +267,7 @@ impl Catalogue {
         if fs::read(&place).is_ok_and(|kept| blake3::hash(&kept) == plugin.digest) {
             return Ok(());
         }
-        fs::create_dir_all(&self.kept)?;
+        crate::store::make_private_directory(&self.kept)?;
         let draft = place.with_extension(format!("{}.part", std::process::id()));
         let mut file = fs::File::create(&draft)?;
         std::io::Write::write_all(&mut file, &plugin.wasm)?;

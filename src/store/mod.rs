@@ -11,6 +11,7 @@
 mod control;
 mod create;
 mod dir;
+mod durable;
 mod facts;
 mod removal;
 mod root;
@@ -24,6 +25,7 @@ use rustix::io::Errno;
 pub use control::Lock;
 pub use create::{Attributes, NewFile, Shortfall};
 pub use dir::{Dir, Listed, Name};
+pub use durable::{make_private_directory, sync_parent};
 #[cfg(test)]
 pub(crate) use removal::Moment;
 pub use removal::{Recovery, Removal};
