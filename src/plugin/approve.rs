@@ -292,10 +292,18 @@ impl<'a> Hooks<'a> {
             },
         };
         let proved = archiver.archive(&entry, &file)?;
+        let xattrs = crate::store::xattrs(&file).map_err(|error| {
+            let reason = crate::store::in_words(&error);
+            Trouble::permanent(format!("its attributes cannot be archived: {reason}"))
+        })?;
         // The very bytes that were hashed must still be the planned ones.
         drop(file);
         self.open(step)?;
-        let receipt = self.receipt(ready, step, &entry, &proved, name);
+        let mut receipt = self.receipt(ready, step, &entry, &proved, name);
+        let xattrs = xattrs.into_iter();
+        receipt.metadata.xattrs = xattrs
+            .map(|(name, value)| (name, hexadecimal(&value)))
+            .collect();
         publish(destination, proved, receipt)
     }
 

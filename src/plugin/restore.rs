@@ -91,13 +91,14 @@ impl Catalogue {
                 source,
             },
         };
+        let attributes = attributes(receipt)?;
         let file = Arc::new(Mutex::new(Some(root.create_file(path).map_err(writing)?)));
         self.write(receipt, Box::new(Shared(Arc::clone(&file))))?;
         let written = file.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(written) = written else {
             return Err(RestoreError::Receipt("its file was lost".to_owned()));
         };
-        let shortfalls = written.publish(&attributes(receipt)).map_err(writing)?;
+        let shortfalls = written.publish(&attributes).map_err(writing)?;
         Ok(Restoration {
             bytes: receipt.source.size,
             shortfalls,
@@ -137,7 +138,7 @@ impl Catalogue {
             run: &run,
             limits: receipt.limits,
         };
-        let note = note(&receipt.note)
+        let note = bytes(&receipt.note)
             .ok_or_else(|| RestoreError::Receipt("its note is not hexadecimal".to_owned()))?;
         let restored = Restored::new(receipt.source.size, Some(onward));
         let content = restorer
@@ -172,17 +173,25 @@ fn objects(receipt: &Receipt) -> Result<Vec<Source>, RestoreError> {
     Ok(sources)
 }
 
-fn attributes(receipt: &Receipt) -> Attributes {
+fn attributes(receipt: &Receipt) -> Result<Attributes, RestoreError> {
     let metadata = &receipt.metadata;
-    Attributes {
+    let xattrs = metadata.xattrs.iter().map(|(name, value)| {
+        let bytes = bytes(value).ok_or_else(|| {
+            RestoreError::Receipt(format!("its attribute `{name}` is not hexadecimal"))
+        })?;
+        Ok((name.clone(), bytes))
+    });
+    let xattrs = xattrs.collect::<Result<_, RestoreError>>()?;
+    Ok(Attributes {
         mode: metadata.mode,
         owner: metadata.owner,
         group: metadata.group,
         modified: Stamp::new(metadata.modified_seconds, metadata.modified_nanoseconds),
-    }
+        xattrs,
+    })
 }
 
-fn note(hexadecimal: &str) -> Option<Vec<u8>> {
+fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let pairs = hexadecimal.as_bytes().chunks(2);
     pairs

@@ -17,7 +17,7 @@ use crate::path::RelPath;
 use crate::time::Stamp;
 
 /// What a file is given back besides its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits; a file type in higher bits is ignored.
     pub mode: u32,
@@ -27,6 +27,8 @@ pub struct Attributes {
     pub group: u32,
     /// When the content last changed.
     pub modified: Stamp,
+    /// Extended attributes.
+    pub xattrs: Vec<(String, Vec<u8>)>,
 }
 
 /// An attribute that could not be given back; the content is whole all the same.
@@ -126,14 +128,22 @@ impl Root {
     }
 }
 
+/// A directory that is made anew is as open as the one it lies in, and belongs to the
+/// same people, as far as we may give it away: what it was once is not known, and it
+/// must not let in anybody the store keeps out.
 fn open_or_make(dir: &Dir, name: Name<'_>) -> io::Result<Dir> {
-    let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
-    match mkdirat(dir.fd(), name.as_bytes(), mode) {
-        Ok(()) => fsync(dir.fd())?,
-        Err(Errno::EXIST) => {}
+    match mkdirat(dir.fd(), name.as_bytes(), Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return dir.open_child(name),
         Err(errno) => return Err(errno.into()),
     }
-    dir.open_child(name)
+    let (made, around) = (dir.open_child(name)?, dir.facts()?);
+    let (owner, group) = (Uid::from_raw(around.owner), Gid::from_raw(around.group));
+    if fchown(made.fd(), Some(owner), Some(group)).is_ok() {
+        fchmod(made.fd(), Mode::from_raw_mode(around.mode & 0o7777))?;
+    }
+    fsync(dir.fd())?;
+    Ok(made)
 }
 
 impl Write for NewFile {
@@ -212,6 +222,13 @@ fn apply(file: &File, attributes: &Attributes) -> Vec<Shortfall> {
         format!("mode {:04o}", attributes.mode & 0o7777),
         fchmod(file, Mode::from_raw_mode(bits)),
     );
+    // After the mode, which changes an access list's mask.
+    for (name, value) in &attributes.xattrs {
+        note(
+            format!("extended attribute `{}`", name.escape_debug()),
+            super::xattr::set(file, name, value),
+        );
+    }
     note(
         format!("modification time {}", attributes.modified),
         futimens(file, &times(attributes.modified)),

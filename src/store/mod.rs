@@ -16,6 +16,7 @@ mod facts;
 mod removal;
 mod root;
 mod trash;
+mod xattr;
 
 use std::io;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub(crate) use removal::Moment;
 pub use removal::{Recovery, Removal};
 pub use root::{Root, Space, Stale};
 pub use trash::{Cleared, Slot, Trash};
+pub use xattr::xattrs;
 
 /// The directory in a store's root that is ours; it is never scanned.
 pub const CONTROL: &str = ".retain";

@@ -83,6 +83,7 @@ fn attributes() -> Attributes {
         owner: us,
         group: rustix::process::getegid().as_raw(),
         modified: Stamp::new(1_000_000_000, 123_456_789),
+        xattrs: Vec::new(),
     }
 }
 
@@ -526,16 +527,25 @@ fn a_directory_that_is_no_store_is_restored_into_without_a_mark() {
     let root = Root::open(directory.path()).unwrap();
     let mut new = root.create_file(&path("file")).unwrap();
     new.write_all(b"x").unwrap();
-    let attributes = Attributes {
-        mode: 0o644,
-        owner: 0,
-        group: 0,
-        modified: Stamp::new(0, 0),
-    };
-    new.publish(&attributes).unwrap();
+    new.publish(&attributes()).unwrap();
     let names = fs::read_dir(directory.path()).unwrap();
     let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
     assert_eq!(names, ["file"]);
+}
+
+#[test]
+fn an_attribute_that_cannot_be_given_back_is_said() {
+    let fixture = Fixture::new();
+    let new = fixture.root.create_file(&path("file")).unwrap();
+    let attributes = Attributes {
+        xattrs: vec![("no namespace".to_owned(), b"x".to_vec())],
+        ..attributes()
+    };
+    let [shortfall] = new.publish(&attributes).unwrap().try_into().unwrap();
+    assert!(
+        shortfall.attribute.contains("`no namespace`"),
+        "{shortfall}"
+    );
 }
 
 #[test]

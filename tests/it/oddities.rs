@@ -433,3 +433,46 @@ fn what_somebody_else_removed_is_not_counted_as_ours() {
     let runs = shop.run(&["runs"]);
     assert!(runs.out.contains("already gone 1"), "{runs:?}");
 }
+
+/// Sets an extended attribute, or says that it cannot be done here.
+fn set_xattr(path: &std::path::Path, name: &str, value: &[u8]) -> bool {
+    let flags = rustix::fs::XattrFlags::empty();
+    let set = rustix::fs::setxattr(path, name, value, flags);
+    if set.is_err() {
+        eprintln!("skipped: no extended attributes here");
+    }
+    set.is_ok()
+}
+
+#[test]
+fn extended_attributes_come_back_with_the_file() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    let file = shop.path("store/a");
+    if !set_xattr(&file, "user.origin", b"\0scanner\xff") {
+        return;
+    }
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    assert_eq!(shop.run(&["restore", "a"]).code, 0);
+    let mut value = vec![0; 100];
+    let length = rustix::fs::getxattr(&file, "user.origin", value.as_mut_slice()).unwrap();
+    assert_eq!(&value[..length], b"\0scanner\xff");
+}
+
+#[test]
+fn a_directory_made_for_a_restore_is_no_more_open_than_the_one_it_lies_in() {
+    let shop = Shop::new(BACKUP);
+    shop.file("private/deep/a", "x", 10 * DAY);
+    let private = shop.path("store/private");
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    fs::remove_dir(private.join("deep")).unwrap();
+    assert_eq!(shop.run(&["restore", "private/deep/a"]).code, 0);
+    let mode = private
+        .join("deep")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
