@@ -76,6 +76,9 @@ pub struct DestinationName {
     pub url: String,
     /// True when it lay on the same file system as the store.
     pub same_filesystem: bool,
+    /// Its identity, by which an unmounted volume is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// One stored object.

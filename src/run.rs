@@ -7,6 +7,7 @@
 //! Each batch is archived and proved, recorded, removed and settled before the next,
 //! so a full disk gets room before every archive is written.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -157,6 +158,7 @@ impl<'c> Job<'c> {
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
         }
+        plan.notices.extend(self.near(&plan, &root));
         Planned {
             plan,
             root,
@@ -256,6 +258,28 @@ impl<'c> Job<'c> {
             }
         }
         Ok(())
+    }
+
+    /// Destinations of a plan that do not outlive the store's own disk.
+    fn near(&self, plan: &Plan, root: &Root) -> Vec<Notice> {
+        let device = root.stat(&RelPath::root()).map(|facts| facts.id.device);
+        let named: BTreeSet<&String> = plan
+            .hooks
+            .iter()
+            .filter_map(|hook| hook.destination.as_ref())
+            .collect();
+        let same = named.into_iter().filter(|name| {
+            let destination = self.config.destinations.get(*name);
+            let place = destination.and_then(|d| crate::destination::device_of(&d.directory.path));
+            place.is_some() && place == device.as_ref().ok().copied()
+        });
+        same.map(|name| Notice {
+            path: None,
+            message: format!(
+                "archives in `{name}` lie on the same filesystem as the store; another disk survives more"
+            ),
+        })
+        .collect()
     }
 
     /// How a hook's archives are proved, and the digest of all that the configuration
@@ -412,6 +436,8 @@ pub struct Done {
     pub read_back: u64,
     /// How many of these were not proved at all.
     pub unproved: u64,
+    /// How many of these lie on the store's own file system.
+    pub same_filesystem: u64,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
 }
@@ -477,7 +503,17 @@ impl Taken<'_> {
             id: id.to_string(),
             now: now.clone(),
         };
-        let hooks = Hooks::ready(plan, root, &catalogue, &self.job.config.destinations, facts);
+        let destinations = &self.job.config.destinations;
+        let mut known = BTreeMap::new();
+        for hook in &plan.hooks {
+            let named = hook.destination.as_ref();
+            if let Some(destination) = named.and_then(|name| destinations.get(name))
+                && let Some(identity) = self.journal.known_destination(&destination.url)?
+            {
+                known.insert(destination.url.clone(), identity);
+            }
+        }
+        let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
         let hand = Hand {
             plan,
             root,
@@ -490,6 +526,7 @@ impl Taken<'_> {
             receipts: 0,
             read_back: 0,
             unproved: 0,
+            same_filesystem: 0,
             kept: Vec::new(),
         };
         let mut begin = 0;
@@ -517,6 +554,7 @@ impl Done {
     ) {
         for receipt in approved.receipts() {
             self.receipts += 1;
+            self.same_filesystem += u64::from(receipt.destination.same_filesystem);
             match receipt.proof {
                 Proof::Restore => {}
                 Proof::ReadBack => self.read_back += 1,

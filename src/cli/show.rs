@@ -218,6 +218,9 @@ pub(super) fn done(store: &str, done: &Done) -> String {
             let _ = write!(out, "; {count} {how}");
         }
     }
+    if done.same_filesystem > 0 {
+        let _ = write!(out, " (same filesystem)");
+    }
     out.push('\n');
     for (path, outcome) in done.kept.iter().take(50) {
         let _ = writeln!(out, "  {path}: {outcome}");
@@ -249,6 +252,7 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "archived": done.receipts,
         "read_back": done.read_back,
         "unproved": done.unproved,
+        "same_filesystem": done.same_filesystem,
         "kept": kept.collect::<Vec<_>>(),
     })
 }

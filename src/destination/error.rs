@@ -44,6 +44,20 @@ pub enum DestinationError {
         /// Its directory.
         path: PathBuf,
     },
+    /// It is not the directory that archives went to before.
+    #[error(
+        "destination `{destination}`: `{}` is not the directory archives went to before, it {problem}; is the volume mounted? if it was replaced on purpose, write `{identity}` into its `.staging/id`", path.display()
+    )]
+    Unknown {
+        /// The destination's name.
+        destination: String,
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// The identity it had.
+        identity: String,
+    },
     /// The system refused access.
     #[error(
         "destination `{destination}`: no permission to {action}; give the user that runs retain read, write and search permission on `{}`", path.display()

@@ -13,6 +13,7 @@
 mod copy;
 mod directory;
 mod error;
+mod identity;
 mod name;
 mod staging;
 
@@ -178,6 +179,12 @@ impl Destination {
         }
         directory.open_file(leaf)
     }
+}
+
+/// The device a destination's objects lie on, or will once it is made.
+pub fn device_of(path: &Path) -> Option<u64> {
+    let found = path.ancestors().find_map(|path| Directory::open(path).ok());
+    found.and_then(|directory| directory.device().ok())
 }
 
 /// The directory of a URL that was written into a receipt.

@@ -227,6 +227,17 @@ impl Journal {
             .collect()
     }
 
+    /// The identity a destination's URL led to when a file was last archived there.
+    pub fn known_destination(&self, url: &str) -> Result<Option<String>, JournalError> {
+        let found: Vec<Option<String>> = self.rows(
+            "select json_extract(receipt, '$.destination.identity') from receipts \
+             where json_extract(receipt, '$.destination.url') = ? order by id desc limit 1",
+            [url],
+            |row| row.get(0),
+        )?;
+        Ok(found.into_iter().flatten().next())
+    }
+
     fn summary(&self, row: RunRow) -> Result<Summary, JournalError> {
         let id = self.run_id(&row.id)?;
         let mut tallies = Tallies::default();

@@ -159,6 +159,7 @@ fn refusal(error: &DestinationError) -> GuestFailure {
         DestinationError::ReadOnly { .. } => (FailureClass::Misconfigured, "read-only"),
         DestinationError::Url { .. }
         | DestinationError::Unsupported { .. }
+        | DestinationError::Unknown { .. }
         | DestinationError::ParentMissing { .. } => (FailureClass::Misconfigured, "destination"),
     };
     GuestFailure {

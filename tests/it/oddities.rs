@@ -476,3 +476,55 @@ fn a_directory_made_for_a_restore_is_no_more_open_than_the_one_it_lies_in() {
         .mode();
     assert_eq!(mode & 0o7777, 0o700);
 }
+
+#[test]
+fn a_backup_volume_that_is_not_mounted_is_noticed_and_its_files_stay() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    shop.file("b", "x", 10 * DAY);
+    let refused = |words: &str| {
+        let said = shop.run(&["apply", "--yes"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.out.contains(words), "{said:?}");
+        assert!(said.out.contains("is the volume mounted?"), "{said:?}");
+        assert!(shop.has("b"));
+    };
+    fs::rename(shop.path("cold"), shop.path("unmounted")).unwrap();
+    refused("it is not there");
+    assert!(!shop.path("cold").exists());
+    fs::create_dir(shop.path("cold")).unwrap();
+    refused("it has no `.staging/id`");
+    let identity = fs::read_to_string(shop.path("unmounted/.staging/id")).unwrap();
+    fs::create_dir(shop.path("cold/.staging")).unwrap();
+    shop.write("cold/.staging/id", "0".repeat(32));
+    refused("it has another `.staging/id`");
+    // Replaced on purpose, as the message says.
+    shop.write("cold/.staging/id", identity);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!shop.has("b"));
+}
+
+#[test]
+fn archives_beside_the_store_are_called_so_in_the_plan_and_in_the_report() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    let planned = shop.run(&["plan"]);
+    assert!(
+        planned.out.contains("lie on the same filesystem"),
+        "{planned:?}"
+    );
+    let done = shop.run(&["apply", "--yes"]);
+    assert!(done.out.contains("(same filesystem)"), "{done:?}");
+    let Some(_mount) = Mount::at(shop.path("cold2"), "size=1m") else {
+        return;
+    };
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write("retain.toml", text.replace("./cold", "./cold2"));
+    shop.file("b", "x", 10 * DAY);
+    let planned = shop.run(&["plan"]);
+    assert!(!planned.out.contains("same filesystem"), "{planned:?}");
+    let done = shop.run(&["apply", "--yes"]);
+    assert!(!done.out.contains("same filesystem"), "{done:?}");
+}
