@@ -51,13 +51,6 @@ impl Policy {
         let collection = self.collections.get(place.collection)?;
         Some(&collection.name)
     }
-
-    /// Names of the collections, in the order written.
-    pub fn collections(&self) -> impl Iterator<Item = &str> {
-        self.collections
-            .iter()
-            .map(|collection| collection.name.as_str())
-    }
 }
 
 /// A statement of the policy as people find it again.
