@@ -158,7 +158,9 @@ impl<'c> Job<'c> {
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
         }
-        plan.notices.extend(self.near(&plan, &root));
+        // First, because long lists of notes are cut.
+        let near = self.near(&plan, &root);
+        plan.notices.splice(0..0, near);
         Planned {
             plan,
             root,
