@@ -292,14 +292,6 @@ impl Config {
         config.warnings = found;
         Ok(config)
     }
-
-    /// The directories below a store's root that its walk must not enter.
-    pub fn inner_stores(&self, store: &str) -> Vec<RelPath> {
-        self.stores
-            .get(store)
-            .map(|store| store.boundaries.clone())
-            .unwrap_or_default()
-    }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {

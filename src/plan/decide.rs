@@ -708,6 +708,8 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
                 false => Otherwise::Keep,
             },
             in_place: hook.in_place,
+            proof: None,
+            configured: String::new(),
         };
         (index, hook)
     })

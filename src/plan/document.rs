@@ -12,6 +12,7 @@ use super::{
 };
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::{Now, Stamp};
 
 /// Version of the form written here.
@@ -97,6 +98,10 @@ struct HookForm {
     otherwise: OtherwiseForm,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_place: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    configured: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -555,6 +560,8 @@ impl From<&Hook> for HookForm {
             destination,
             otherwise,
             in_place,
+            proof,
+            configured,
         } = hook.clone();
         let otherwise = match otherwise {
             Otherwise::Keep => OtherwiseForm::Keep,
@@ -567,6 +574,8 @@ impl From<&Hook> for HookForm {
             destination,
             otherwise,
             in_place,
+            proof,
+            configured,
         }
     }
 }
@@ -580,6 +589,8 @@ impl From<HookForm> for Hook {
             destination,
             otherwise,
             in_place,
+            proof,
+            configured,
         } = form;
         let otherwise = match otherwise {
             OtherwiseForm::Keep => Otherwise::Keep,
@@ -592,6 +603,8 @@ impl From<HookForm> for Hook {
             destination,
             otherwise,
             in_place,
+            proof,
+            configured,
         }
     }
 }

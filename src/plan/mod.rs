@@ -16,6 +16,7 @@ mod pressure;
 
 use crate::entry::Facts;
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::Now;
 
 pub use crate::policy::{Mark, Rule};
@@ -74,6 +75,11 @@ pub struct Hook {
     pub otherwise: Otherwise,
     /// Its archive takes the file's place.
     pub in_place: bool,
+    /// How its archives are proved; nothing where it stores none.
+    pub proof: Option<Proof>,
+    /// Digest of what the configuration gives the plugin; empty where planning was
+    /// not told, as what it decides does not depend on it.
+    pub configured: String,
 }
 
 /// What a hook's failure means.
