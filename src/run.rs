@@ -17,7 +17,7 @@ use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
 use crate::path::RelPath;
-use crate::plan::{Action, Ask, Disk, Hook, Notice, Plan, Step, plan};
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
 use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::receipt::Proof;
@@ -149,18 +149,11 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        let ask = Ask {
-            store: self.store.name.clone(),
-            root: identity,
-            now: now.clone(),
-            disk: root.space().ok().map(|space| Disk {
-                used: space.total.saturating_sub(space.free),
-                available: space.available,
-            }),
-            ledger: Vec::new(),
-            notices: notices(&inventory),
-        };
-        let mut plan = plan(&self.policy, &inventory, ask);
+        let mut plan = plan(
+            &self.policy,
+            &inventory,
+            self.ask(&root, &inventory, identity, now),
+        );
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
         }
@@ -172,6 +165,29 @@ impl<'c> Job<'c> {
             root,
             inventory,
         }
+    }
+
+    /// What a plan has to know besides the policy and the files.
+    fn ask(&self, root: &Root, inventory: &Inventory, identity: String, now: &Now) -> Ask {
+        Ask {
+            store: self.store.name.clone(),
+            root: identity,
+            now: now.clone(),
+            disk: root.space().ok().map(|space| Disk {
+                used: space.total.saturating_sub(space.free),
+                available: space.available,
+            }),
+            ledger: Vec::new(),
+            notices: notices(inventory),
+        }
+    }
+
+    /// What is decided at some moment about one path of a store that was looked at.
+    pub fn decide(&self, planned: &Planned, path: &RelPath, now: &Now) -> Option<Decision> {
+        let ask = self.ask(&planned.root, &planned.inventory, String::new(), now);
+        let paths = std::slice::from_ref(path);
+        let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
+        decisions.into_iter().next()
     }
 
     /// Takes the store, settles what a crash left, and decides: what `apply` begins

@@ -243,6 +243,21 @@ impl Span {
         }
     }
 
+    /// The instant this span after a moment, if the calendar reaches that far.
+    pub fn after(self, moment: &ZonedDateTime) -> Option<jiff::Timestamp> {
+        match self {
+            Span::Exact(seconds) => {
+                let seconds = i64::try_from(seconds).ok()?;
+                let span = jiff::SignedDuration::from_secs(seconds);
+                moment.timestamp().checked_add(span).ok()
+            }
+            Span::Months(months) => {
+                let span = jiff::Span::new().try_months(months).ok()?;
+                Some(moment.checked_add(span).ok()?.timestamp())
+            }
+        }
+    }
+
     /// Seconds for comparing two spans roughly: a month counts as 30.44 days.
     pub fn approximate_seconds(self) -> u64 {
         match self {

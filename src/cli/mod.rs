@@ -8,6 +8,7 @@ mod plan;
 mod restore;
 mod runs;
 mod show;
+mod test;
 mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -60,6 +61,8 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Run the `test` blocks of policies.
+    Test(test::Test),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
@@ -83,6 +86,8 @@ enum Exit {
     Refused,
     /// The breaker refuses.
     Tripped,
+    /// What was asked for was looked at, and the answer is no.
+    No,
 }
 
 impl Exit {
@@ -109,6 +114,7 @@ impl From<Exit> for ExitCode {
             Exit::Trouble => 1,
             Exit::Refused => 2,
             Exit::Tripped => 3,
+            Exit::No => 4,
         })
     }
 }
@@ -133,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Test(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use super::member::{Member, Members, Removal, Unit};
 use super::{
-    Action, Directory, Floor, Hook, Notice, Otherwise, Plan, Pressed, Step, Totals, Unmet,
-    WholeDirectory, breaker,
+    Action, Decision, Directory, Floor, Hook, Notice, Otherwise, Plan, Pressed, Step, Totals,
+    Unmet, WholeDirectory, breaker,
 };
 use crate::entry::{Entry, Facts, Kind, Unreadable};
 use crate::path::RelPath;
@@ -47,6 +47,16 @@ pub struct Disk {
 
 /// Decides about every entry. Entries must be in path order, as a scan lists them.
 pub fn plan(policy: &Policy, inventory: &Inventory, ask: Ask) -> Plan {
+    plan_explained(policy, inventory, ask, &[]).0
+}
+
+/// The same, with what is decided about some of the paths, in their order.
+pub fn plan_explained(
+    policy: &Policy,
+    inventory: &Inventory,
+    ask: Ask,
+    paths: &[RelPath],
+) -> (Plan, Vec<Decision>) {
     let matcher = Matcher::new(policy, &ask.now).with_ledger(&ask.ledger, &ask.now);
     let mut planner = Planner {
         matcher: &matcher,
@@ -65,7 +75,10 @@ pub fn plan(policy: &Policy, inventory: &Inventory, ask: Ask) -> Plan {
     planner.doom();
     planner.apply_limits();
     planner.relieve(ask.disk);
-    planner.finish(ask.clone())
+    let plan = planner.finish(&ask);
+    let decisions = paths.iter().map(|path| planner.decision(&plan, path));
+    let decisions = decisions.collect();
+    (plan, decisions)
 }
 
 pub(super) struct Planner<'p, 'e> {
@@ -381,13 +394,13 @@ impl<'p, 'e> Planner<'p, 'e> {
 
     // The plan.
 
-    fn finish(mut self, ask: Ask) -> Plan {
+    fn finish(&mut self, ask: &Ask) -> Plan {
         self.report_future_clocks();
         for index in 0..self.members.len() {
             self.total(index);
         }
         let hooks = hooks(self.policy());
-        let tripped = breaker::check(&self);
+        let tripped = breaker::check(self);
         let mut directories: Vec<WholeDirectory> = Vec::new();
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
         let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
@@ -413,19 +426,19 @@ impl<'p, 'e> Planner<'p, 'e> {
             pressed.order.clear();
         }
         Plan {
-            store: ask.store,
-            root: ask.root,
-            now: ask.now,
+            store: ask.store.clone(),
+            root: ask.root.clone(),
+            now: ask.now.clone(),
             policy: self.policy().digest.clone(),
             rules: self.policy().rules.clone(),
             hooks: hooks.into_iter().map(|(_, hook)| hook).collect(),
             floors,
             units: directories,
-            pressures: self.pressures,
+            pressures: self.pressures.clone(),
             steps,
             directories: empty,
-            unmet: self.unmet,
-            notices: self.notices,
+            unmet: std::mem::take(&mut self.unmet),
+            notices: std::mem::take(&mut self.notices),
             totals: self.totals,
             tripped,
         }

@@ -125,11 +125,11 @@ impl Planner<'_, '_> {
             return (None, 0, None, index);
         };
         match order {
-            Order::OldestFirst => (self.clock_of(member, collection), 0, None, index),
-            Order::LargestFirst => (None, u64::MAX - facts.size, None, index),
-            Order::SmallestFirst => (None, facts.size, None, index),
-            Order::LeastRecentlyUsedFirst => (Some(facts.accessed), 0, None, index),
-            Order::LowestFirst(capture) => {
+            Order::Oldest => (self.clock_of(member, collection), 0, None, index),
+            Order::Largest => (None, u64::MAX - facts.size, None, index),
+            Order::Smallest => (None, facts.size, None, index),
+            Order::LeastRecentlyUsed => (Some(facts.accessed), 0, None, index),
+            Order::Lowest(capture) => {
                 let value = self
                     .subject(member, collection)
                     .and_then(|subject| ordinal(capture, subject));
@@ -150,18 +150,18 @@ impl Planner<'_, '_> {
         };
         let now = self.matcher.now;
         match order {
-            Order::OldestFirst => {
+            Order::Oldest => {
                 let age = self.clock_of(member, collection);
                 let age = age.map_or(0, |stamp| stamp.seconds_until(now));
                 format!("oldest first, age {}", Elapsed(age))
             }
-            Order::LargestFirst => format!("largest first, size {}", Size(facts.size)),
-            Order::SmallestFirst => format!("smallest first, size {}", Size(facts.size)),
-            Order::LeastRecentlyUsedFirst => format!(
+            Order::Largest => format!("largest first, size {}", Size(facts.size)),
+            Order::Smallest => format!("smallest first, size {}", Size(facts.size)),
+            Order::LeastRecentlyUsed => format!(
                 "least recently used first, unused for {}",
                 Elapsed(facts.accessed.seconds_until(now))
             ),
-            Order::LowestFirst(capture) => {
+            Order::Lowest(capture) => {
                 let place = member.membership(collection);
                 let value = place.and_then(|place| place.captures.get(capture));
                 let name = self

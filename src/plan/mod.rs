@@ -13,6 +13,8 @@ mod group;
 mod limits;
 mod member;
 mod pressure;
+mod trial;
+mod verdict;
 
 use crate::entry::Facts;
 use crate::path::RelPath;
@@ -20,9 +22,11 @@ use crate::receipt::Proof;
 use crate::time::Now;
 
 pub use crate::policy::{Mark, Rule};
-pub use decide::{Ask, Disk, plan};
+pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use pressure::{is_above, is_below};
+pub use trial::{Failure, Trial, trials, uncovered, word};
+pub use verdict::Decision;
 
 /// Every step a run would take in one store, with its reasons.
 #[derive(Clone, Debug, PartialEq)]

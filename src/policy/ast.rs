@@ -342,15 +342,15 @@ pub enum Measure {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
     /// By the collection's clock.
-    OldestFirst,
+    Oldest,
     /// By length, longest first.
-    LargestFirst,
+    Largest,
     /// By length, shortest first.
-    SmallestFirst,
+    Smallest,
     /// By access time.
-    LeastRecentlyUsedFirst,
+    LeastRecentlyUsed,
     /// By a capture's value.
-    LowestFirst(Spanned<String>),
+    Lowest(Spanned<String>),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -56,15 +56,15 @@ pub enum Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// By the collection's clock.
-    OldestFirst,
+    Oldest,
     /// By length, longest first.
-    LargestFirst,
+    Largest,
     /// By length, shortest first.
-    SmallestFirst,
+    Smallest,
     /// By access time.
-    LeastRecentlyUsedFirst,
+    LeastRecentlyUsed,
     /// By the value of a capture.
-    LowestFirst(usize),
+    Lowest(usize),
 }
 
 impl Policy {
@@ -91,6 +91,11 @@ impl Policy {
         })
     }
 
+    /// The calendar's time zone; UTC where the policy needs none.
+    pub fn zone(&self) -> TimeZone {
+        self.timezone.clone().unwrap_or(TimeZone::UTC)
+    }
+
     /// Its `test` blocks, in the order written.
     pub fn tests(&self) -> &[TestCase] {
         &self.tests
@@ -111,6 +116,28 @@ impl Policy {
     pub fn with_access_lag(mut self, seconds: u64) -> Policy {
         self.access_lag = seconds;
         self
+    }
+
+    /// Whether a rule decides about files: hooks, breakers and the like do not.
+    pub fn decides(&self, rule: usize) -> bool {
+        let collections = self.collections.iter();
+        let of_collections = collections.flat_map(|c| {
+            let deletes = c.deletes.iter().map(|d| d.rule);
+            let keeps = c.keeps.iter().map(|k| k.rule);
+            let floors = c.floors.iter().map(|f| f.rule);
+            let limits = c.limits.iter().map(|l| l.rule);
+            let replaces = c.replaces.iter().map(|r| r.rule);
+            let empties = c.empties.iter().map(|e| e.rule);
+            let all = deletes.chain(keeps).chain(floors);
+            all.chain(limits).chain(replaces).chain(empties)
+        });
+        let of_file = self
+            .protections
+            .iter()
+            .map(|protection| protection.rule)
+            .chain(self.holds.iter().map(|hold| hold.rule))
+            .chain(self.pressures.iter().map(|pressure| pressure.rule));
+        of_collections.chain(of_file).any(|known| known == rule)
     }
 
     /// The name of the collection a file is a member of.

@@ -163,6 +163,61 @@ impl<'p> Matcher<'p> {
         self
     }
 
+    /// The moment decisions hold for.
+    pub fn now(&self) -> Stamp {
+        self.now
+    }
+
+    /// Moments at which some age of the file passes a span of the policy, or a hold
+    /// ends, each a second later, ascending: all there is to change an answer about a
+    /// file that nobody touches, as far as its own statements go.
+    pub fn turning_points(&self, entry: &Entry) -> Vec<jiff::Timestamp> {
+        let mut moments: Vec<jiff::Timestamp> = Vec::new();
+        let Ok(facts) = &entry.facts else {
+            return moments;
+        };
+        let mut stamps = vec![facts.modified, facts.changed, facts.accessed];
+        stamps.extend(facts.created);
+        for place in self.memberships(&entry.path) {
+            let clock = self
+                .policy
+                .collections
+                .get(place.collection)
+                .and_then(|c| c.clock);
+            let subject = self.subject(entry, &place);
+            let reading = clock
+                .zip(subject)
+                .and_then(|(clock, subject)| self.reading(clock, subject));
+            stamps.extend(reading);
+        }
+        stamps.sort_unstable();
+        stamps.dedup();
+        for stamp in stamps {
+            let Ok(instant) = jiff::Timestamp::new(stamp.seconds(), 0) else {
+                continue;
+            };
+            let zoned = instant.to_zoned_datetime(self.zone.clone());
+            moments.extend(
+                self.policy
+                    .spans
+                    .iter()
+                    .filter_map(|span| span.after(&zoned)),
+            );
+            // A file from the future is judged when its time has come.
+            moments.push(instant);
+        }
+        let ends = self.policy.holds.iter().filter_map(|hold| hold.until);
+        moments.extend(ends.filter_map(|end| jiff::Timestamp::new(end.seconds(), 0).ok()));
+        let second = jiff::SignedDuration::from_secs(1);
+        let mut moments: Vec<_> = moments
+            .into_iter()
+            .filter_map(|moment| moment.checked_add(second).ok())
+            .collect();
+        moments.sort_unstable();
+        moments.dedup();
+        moments
+    }
+
     /// What a walk may find below a directory.
     pub fn visit(&self, directory: &RelPath) -> Visit {
         // What the whole store holds can only be said after looking at all of it.
@@ -559,7 +614,7 @@ fn asked(collection: &Collection) -> Asked {
     for condition in removing {
         clocks_in(condition, &mut clocks);
     }
-    let by_access = |order: &Order| *order == Order::LeastRecentlyUsedFirst;
+    let by_access = |order: &Order| *order == Order::LeastRecentlyUsed;
     if collection
         .limits
         .iter()

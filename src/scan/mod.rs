@@ -110,6 +110,25 @@ impl Inventory {
     }
 }
 
+impl Inventory {
+    /// The same with one entry more, or with another in its place: for asking what
+    /// would be decided about a file that is not there.
+    pub fn supposing(mut self, entry: Entry) -> Inventory {
+        match self
+            .entries
+            .binary_search_by(|known| known.path.cmp(&entry.path))
+        {
+            Ok(at) => {
+                if let Some(known) = self.entries.get_mut(at) {
+                    *known = entry;
+                }
+            }
+            Err(at) => self.entries.insert(at, entry),
+        }
+        self
+    }
+}
+
 fn as_directory(file: Facts) -> Facts {
     Facts {
         kind: Kind::Directory,

@@ -10,6 +10,7 @@
 )]
 
 mod builtins;
+mod corpus;
 mod guests;
 mod hostile;
 mod inventory;

@@ -422,19 +422,19 @@ impl Checker<'_> {
         context: &Context<'_>,
     ) -> Option<Order> {
         Some(match &order.value {
-            ast::Order::OldestFirst => {
+            ast::Order::Oldest => {
                 if context.clock == ClockHere::Unsaid {
                     self.clock_needed(order.at.clone());
                 }
-                Order::OldestFirst
+                Order::Oldest
             }
-            ast::Order::LargestFirst => Order::LargestFirst,
-            ast::Order::SmallestFirst => Order::SmallestFirst,
-            ast::Order::LeastRecentlyUsedFirst => {
+            ast::Order::Largest => Order::Largest,
+            ast::Order::Smallest => Order::Smallest,
+            ast::Order::LeastRecentlyUsed => {
                 self.reads_access_times(&order.at);
-                Order::LeastRecentlyUsedFirst
+                Order::LeastRecentlyUsed
             }
-            ast::Order::LowestFirst(capture) => Order::LowestFirst(self.capture(capture, context)?),
+            ast::Order::Lowest(capture) => Order::Lowest(self.capture(capture, context)?),
         })
     }
 

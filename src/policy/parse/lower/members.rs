@@ -84,11 +84,11 @@ impl Lower<'_> {
         let at = self.at(&node);
         let order = node.into_inner().next()?;
         let value = match order.as_rule() {
-            Rule::oldest => Order::OldestFirst,
-            Rule::largest => Order::LargestFirst,
-            Rule::smallest => Order::SmallestFirst,
-            Rule::least_recently_used => Order::LeastRecentlyUsedFirst,
-            _ => Order::LowestFirst(self.identifier(find(order, Rule::capture)?)),
+            Rule::oldest => Order::Oldest,
+            Rule::largest => Order::Largest,
+            Rule::smallest => Order::Smallest,
+            Rule::least_recently_used => Order::LeastRecentlyUsed,
+            _ => Order::Lowest(self.identifier(find(order, Rule::capture)?)),
         };
         Some(Spanned { value, at })
     }
