@@ -353,6 +353,12 @@ impl<'p, 'e> Planner<'p, 'e> {
         if member.removal.is_some() {
             return Some(index);
         }
+        if let Some(unit) = &member.unit {
+            // What loses a file to another collection is not the directory that was
+            // judged any more: nothing further is decided about it in this run.
+            let mut files = unit.files.iter().copied();
+            return files.find(|&file| self.is_leaving(file));
+        }
         let with = |unit: &&usize| {
             self.members
                 .get(**unit)

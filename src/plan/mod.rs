@@ -10,6 +10,8 @@ mod document;
 mod empties;
 mod floors;
 mod group;
+#[cfg(test)]
+mod laws;
 mod limits;
 mod member;
 mod pressure;

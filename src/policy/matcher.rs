@@ -163,6 +163,12 @@ impl<'p> Matcher<'p> {
         self
     }
 
+    /// Whether a path lies in a directory that goes or stays as a whole.
+    #[cfg(test)]
+    pub(crate) fn lies_in_unit(&self, path: &RelPath) -> bool {
+        !self.units(path).is_empty()
+    }
+
     /// The moment decisions hold for.
     pub fn now(&self) -> Stamp {
         self.now

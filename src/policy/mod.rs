@@ -8,6 +8,8 @@ mod ir;
 mod matcher;
 mod parse;
 mod prefixes;
+#[cfg(test)]
+pub(crate) mod reference;
 mod template;
 
 use crate::diagnostic::{Diagnostics, Source};
@@ -22,6 +24,15 @@ pub(crate) use guards::guard;
 pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Holds, Limit, Stage};
 pub(crate) use matcher::{Subject, ordinal};
 pub(crate) use template::Ordinal;
+
+/// The syntax tree of a sound policy, for the evaluator it is held against.
+#[cfg(test)]
+pub(crate) fn tree(source: &Source) -> ast::File {
+    match parse::parse(source) {
+        parse::Parsed::Whole(tree) => tree,
+        parse::Parsed::Partial(partial) => panic!("{:?}", partial.for_report_only().1),
+    }
+}
 
 /// A policy without errors, and the warnings that came with it.
 #[derive(Clone, Debug)]
