@@ -29,6 +29,9 @@ pub(crate) struct World<'a> {
 /// True, false, or not known.
 type Answer = Option<bool>;
 
+/// Which of a group's things, newest first, a floor holds.
+type Held<'a> = &'a dyn Fn(&[(usize, Stamp)]) -> Vec<usize>;
+
 /// Something that goes or stays: a file, or a whole directory with its files.
 #[derive(Clone)]
 struct Thing {
@@ -408,7 +411,7 @@ impl Reference<'_> {
         collection: usize,
         per: &[Spanned<String>],
         filter: Option<&Condition>,
-        held: &dyn Fn(&[(usize, Stamp)]) -> Vec<usize>,
+        held: Held<'_>,
     ) -> Vec<String> {
         let mut groups: BTreeMap<Vec<String>, Vec<(usize, Stamp)>> = BTreeMap::new();
         let mut kept = Vec::new();
