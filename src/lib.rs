@@ -5,6 +5,8 @@
 //! plan, plugins may shrink it, what is left is applied and journalled. The
 //! modules stand in that order; `ARCHITECTURE.md` shows the whole house.
 
+pub mod fault;
+
 pub mod units;
 
 pub mod time;

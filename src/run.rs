@@ -1,30 +1,44 @@
 //! One run from start to finish, for whoever starts it: a person, cron, the service.
 //!
 //! ```text
-//! prepare: lock? · root check · scan · plan          changes nothing
-//! apply:   lock · recover · begin · batches · finish
+//! plan:  root check · scan · plan                               changes nothing
+//! take:  locks · root check · holds · recover · clocks · scan · plan
+//! apply: breaker · begin · trash emptied · batches · finish
 //! ```
 //! Each batch is archived and proved, recorded, removed and settled before the next,
 //! so a full disk gets room before every archive is written.
 
+mod guard;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::apply::{Hand, Recovered, recover};
-use crate::config::{Config, MissingRoot, Store};
+use crate::apply::{
+    Hand, Held, MirrorError, Purged, Recovered, UndoError, Way, mirror_holds, purge, recover,
+};
+use crate::config::{Config, MissingRoot, Store, Writers};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::entry::Entry;
-use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::journal::{
+    Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start, State,
+    StoreLock, Tallies,
+};
 use crate::plan::{Ask, Notice, Plan, plan};
 use crate::plugin::{Catalogue, Hooks, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::scan::{Inventory, ScanOptions, scan};
-use crate::store::{Lock, Root, StoreError};
-use crate::time::Now;
+use crate::store::{Head, Lock, Root, StoreError, Trash};
+use crate::time::{Clocks, Now};
 
-/// Steps that are archived and removed together.
+/// Steps that are archived and removed together: few, so that archives never pile up
+/// before the first removal.
 const BATCH: usize = 256;
+
+/// Steps that are removed together where nothing is archived first: two syncs for as
+/// many files.
+const LARGE_BATCH: usize = 4096;
 
 /// Why a run did not happen, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +65,29 @@ pub enum RunError {
     /// A saved plan does not fit.
     #[error("this plan cannot be applied: {0}")]
     Plan(String),
-    /// The breaker refuses.
-    #[error("the breaker refuses this plan")]
-    Tripped,
+    /// The ledger of holds cannot be used.
+    #[error(transparent)]
+    Holds(#[from] MirrorError),
+    /// The trash cannot be used.
+    #[error(transparent)]
+    Trash(#[from] UndoError),
+    /// The store is empty, and nobody here knows why.
+    #[error(
+        "store `{store}` is empty, although run {run} left {left} files in it; nothing is done, in case its volume is not mounted"
+    )]
+    Emptied {
+        /// The store.
+        store: String,
+        /// The last run that looked.
+        run: String,
+        /// How many files it left.
+        left: u64,
+    },
+    /// The store is latched: nothing goes until a person has looked.
+    #[error(
+        "store `{}` is latched since {}: {}", .0.store, .0.since, .0.reason
+    )]
+    Latched(Box<Latch>),
     /// Something the system refused.
     #[error("{0}")]
     System(String),
@@ -105,10 +139,28 @@ impl<'c> Job<'c> {
         let root = self.open()?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
-        Ok(self.plan_in(root, identity.unwrap_or_default(), now, seen))
+        let ledger = match Journal::open_existing(&self.config.state)? {
+            Some(journal) => protecting(&journal.holds(Some(&self.store.name))?, now),
+            None => Vec::new(),
+        };
+        let held = Held::of(&ledger, now);
+        Ok(self.plan_in(root, identity.unwrap_or_default(), &held, now, seen))
     }
 
-    fn plan_in(&self, root: Root, identity: String, now: &Now, seen: Arc<AtomicU64>) -> Planned {
+    /// The `hold` statements of the policy, for the ledger.
+    fn policy_holds(&self) -> Vec<PolicyHold> {
+        // The language has none yet; this is where they come in.
+        Vec::new()
+    }
+
+    fn plan_in(
+        &self,
+        root: Root,
+        identity: String,
+        held: &Held,
+        now: &Now,
+        seen: Arc<AtomicU64>,
+    ) -> Planned {
         let matcher = Matcher::new(&self.policy, now);
         let options = ScanOptions {
             boundaries: self.store.boundaries.clone(),
@@ -120,33 +172,68 @@ impl<'c> Job<'c> {
             store: self.store.name.clone(),
             root: identity,
             now: now.clone(),
+            basis: self.basis(),
             notices: notices(&inventory),
         };
+        let mut plan = plan(&self.policy, &inventory.entries, ask);
+        keep_held(&mut plan, held);
         Planned {
-            plan: plan(&self.policy, &inventory.entries, ask),
+            plan,
             root,
             entries: inventory.entries,
         }
     }
 
+    /// Digests of what a plan is made under besides the policy. Its values, not its
+    /// text: a comment in the configuration changes no plan.
+    fn basis(&self) -> BTreeMap<String, String> {
+        let digest = |text: String| blake3::hash(text.as_bytes()).to_hex().to_string();
+        let Store {
+            path,
+            grace,
+            writers,
+            boundaries,
+            ..
+        } = self.store;
+        let values = format!("{:?} {grace:?} {writers:?} {boundaries:?}", path.path);
+        let mut basis = BTreeMap::new();
+        basis.insert(format!("store `{}`", self.store.name), digest(values));
+        for hook in self.policy.hooks() {
+            if let Some(plugin) = self.config.plugins.get(&hook.plugin) {
+                let component = crate::plugin::Plugin::load(plugin, None)
+                    .map_or_else(|error| error.to_string(), |p| p.version().digest);
+                let values = format!(
+                    "{component} {:?} {:?} {:?}",
+                    plugin.settings, plugin.proof, plugin.grants
+                );
+                basis.insert(format!("plugin `{}`", hook.plugin), digest(values));
+            }
+            let destination = hook.destination.as_ref().map(|(name, _)| name);
+            let destination = destination.and_then(|name| self.config.destinations.get(name));
+            if let Some(destination) = destination {
+                let name = format!("destination `{}`", destination.name);
+                basis.insert(name, digest(destination.url.clone()));
+            }
+        }
+        basis
+    }
+
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
-        let (root, lock, mut journal) = self.seize()?;
-        let recovered = recover(
-            &mut journal,
-            &root,
-            &self.store.name,
-            &now.timestamp().to_string(),
-        )?;
-        let identity = root.establish_identity()?;
-        let planned = self.plan_in(root, identity, now, seen);
+        let seized = self.seize(now)?;
+        let identity = seized.root.establish_identity()?;
+        let planned = self.plan_in(seized.root, identity, &seized.held, now, seen);
         Ok(Taken {
             job: self,
+            found: Some(planned.entries.len() as u64),
+            emptied_accepted: false,
             planned,
-            journal,
-            recovered,
-            _lock: lock,
+            journal: seized.journal,
+            recovered: seized.recovered,
+            held: seized.held,
+            clocks: seized.clocks,
+            _locks: seized.locks,
         })
     }
 
@@ -159,20 +246,10 @@ impl<'c> Job<'c> {
             );
             return Err(RunError::Plan(message));
         }
-        if plan.policy != self.policy.digest() {
-            return Err(RunError::Plan(format!(
-                "the policy `{}` or a variable it reads has changed since; make a new plan",
-                self.store.policy.written
-            )));
-        }
-        let (root, lock, mut journal) = self.seize()?;
-        let recovered = recover(
-            &mut journal,
-            &root,
-            &self.store.name,
-            &now.timestamp().to_string(),
-        )?;
-        let identity = root.establish_identity()?;
+        self.check_basis(&plan)?;
+        let seized = self.seize(now)?;
+        self.check_age(&plan, &seized.journal, now)?;
+        let identity = seized.root.establish_identity()?;
         // A plan made before the first run knows no identity; its files' device and
         // inode numbers are compared in any case.
         if !plan.root.is_empty() && plan.root != identity {
@@ -184,22 +261,42 @@ impl<'c> Job<'c> {
             job: self,
             planned: Planned {
                 plan,
-                root,
+                root: seized.root,
                 entries: Vec::new(),
             },
-            journal,
-            recovered,
-            _lock: lock,
+            found: None,
+            emptied_accepted: false,
+            journal: seized.journal,
+            recovered: seized.recovered,
+            held: seized.held,
+            clocks: seized.clocks,
+            _locks: seized.locks,
         })
     }
 
-    fn seize(&self) -> Result<(Root, Lock, Journal), RunError> {
+    fn seize(&self, now: &Now) -> Result<Seized, RunError> {
         let root = self.open()?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
-        let lock = root.lock()?;
-        let journal = Journal::open(&self.config.state)?;
-        Ok((root, lock, journal))
+        let mut journal = Journal::open(&self.config.state)?;
+        // In this order everywhere, so that two instances never wait for each other.
+        let ours = Journal::lock_store(&self.config.state, &self.store.name)?;
+        let theirs = root.lock(now)?;
+        let name = &self.store.name;
+        let said = self.policy_holds();
+        let holds = mirror_holds(&mut journal, &root, name, Some(&said), now)?;
+        let held = Held::of(&protecting(&holds, now), now);
+        let at = now.timestamp().to_string();
+        let recovered = recover(&mut journal, &root, name, &at)?;
+        let clocks = Clocks::at(now);
+        Ok(Seized {
+            root,
+            journal,
+            held,
+            recovered,
+            clocks,
+            locks: (theirs, ours),
+        })
     }
 
     fn open(&self) -> Result<Root, RunError> {
@@ -248,16 +345,32 @@ pub struct Planned {
     pub entries: Vec<Entry>,
 }
 
+/// A store with everything a run needs of it.
+struct Seized {
+    root: Root,
+    journal: Journal,
+    held: Held,
+    recovered: Recovered,
+    clocks: Clocks,
+    locks: (Lock, StoreLock),
+}
+
 /// A store that is ours until this is dropped.
 #[derive(Debug)]
 pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    /// How many files a scan just found.
+    found: Option<u64>,
+    /// Whether a person has said that it is right to find none.
+    emptied_accepted: bool,
     journal: Journal,
     /// What an earlier run had left.
     pub recovered: Recovered,
-    _lock: Lock,
+    held: Held,
+    clocks: Clocks,
+    _locks: (Lock, StoreLock),
 }
 
 /// What a run did.
@@ -269,11 +382,15 @@ pub struct Done {
     pub tallies: Tallies,
     /// How many files were archived first.
     pub receipts: u64,
+    /// Until when the files lie in the trash, RFC 3339; none where they went at once.
+    pub trashed_until: Option<String>,
+    /// What earlier runs had put into the trash and this one removed for good.
+    pub purged: Purged,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
 }
 
-/// Whether a tripped breaker holds.
+/// Whether a latch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaker {
     /// It does.
@@ -284,24 +401,28 @@ pub enum Breaker {
 
 impl Taken<'_> {
     /// Carries the plan out, as far as plugins and the store let it.
+    ///
+    /// [`Taken::pass_breaker`] comes first and is asked again here.
     pub fn apply(
         mut self,
         now: &Now,
         breaker: Breaker,
         progress: &dyn Fn(usize),
     ) -> Result<Done, RunError> {
+        self.pass_breaker(now, breaker)?;
         let plan = &self.planned.plan;
-        if breaker == Breaker::Holds && !plan.tripped.is_empty() {
-            return Err(RunError::Tripped);
-        }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
         let root = &self.planned.root;
+        let at = now.timestamp().to_string();
         self.journal.begin(&Start {
             id: &id,
             plan,
             root_path: root.path(),
-            at: now.timestamp().to_string(),
+            at: at.clone(),
+            found: self.found,
         })?;
+        guard::released(&mut self.journal, plan, &at)?;
+        let purged = purge(&mut self.journal, root, now)?;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let facts = RunFacts {
@@ -309,21 +430,26 @@ impl Taken<'_> {
             now: now.clone(),
         };
         let hooks = Hooks::ready(plan, root, &catalogue, &self.job.config.destinations, facts);
-        let hand = Hand {
+        let (way, trashed_until) = way(self.job.store, plan, &trash, &id, now)?;
+        let mut hand = Hand {
             plan,
             root,
             trash: &trash,
             run: &id,
+            way,
+            held: &self.held,
         };
         let mut done = Done {
             id: id.clone(),
             tallies: Tallies::default(),
             receipts: 0,
+            trashed_until,
+            purged,
             kept: Vec::new(),
         };
         let mut begin = 0;
         while begin < plan.steps.len() {
-            let end = plan.steps.len().min(begin + BATCH);
+            let end = batch_end(plan, begin);
             let approved = hooks.approve(begin..end);
             let outcomes = hand.apply(&mut self.journal, &approved)?;
             done.count(plan, &approved, outcomes);
@@ -333,10 +459,95 @@ impl Taken<'_> {
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);
-        let ended = Now::from_clock().timestamp().to_string();
-        self.journal.finish(&id, &ended, State::Completed)?;
+        let ended = Now::from_clock();
+        let ended_at = ended.timestamp().to_string();
+        self.journal.finish(&id, &ended_at, State::Completed)?;
+        self.journal.remember_clocks(&Clocks::at(&ended))?;
+        self.forget(&ended)?;
+        if let Some(head) = self.journal.head()? {
+            tracing::info!(run = %id, sequence = head.sequence, head = %head.hash, "journal");
+        }
         Ok(done)
     }
+
+    /// Forgets runs that are older than the configuration wants remembered.
+    fn forget(&mut self, now: &Now) -> Result<(), JournalError> {
+        if let Some(span) = self.job.config.remember {
+            let before = span.before(&now.zoned(&jiff::tz::TimeZone::UTC));
+            self.journal.prune(before, &now.timestamp().to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// How files go in this store, and until when they lie in the trash.
+fn way(
+    store: &Store,
+    plan: &Plan,
+    trash: &Trash,
+    id: &RunId,
+    now: &Now,
+) -> Result<(Way, Option<String>), RunError> {
+    match (store.grace, store.writers) {
+        (Some(grace), _) if !plan.steps.is_empty() => {
+            let seconds = i64::try_from(grace.approximate_seconds()).unwrap_or(i64::MAX);
+            let until = now
+                .timestamp()
+                .saturating_add(jiff::SignedDuration::from_secs(seconds))
+                .map_err(|error| RunError::System(error.to_string()))?
+                .to_string();
+            let since = now.timestamp().to_string();
+            let head = Head::new(id.as_str(), &store.name, since, until.clone());
+            let index = trash.begin_index(&head).map_err(|error| {
+                RunError::System(format!(
+                    "cannot begin the list of the trash: {}",
+                    crate::store::in_words(&error)
+                ))
+            })?;
+            Ok((Way::Kept(index), Some(until)))
+        }
+        (Some(_), _) | (None, Writers::Shared) => Ok((Way::Verified, None)),
+        (None, Writers::Exclusive) => Ok((Way::Direct, None)),
+    }
+}
+
+/// Where a batch that begins at a step ends.
+fn batch_end(plan: &Plan, begin: usize) -> usize {
+    let all = plan.steps.len();
+    let hooked = |end: usize| {
+        let steps = plan.steps.get(begin..end).unwrap_or_default();
+        steps.iter().any(|step| !step.hooks.is_empty())
+    };
+    let large = all.min(begin + LARGE_BATCH);
+    match hooked(large) {
+        true => all.min(begin + BATCH),
+        false => large,
+    }
+}
+
+fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
+    let protecting = holds.iter().filter(|hold| hold.protects(now));
+    protecting.map(Hold::for_planning).collect()
+}
+
+/// Takes out of a plan what the ledger holds. What a limit would have taken instead
+/// is not: a plan may only shrink here.
+fn keep_held(plan: &mut Plan, held: &Held) {
+    let (totals, notices) = (&mut plan.totals, &mut plan.notices);
+    plan.steps.retain(|step| {
+        let Some(hold) = held.keeps(&step.path, &step.facts) else {
+            return true;
+        };
+        totals.removed.files = totals.removed.files.saturating_sub(1);
+        let bytes = step.facts.allocated;
+        totals.removed.bytes = totals.removed.bytes.saturating_sub(bytes);
+        totals.protected.add(&step.facts);
+        notices.push(Notice {
+            path: Some(step.path.clone()),
+            message: format!("kept by the hold `{hold}`"),
+        });
+        false
+    });
 }
 
 impl Done {

@@ -1,6 +1,6 @@
 //! `retain restore`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::show::files;
 use super::{Edge, Exit, complain, say};
+use crate::apply::HELD_AGAIN;
 use crate::config::Config;
-use crate::journal::{Journal, StoredReceipt};
+use crate::journal::{Journal, NewHold, Origin, StoredReceipt};
 use crate::path::RelPath;
 use crate::plugin::{Catalogue, RunFacts};
 use crate::receipt::Receipt;
@@ -53,6 +54,9 @@ impl Restore {
             id: "restore".to_owned(),
             now: Now::from_clock(),
         };
+        if self.to.is_none() {
+            self.hold(edge, &config, &wanted, &run.now)?;
+        }
         let mut failed = 0;
         for StoredReceipt { receipt, .. } in &wanted {
             match self.restore(edge, &config, &catalogue, receipt, &run) {
@@ -74,6 +78,40 @@ impl Restore {
             0 => Exit::Done,
             _ => Exit::Trouble,
         })
+    }
+
+    /// What comes back is held for a week, or the next run would take it again.
+    fn hold(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        wanted: &[StoredReceipt],
+        now: &Now,
+    ) -> anyhow::Result<()> {
+        let mut by_store: BTreeMap<&str, Vec<RelPath>> = BTreeMap::new();
+        for StoredReceipt { receipt, .. } in wanted {
+            let path = RelPath::unescape(&receipt.path)
+                .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
+            by_store.entry(&receipt.store).or_default().push(path);
+        }
+        let at = now.timestamp();
+        let until = (at + HELD_AGAIN).to_string();
+        for (store, files) in by_store {
+            let store = edge.store(config, store)?;
+            let hold = NewHold {
+                store: store.name.clone(),
+                name: format!("restore-{at}"),
+                template: None,
+                files,
+                until: Some(until.clone()),
+                reason: Some("brought back by `retain restore`".to_owned()),
+                origin: Origin::Restore,
+            };
+            super::hold::with_ledger(config, store, |journal, at| {
+                journal.add_hold(hold, at).map(|_| ())
+            })?;
+        }
+        Ok(())
     }
 
     /// The newest receipt of each file that is asked for.

@@ -201,6 +201,22 @@ pub(super) fn done(store: &str, done: &Done) -> String {
         files(tallies.removed),
         Size(tallies.freed)
     );
+    if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
+        let _ = write!(
+            out,
+            "; {} in the trash until {until}, `retain undo {}` puts them back",
+            files(tallies.trashed),
+            done.id
+        );
+    }
+    if done.purged.files > 0 {
+        let _ = write!(
+            out,
+            "; emptied {} of {} from the trash",
+            files(done.purged.files),
+            Size(done.purged.freed)
+        );
+    }
     if done.receipts > 0 {
         let _ = write!(
             out,
@@ -236,6 +252,9 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "removed": done.tallies.removed,
         "freed": done.tallies.freed,
         "archived": done.receipts,
+        "trashed": done.tallies.trashed,
+        "trashed_until": done.trashed_until,
+        "purged": done.purged.files,
         "kept": kept.collect::<Vec<_>>(),
     })
 }

@@ -25,6 +25,8 @@ pub struct Ask {
     pub root: String,
     /// The moment decisions hold for.
     pub now: Now,
+    /// Digests of what the plan is made under; passed on.
+    pub basis: BTreeMap<String, String>,
     /// What the scan has to report; passed on.
     pub notices: Vec<Notice>,
 }
@@ -480,6 +482,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             root: ask.root,
             now: ask.now,
             policy: self.policy().digest.clone(),
+            basis: ask.basis,
             rules: self.policy().rules.clone(),
             hooks: hooks.into_iter().map(|(_, hook)| hook).collect(),
             floors,

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::control::random_name;
 use super::dir::{Dir, Name};
 use super::{Root, in_words};
+use crate::fault::{Point, around};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
@@ -79,6 +80,12 @@ impl Root {
         })
     }
 
+    /// Opens a directory, making it and what is missing above it.
+    pub fn open_or_create_dir(&self, path: &RelPath) -> io::Result<Dir> {
+        self.create_missing(path)?;
+        self.open_dir(path)
+    }
+
     fn create_missing(&self, path: &RelPath) -> io::Result<()> {
         match self.open_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -129,7 +136,10 @@ impl NewFile {
         let Some(name) = Name::of(&self.path) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match self.dir.rename(Name::ours(&self.draft), &self.dir, name) {
+        let named = around(Point::Restored, || {
+            self.dir.rename(Name::ours(&self.draft), &self.dir, name)
+        });
+        match named {
             Ok(()) => {}
             // No file system refuses to replace by link; the draft's own name goes
             // when it is dropped.

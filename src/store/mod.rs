@@ -11,7 +11,11 @@
 mod control;
 mod create;
 mod dir;
+mod directory;
 mod facts;
+mod index;
+mod lease;
+mod lock;
 mod removal;
 mod root;
 mod trash;
@@ -21,14 +25,16 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-pub use control::Lock;
 pub use create::{Attributes, NewFile, Shortfall};
 pub use dir::{Dir, Listed, Name};
+pub use directory::Members;
+pub use index::{Head, Index, Trashed};
+pub use lock::Lock;
 #[cfg(test)]
 pub(crate) use removal::Moment;
-pub use removal::{Recovery, Removal};
+pub use removal::{End, Recovery, Removal};
 pub use root::{Root, Space, Stale};
-pub use trash::{Cleared, Slot, Trash};
+pub use trash::{Cleared, Purge, Return, Slot, Trash};
 
 /// The directory in a store's root that is ours; it is never scanned.
 pub const CONTROL: &str = ".retain";
@@ -69,20 +75,17 @@ pub enum StoreError {
         problem: String,
     },
     /// Another instance works on the store.
-    #[error("the store `{}` is in use by {}", root.display(), describe_holder(*holder))]
+    #[error("the store `{}` is in use by {}", root.display(), describe_holder(holder.as_deref()))]
     Locked {
         /// The root as it was configured.
         root: PathBuf,
-        /// The process that holds the lock, where it could be read.
-        holder: Option<u32>,
+        /// Who holds the lock, in words, where that could be read.
+        holder: Option<String>,
     },
 }
 
-fn describe_holder(holder: Option<u32>) -> String {
-    match holder {
-        Some(pid) => format!("process {pid}"),
-        None => "another process".to_owned(),
-    }
+fn describe_holder(holder: Option<&str>) -> &str {
+    holder.unwrap_or("another process")
 }
 
 /// An error as the report says it: lower case, without the error's number.

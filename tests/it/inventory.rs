@@ -68,6 +68,7 @@ fn ask() -> Ask {
         store: "store".to_owned(),
         root: "root".to_owned(),
         now: now(),
+        basis: std::collections::BTreeMap::new(),
         notices: Vec::new(),
     }
 }

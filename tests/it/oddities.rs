@@ -102,7 +102,7 @@ fn two_instances_do_not_work_on_one_store_at_once() {
     let shop = Shop::new("delete always");
     shop.file("a", "x", 0);
     let root = retain::store::Root::open(&shop.path("store")).unwrap();
-    let lock = root.lock().unwrap();
+    let lock = root.lock(&retain::time::Now::from_clock()).unwrap();
     let said = shop.run(&["apply", "--yes"]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("is in use by process"), "{said:?}");

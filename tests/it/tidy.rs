@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
+    "fault",
     "units",
     "time",
     "path",
