@@ -13,6 +13,8 @@ pub mod time;
 
 pub mod path;
 
+pub mod url;
+
 pub mod entry;
 
 pub mod diagnostic;

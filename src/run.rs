@@ -10,7 +10,7 @@
 
 mod guard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -25,9 +25,11 @@ use crate::journal::{
     Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start, State,
     StoreLock, Tallies,
 };
-use crate::plan::{Ask, Notice, Plan, plan};
-use crate::plugin::{Catalogue, Hooks, RunFacts};
+use crate::path::RelPath;
+use crate::plan::{Ask, Hook, Notice, Plan, plan};
+use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
+use crate::receipt::Proof;
 use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Head, Lock, Root, StoreError, Trash};
 use crate::time::{Clocks, Now};
@@ -62,6 +64,18 @@ pub enum RunError {
         /// What is wrong.
         reason: String,
     },
+    /// An earlier run was cut short, and not everything it left can be looked at.
+    #[error(
+        "an earlier run was cut short, and what became of {files} of its files cannot be seen: `{path}`: {reason}"
+    )]
+    Undecided {
+        /// How many files.
+        files: usize,
+        /// The first of them.
+        path: RelPath,
+        /// What the system said about it.
+        reason: String,
+    },
     /// A saved plan does not fit.
     #[error("this plan cannot be applied: {0}")]
     Plan(String),
@@ -91,6 +105,16 @@ pub enum RunError {
     /// Something the system refused.
     #[error("{0}")]
     System(String),
+    /// It had begun, and could not go on.
+    #[error("run {run} of store `{store}` was stopped: {source}")]
+    Stopped {
+        /// The store.
+        store: String,
+        /// The run.
+        run: RunId,
+        /// What stopped it.
+        source: Box<RunError>,
+    },
 }
 
 /// A store with its checked policy.
@@ -136,7 +160,14 @@ impl<'c> Job<'c> {
 
     /// Looks at the store and decides. Nothing is changed, not even a lock taken.
     pub fn plan(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Planned, RunError> {
-        let root = self.open()?;
+        let path = &self.store.path.path;
+        if self.store.missing == MissingRoot::Create && !path.exists() {
+            return Err(RunError::System(format!(
+                "the store `{}` is not there yet; the first `retain apply` makes it, as `create = true` says",
+                path.display()
+            )));
+        }
+        let root = Root::open(path)?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
         let ledger = match Journal::open_existing(&self.config.state)? {
@@ -177,6 +208,10 @@ impl<'c> Job<'c> {
         };
         let mut plan = plan(&self.policy, &inventory.entries, ask);
         keep_held(&mut plan, held);
+        for hook in &mut plan.hooks {
+            (hook.proof, hook.configured) = self.configured(hook);
+        }
+        plan.notices.extend(self.near(&plan, &root));
         Planned {
             plan,
             root,
@@ -184,51 +219,33 @@ impl<'c> Job<'c> {
         }
     }
 
-    /// Digests of what a plan is made under besides the policy. Its values, not its
-    /// text: a comment in the configuration changes no plan.
+    /// Digests of what a plan is made under besides the policy and its hooks. Their
+    /// values, not their text: a comment in the configuration changes no plan.
     fn basis(&self) -> BTreeMap<String, String> {
-        let digest = |text: String| blake3::hash(text.as_bytes()).to_hex().to_string();
         let Store {
             path,
             grace,
             writers,
-            boundaries,
             ..
         } = self.store;
-        let values = format!("{:?} {grace:?} {writers:?} {boundaries:?}", path.path);
-        let mut basis = BTreeMap::new();
-        basis.insert(format!("store `{}`", self.store.name), digest(values));
-        for hook in self.policy.hooks() {
-            if let Some(plugin) = self.config.plugins.get(&hook.plugin) {
-                let component = crate::plugin::Plugin::load(plugin, None)
-                    .map_or_else(|error| error.to_string(), |p| p.version().digest);
-                let values = format!(
-                    "{component} {:?} {:?} {:?}",
-                    plugin.settings, plugin.proof, plugin.grants
-                );
-                basis.insert(format!("plugin `{}`", hook.plugin), digest(values));
-            }
-            let destination = hook.destination.as_ref().map(|(name, _)| name);
-            let destination = destination.and_then(|name| self.config.destinations.get(name));
-            if let Some(destination) = destination {
-                let name = format!("destination `{}`", destination.name);
-                basis.insert(name, digest(destination.url.clone()));
-            }
-        }
-        basis
+        let values = format!("{:?} {grace:?} {writers:?}", path.path);
+        let digest = blake3::hash(values.as_bytes()).to_hex().to_string();
+        let name = format!("path, grace or exclusive of store `{}`", self.store.name);
+        BTreeMap::from([(name, digest)])
     }
 
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
         let seized = self.seize(now)?;
-        let identity = seized.root.establish_identity()?;
-        let planned = self.plan_in(seized.root, identity, &seized.held, now, seen);
+        let identity = seized.identity.clone();
+        let planned = self.plan_in(seized.root, identity.clone(), &seized.held, now, seen);
         Ok(Taken {
             job: self,
             found: Some(planned.entries.len() as u64),
             emptied_accepted: false,
             planned,
+            identity,
             journal: seized.journal,
             recovered: seized.recovered,
             held: seized.held,
@@ -247,9 +264,10 @@ impl<'c> Job<'c> {
             return Err(RunError::Plan(message));
         }
         self.check_basis(&plan)?;
+        self.check_saved(&plan, now)?;
         let seized = self.seize(now)?;
         self.check_age(&plan, &seized.journal, now)?;
-        let identity = seized.root.establish_identity()?;
+        let identity = seized.identity;
         // A plan made before the first run knows no identity; its files' device and
         // inode numbers are compared in any case.
         if !plan.root.is_empty() && plan.root != identity {
@@ -266,6 +284,7 @@ impl<'c> Job<'c> {
             },
             found: None,
             emptied_accepted: false,
+            identity,
             journal: seized.journal,
             recovered: seized.recovered,
             held: seized.held,
@@ -274,6 +293,89 @@ impl<'c> Job<'c> {
         })
     }
 
+    /// What a saved plan says that today's configuration or clock does not allow.
+    fn check_saved(&self, plan: &Plan, now: &Now) -> Result<(), RunError> {
+        if plan.now.timestamp() > now.timestamp() {
+            return Err(RunError::Plan(format!(
+                "it was made at {}, and the clock says {}; set the clock or make a new plan",
+                plan.now.timestamp(),
+                now.timestamp()
+            )));
+        }
+        for step in &plan.steps {
+            let mut boundaries = self.store.boundaries.iter();
+            if let Some(boundary) = boundaries.find(|boundary| step.path.starts_with(boundary)) {
+                return Err(RunError::Plan(format!(
+                    "`{}` lies in `{boundary}`, where another store, a destination or the state is now; make a new plan",
+                    step.path
+                )));
+            }
+        }
+        for hook in &plan.hooks {
+            if (hook.proof, hook.configured.clone()) != self.configured(hook) {
+                return Err(RunError::Plan(format!(
+                    "plugin `{}`, its settings, grants or proof, or the place of its destination has changed since; make a new plan",
+                    hook.plugin
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Destinations of a plan that do not outlive the store's own disk.
+    fn near(&self, plan: &Plan, root: &Root) -> Vec<Notice> {
+        let device = root.stat(&RelPath::root()).map(|facts| facts.id.device);
+        let named: BTreeSet<&String> = plan
+            .hooks
+            .iter()
+            .filter_map(|hook| hook.destination.as_ref())
+            .collect();
+        let same = named.into_iter().filter(|name| {
+            let destination = self.config.destinations.get(*name);
+            let place = destination.and_then(|d| crate::destination::device_of(&d.directory.path));
+            place.is_some() && place == device.as_ref().ok().copied()
+        });
+        same.map(|name| Notice {
+            path: None,
+            message: format!(
+                "archives in `{name}` lie on the same filesystem as the store; another disk survives more"
+            ),
+        })
+        .collect()
+    }
+
+    /// How a hook's archives are proved, and the digest of all that the configuration
+    /// says about how it runs and where it stores.
+    fn configured(&self, hook: &Hook) -> (Option<Proof>, String) {
+        let configured = self.config.plugins.get(&hook.plugin);
+        // One that does not load blocks its files, whatever a plan says.
+        let loaded = configured.and_then(|configured| Plugin::load(configured, None).ok());
+        let (Some(configured), Some(plugin)) = (configured, loaded) else {
+            return (None, String::new());
+        };
+        let proof = match plugin.manifest().kind {
+            Kind::Reviewer => None,
+            Kind::Archiver => Some(plugin.proof()),
+        };
+        let grants = plugin.grants();
+        let destination = hook.destination.as_ref();
+        let destination = destination.and_then(|name| self.config.destinations.get(name));
+        let all = serde_json::json!({
+            "component": plugin.version().digest,
+            "settings": configured.settings,
+            "proof": proof,
+            "destinations": grants.destinations,
+            "memory": grants.memory.0,
+            "wall": grants.wall_seconds,
+            "output": grants.output.map(|size| size.0),
+            "destination": destination.map(|destination| &destination.url),
+        });
+        let digest = blake3::hash(all.to_string().as_bytes());
+        (proof, digest.to_hex().to_string())
+    }
+
+    /// Takes the store, settles what a crash left, and reads what is held; nothing
+    /// begins before all of it is known.
     fn seize(&self, now: &Now) -> Result<Seized, RunError> {
         let root = self.open()?;
         let identity = root.identity()?;
@@ -282,21 +384,32 @@ impl<'c> Job<'c> {
         // In this order everywhere, so that two instances never wait for each other.
         let ours = Journal::lock_store(&self.config.state, &self.store.name)?;
         let theirs = root.lock(now)?;
+        // A draft that stays is only litter where nobody looks.
+        let _ = root.sweep_drafts(&theirs);
+        let identity = root.establish_identity()?;
         let name = &self.store.name;
         let said = self.policy_holds();
         let holds = mirror_holds(&mut journal, &root, name, Some(&said), now)?;
         let held = Held::of(&protecting(&holds, now), now);
         let at = now.timestamp().to_string();
-        let recovered = recover(&mut journal, &root, name, &at)?;
+        let recovered = recover(&mut journal, &root, &identity, &at)?;
         let clocks = Clocks::at(now);
-        Ok(Seized {
-            root,
-            journal,
-            held,
-            recovered,
-            clocks,
-            locks: (theirs, ours),
-        })
+        match recovered.undecided.first() {
+            None => Ok(Seized {
+                root,
+                identity,
+                journal,
+                held,
+                recovered,
+                clocks,
+                locks: (theirs, ours),
+            }),
+            Some((path, reason)) => Err(RunError::Undecided {
+                files: recovered.undecided.len(),
+                path: path.clone(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     fn open(&self) -> Result<Root, RunError> {
@@ -316,22 +429,40 @@ impl<'c> Job<'c> {
     /// A root that lost its identity, or has another, may be an unmounted volume or a
     /// wrong path: whatever lies there is not what the policy was written for.
     fn check_known(&self, identity: Option<&str>) -> Result<(), RunError> {
-        let known = match Journal::open_existing(&self.config.state)? {
-            Some(journal) => journal.known_root(&self.store.name)?,
-            None => None,
-        };
-        let reason = match (known.as_deref(), identity) {
-            (None, _) => return Ok(()),
-            (Some(known), Some(found)) if known == found => return Ok(()),
-            (Some(_), None) => "its `.retain/id` is missing; is the volume mounted?",
-            (Some(_), Some(_)) => "its `.retain/id` is another one",
-        };
-        Err(RunError::Root {
-            store: self.store.name.clone(),
-            root: self.store.path.path.clone(),
-            reason: reason.to_owned(),
-        })
+        match Journal::open_existing(&self.config.state)? {
+            Some(journal) => check_known(&journal, self.store, identity),
+            None => Ok(()),
+        }
     }
+}
+
+fn check_known(journal: &Journal, store: &Store, identity: Option<&str>) -> Result<(), RunError> {
+    let known = journal.known_root(&store.name)?;
+    let reason = match (known.as_deref(), identity) {
+        (None, _) => return Ok(()),
+        (Some(known), Some(found)) if known == found => return Ok(()),
+        (Some(_), None) => "its `.retain/id` is missing; is the volume mounted?",
+        (Some(_), Some(_)) => "its `.retain/id` is another one",
+    };
+    Err(RunError::Root {
+        store: store.name.clone(),
+        root: store.path.path.clone(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// A store's root for restoring into: locked against runs, and known to be the one
+/// the archives are of.
+pub fn open_to_restore(
+    journal: &Journal,
+    store: &Store,
+    now: &Now,
+) -> Result<(Root, Lock), RunError> {
+    let root = Root::open(&store.path.path)?;
+    check_known(journal, store, root.identity()?.as_deref())?;
+    let lock = root.lock(now)?;
+    let _ = root.sweep_drafts(&lock);
+    Ok((root, lock))
 }
 
 /// A plan with what it was made from.
@@ -348,6 +479,7 @@ pub struct Planned {
 /// A store with everything a run needs of it.
 struct Seized {
     root: Root,
+    identity: String,
     journal: Journal,
     held: Held,
     recovered: Recovered,
@@ -365,6 +497,7 @@ pub struct Taken<'j> {
     found: Option<u64>,
     /// Whether a person has said that it is right to find none.
     emptied_accepted: bool,
+    identity: String,
     journal: Journal,
     /// What an earlier run had left.
     pub recovered: Recovered,
@@ -386,6 +519,12 @@ pub struct Done {
     pub trashed_until: Option<String>,
     /// What earlier runs had put into the trash and this one removed for good.
     pub purged: Purged,
+    /// How many of these were only read back, not restored.
+    pub read_back: u64,
+    /// How many of these were not proved at all.
+    pub unproved: u64,
+    /// How many of these lie on the store's own file system.
+    pub same_filesystem: u64,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
 }
@@ -417,11 +556,41 @@ impl Taken<'_> {
         self.journal.begin(&Start {
             id: &id,
             plan,
+            root: &self.identity,
             root_path: root.path(),
             at: at.clone(),
             found: self.found,
         })?;
         guard::released(&mut self.journal, plan, &at)?;
+        let ended = self.carry_out(&id, now, progress);
+        let state = match &ended {
+            Ok(_) => State::Completed,
+            Err(_) => State::Stopped,
+        };
+        let over = Now::from_clock();
+        let at = over.timestamp().to_string();
+        let finished = self
+            .journal
+            .finish(&id, &at, state)
+            .and_then(|()| self.leave(&id, &over));
+        ended
+            .and_then(|done| finished.map(|()| done).map_err(RunError::from))
+            .map_err(|source| RunError::Stopped {
+                store: self.job.store.name.clone(),
+                run: id,
+                source: Box::new(source),
+            })
+    }
+
+    /// What a run does between its beginning and its end.
+    fn carry_out(
+        &mut self,
+        id: &RunId,
+        now: &Now,
+        progress: &dyn Fn(usize),
+    ) -> Result<Done, RunError> {
+        let plan = &self.planned.plan;
+        let root = &self.planned.root;
         let purged = purge(&mut self.journal, root, now)?;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
@@ -429,13 +598,23 @@ impl Taken<'_> {
             id: id.to_string(),
             now: now.clone(),
         };
-        let hooks = Hooks::ready(plan, root, &catalogue, &self.job.config.destinations, facts);
-        let (way, trashed_until) = way(self.job.store, plan, &trash, &id, now)?;
+        let destinations = &self.job.config.destinations;
+        let mut known = BTreeMap::new();
+        for hook in &plan.hooks {
+            let named = hook.destination.as_ref();
+            if let Some(destination) = named.and_then(|name| destinations.get(name))
+                && let Some(identity) = self.journal.known_destination(&destination.url)?
+            {
+                known.insert(destination.url.clone(), identity);
+            }
+        }
+        let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
+        let (way, trashed_until) = way(self.job.store, plan, &trash, id, now)?;
         let mut hand = Hand {
             plan,
             root,
             trash: &trash,
-            run: &id,
+            run: id,
             way,
             held: &self.held,
         };
@@ -445,6 +624,9 @@ impl Taken<'_> {
             receipts: 0,
             trashed_until,
             purged,
+            read_back: 0,
+            unproved: 0,
+            same_filesystem: 0,
             kept: Vec::new(),
         };
         let mut begin = 0;
@@ -459,15 +641,17 @@ impl Taken<'_> {
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);
-        let ended = Now::from_clock();
-        let ended_at = ended.timestamp().to_string();
-        self.journal.finish(&id, &ended_at, State::Completed)?;
-        self.journal.remember_clocks(&Clocks::at(&ended))?;
-        self.forget(&ended)?;
+        Ok(done)
+    }
+
+    /// What a run leaves for the next besides its own records.
+    fn leave(&mut self, id: &RunId, over: &Now) -> Result<(), JournalError> {
+        self.journal.remember_clocks(&Clocks::at(over))?;
+        self.forget(over)?;
         if let Some(head) = self.journal.head()? {
             tracing::info!(run = %id, sequence = head.sequence, head = %head.hash, "journal");
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Forgets runs that are older than the configuration wants remembered.
@@ -557,7 +741,15 @@ impl Done {
         approved: &crate::plugin::Approved,
         outcomes: Vec<(usize, Outcome)>,
     ) {
-        self.receipts += approved.receipts().len() as u64;
+        for receipt in approved.receipts() {
+            self.receipts += 1;
+            self.same_filesystem += u64::from(receipt.destination.same_filesystem);
+            match receipt.proof {
+                Proof::Restore => {}
+                Proof::ReadBack => self.read_back += 1,
+                Proof::None => self.unproved += 1,
+            }
+        }
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
             let gone = outcome.class() == crate::journal::Class::Removed;

@@ -8,7 +8,6 @@ use crate::apply::mirror_holds;
 use crate::config::{Config, Store};
 use crate::diagnostic::Source;
 use crate::journal::{Hold, HoldState, Journal, NewHold, Origin};
-use crate::store::Root;
 use crate::time::Now;
 
 /// Keep files whatever the policy says, or let go of them.
@@ -130,10 +129,9 @@ pub(super) fn with_ledger(
     change: impl FnOnce(&mut Journal, &str) -> Result<(), crate::journal::JournalError>,
 ) -> anyhow::Result<()> {
     let now = Now::from_clock();
-    let root = Root::open(&store.path.path)?;
     let mut journal = Journal::open(&config.state)?;
     let _ours = Journal::lock_store(&config.state, &store.name)?;
-    let _theirs = root.lock(&now)?;
+    let (root, _theirs) = crate::run::open_to_restore(&journal, store, &now)?;
     mirror_holds(&mut journal, &root, &store.name, None, &now)?;
     change(&mut journal, &now.timestamp().to_string())?;
     mirror_holds(&mut journal, &root, &store.name, None, &now)?;

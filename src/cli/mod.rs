@@ -100,6 +100,23 @@ enum Exit {
     No,
 }
 
+impl Exit {
+    /// How a command ended that did several things.
+    fn of_all(exits: &[Exit]) -> Exit {
+        let all = |wanted| exits.iter().all(|exit| *exit == wanted);
+        if exits.contains(&Exit::Tripped) {
+            Exit::Tripped
+        } else if all(Exit::Done) {
+            Exit::Done
+        } else if all(Exit::Refused) {
+            Exit::Refused
+        } else {
+            // Something may have been touched, so it is no refusal.
+            Exit::Trouble
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(match exit {
@@ -145,7 +162,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => report(&error).into(),
+        Err(error) => report(&error, "nothing was touched").into(),
     }
 }
 
@@ -182,6 +199,32 @@ impl Edge {
             return Ok(enabled);
         }
         names.iter().map(|name| self.store(config, name)).collect()
+    }
+
+    /// Does something for each of the named stores, or all that are enabled. What is
+    /// wrong with one is reported and does not keep the others from their turn.
+    fn each_store<'c>(
+        &self,
+        config: &'c Config,
+        names: &[String],
+        mut work: impl FnMut(&'c Store) -> anyhow::Result<Exit>,
+    ) -> anyhow::Result<Exit> {
+        let stores = self.stores(config, names)?;
+        if let [store] = stores.as_slice() {
+            return work(store);
+        }
+        let mut exits = Vec::with_capacity(stores.len());
+        for store in stores {
+            exits.push(match work(store) {
+                Err(error) if is_broken_pipe(&error) => return Err(error),
+                Err(error) => {
+                    complain(&format!("store {}:", store.name));
+                    report(&error, &format!("store `{}` was not touched", store.name))
+                }
+                Ok(exit) => exit,
+            });
+        }
+        Ok(Exit::of_all(&exits))
     }
 
     fn store<'c>(&self, config: &'c Config, name: &str) -> anyhow::Result<&'c Store> {
@@ -234,7 +277,7 @@ fn complain(text: &str) {
 }
 
 /// Shows an error with everything that is known about it, and says how it ends.
-fn report(error: &anyhow::Error) -> Exit {
+fn report(error: &anyhow::Error, untouched: &str) -> Exit {
     let findings =
         error
             .downcast_ref::<Diagnostics>()
@@ -243,17 +286,32 @@ fn report(error: &anyhow::Error) -> Exit {
                 _ => None,
             });
     if let Some(findings) = findings {
-        show_findings(findings);
+        show_findings(findings, untouched);
         return Exit::Refused;
     }
-    complain(&format!("error: {error:#}"));
+    complain(&format!("error: {}", in_full(error)));
     if let Some(help) = error.downcast_ref::<RunError>().and_then(help) {
         complain(&format!("help: {help}"));
     }
     match error.downcast_ref::<RunError>() {
         Some(RunError::Latched(_)) => Exit::Tripped,
+        Some(RunError::Stopped { .. }) => Exit::Trouble,
         Some(_) | None => Exit::Refused,
     }
+}
+
+/// An error and its causes. Many of ours say their cause in their own words, which
+/// is not said again.
+fn in_full(error: &anyhow::Error) -> String {
+    let mut full = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match full.contains(&cause) {
+            true => {}
+            false if full.is_empty() => full = cause,
+            false => full = format!("{full}: {cause}"),
+        }
+    }
+    full
 }
 
 fn help(error: &RunError) -> Option<&'static str> {
@@ -273,6 +331,12 @@ fn help(error: &RunError) -> Option<&'static str> {
         RunError::Emptied { .. } => Some(
             "mount the volume; if it was emptied on purpose, say so once with `retain apply STORE --emptied`",
         ),
+        RunError::Undecided { .. } => Some(
+            "nothing is removed before that is known: make the file's directory and `.retain/trash` accessible to this user, then run again",
+        ),
+        RunError::Stopped { .. } => Some(
+            "what it had done is recorded, `retain runs last` shows it; mend the cause and run again",
+        ),
         RunError::Policy(_)
         | RunError::Store(_)
         | RunError::Journal(_)
@@ -284,7 +348,7 @@ fn help(error: &RunError) -> Option<&'static str> {
     }
 }
 
-fn show_findings(findings: &Diagnostics) {
+fn show_findings(findings: &Diagnostics, untouched: &str) {
     for finding in &findings.0 {
         complain(&finding.render(look()));
     }
@@ -294,8 +358,8 @@ fn show_findings(findings: &Diagnostics) {
         .filter(|f| f.severity() == Severity::Error)
         .count();
     complain(&match errors {
-        1 => "1 mistake; nothing was touched".to_owned(),
-        errors => format!("{errors} mistakes; nothing was touched"),
+        1 => format!("1 mistake; {untouched}"),
+        errors => format!("{errors} mistakes; {untouched}"),
     });
 }
 

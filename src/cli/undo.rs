@@ -91,10 +91,9 @@ fn put_back(
     wanted: &dyn Fn(&RelPath) -> bool,
 ) -> anyhow::Result<Exit> {
     let now = Now::from_clock();
-    let root = Root::open(&store.path.path)?;
     let mut journal = Journal::open(&config.state)?;
     let _ours = Journal::lock_store(&config.state, &store.name)?;
-    let _theirs = root.lock(&now)?;
+    let (root, _theirs) = crate::run::open_to_restore(&journal, store, &now)?;
     let Undone {
         back,
         left,

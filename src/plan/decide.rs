@@ -575,6 +575,8 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
                 arguments: hook.arguments.clone(),
                 destination: hook.destination.as_ref().map(|(name, _)| name.clone()),
                 otherwise: Otherwise::Keep,
+                proof: None,
+                configured: String::new(),
             };
             (index, hook)
         })

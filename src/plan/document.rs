@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Floor, Hook, Notice, Otherwise, Plan, Rule, Step, Tally, Totals, Tripped, Unmet};
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::{Now, Stamp};
 
 /// Version of the form written here.
@@ -85,6 +86,10 @@ struct HookForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
     otherwise: OtherwiseForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    configured: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -449,6 +454,8 @@ impl From<&Hook> for HookForm {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         } = hook.clone();
         let otherwise = match otherwise {
             Otherwise::Keep => OtherwiseForm::Keep,
@@ -460,6 +467,8 @@ impl From<&Hook> for HookForm {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         }
     }
 }
@@ -472,6 +481,8 @@ impl From<HookForm> for Hook {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         } = form;
         let otherwise = match otherwise {
             OtherwiseForm::Keep => Otherwise::Keep,
@@ -483,6 +494,8 @@ impl From<HookForm> for Hook {
             arguments,
             destination,
             otherwise,
+            proof,
+            configured,
         }
     }
 }

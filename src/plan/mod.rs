@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::entry::Facts;
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::Now;
 
 pub use crate::policy::Rule;
@@ -64,6 +65,11 @@ pub struct Hook {
     pub destination: Option<String>,
     /// What becomes of the file when the hook does not succeed.
     pub otherwise: Otherwise,
+    /// How its archives are proved; nothing where it stores none.
+    pub proof: Option<Proof>,
+    /// Digest of what the configuration gives the plugin; empty where planning was
+    /// not told, as what it decides does not depend on it.
+    pub configured: String,
 }
 
 /// What a hook's failure means.

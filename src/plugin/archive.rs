@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 
-use super::blobs::{Finished, Restored, Sink, Source, Target};
+use super::blobs::{Finished, Restored, Sink, Source, Target, checkpoint};
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
 use super::guest::{Guest, OutOfTime, RunFacts};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
-use crate::destination::Staged;
-use crate::receipt::{Content, ObjectRecord, Proof};
+use crate::destination::{DestinationError, Staged};
+use crate::receipt::{Content, Limits, ObjectRecord, Proof};
 
 /// The most bytes of a note.
 const NOTE: usize = 64 << 10;
@@ -52,7 +52,7 @@ impl Archiver<'_> {
         let proof = self.plugin.proof();
         match proof {
             Proof::Restore => self.prove(&draft.note, &objects, &content)?,
-            Proof::ReadBack => read_back(&objects, &content)?,
+            Proof::ReadBack => self.read_back(&objects, &content)?,
             Proof::None => {}
         }
         Ok(Proved {
@@ -108,6 +108,7 @@ impl Archiver<'_> {
             prepared: self.prepared,
             settings: Arc::clone(&self.settings),
             run: self.run,
+            limits: None,
         };
         let restored = restorer.restore(note, sources, Restored::new(content.size, None));
         let failed = |reason: String| format!("the proof failed: {reason}");
@@ -122,6 +123,36 @@ impl Archiver<'_> {
         match restored == *content {
             true => Ok(()),
             false => Err(Trouble::permanent(failed(differs(&restored, content)))),
+        }
+    }
+
+    /// The weaker proof: the one stored object is the file itself, read again from
+    /// where it is stored.
+    fn read_back(&self, objects: &[Finished], content: &Content) -> Result<(), Trouble> {
+        let [object] = objects else {
+            return Err(Trouble::permanent(
+                "an archive of several objects cannot be proved by reading it back",
+            ));
+        };
+        let terms = self
+            .plugin
+            .terms(Arc::clone(&self.settings), self.run, content.size);
+        let deadline = Instant::now() + terms.wall;
+        let stored = object.staged.read_back(&mut checkpoint(deadline));
+        let (size, hash) = stored.map_err(|error| Trouble {
+            kind: match error {
+                DestinationError::Interrupted { .. } => TroubleKind::OutOfTime,
+                _ => TroubleKind::Retryable,
+            },
+            reason: error.to_string(),
+        })?;
+        let stored = Content {
+            size,
+            blake3: hash.to_hex().to_string(),
+        };
+        match stored == *content {
+            true => Ok(()),
+            false => Err(Trouble::permanent(differs(&stored, content))),
         }
     }
 
@@ -164,6 +195,8 @@ pub(super) struct Restorer<'a> {
     pub(super) prepared: &'a ArchivePluginPre<Guest>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
+    /// What the archive was proved with; nothing during the proof itself.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Restorer<'_> {
@@ -176,7 +209,8 @@ impl Restorer<'_> {
     ) -> Result<Content, Trouble> {
         let terms = self
             .plugin
-            .terms(Arc::clone(&self.settings), self.run, restored.expected());
+            .terms(Arc::clone(&self.settings), self.run, restored.expected())
+            .at_least(self.limits);
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let pushed = store
@@ -243,24 +277,6 @@ fn named(draft: &Draft, mut finished: Vec<Finished>) -> Result<Vec<Finished>, Tr
         objects.push(finished.swap_remove(at));
     }
     Ok(objects)
-}
-
-/// The weaker proof: the one stored object is the file itself.
-fn read_back(objects: &[Finished], content: &Content) -> Result<(), Trouble> {
-    let [object] = objects else {
-        return Err(Trouble::permanent(
-            "an archive of several objects cannot be proved by reading it back",
-        ));
-    };
-    let record = record(object.name.as_str(), &object.staged);
-    let stored = Content {
-        size: record.size,
-        blake3: record.blake3,
-    };
-    match stored == *content {
-        true => Ok(()),
-        false => Err(Trouble::permanent(differs(&stored, content))),
-    }
 }
 
 pub(super) fn record(name: &str, staged: &Staged) -> ObjectRecord {

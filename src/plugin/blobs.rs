@@ -159,6 +159,7 @@ fn refusal(error: &DestinationError) -> GuestFailure {
         DestinationError::ReadOnly { .. } => (FailureClass::Misconfigured, "read-only"),
         DestinationError::Url { .. }
         | DestinationError::Unsupported { .. }
+        | DestinationError::Unknown { .. }
         | DestinationError::ParentMissing { .. } => (FailureClass::Misconfigured, "destination"),
     };
     GuestFailure {
@@ -177,7 +178,7 @@ fn unreadable(error: &std::io::Error) -> GuestFailure {
 }
 
 /// Looks at the clock between two slices of a host-side copy.
-fn checkpoint(deadline: Instant) -> impl FnMut() -> Result<(), Interrupted> {
+pub(super) fn checkpoint(deadline: Instant) -> impl FnMut() -> Result<(), Interrupted> {
     move || match Instant::now() < deadline {
         true => Ok(()),
         false => Err(Interrupted),
@@ -259,7 +260,8 @@ impl HostSink for Guest {
         match self.table.get_mut(&sink)? {
             Sink::Restored(restored) => restored.write(&bytes).map(Ok),
             Sink::Object(writer, limit) => {
-                within(writer.size(), bytes.len() as u64, *limit)?;
+                within(self.written, bytes.len() as u64, *limit)?;
+                self.written += bytes.len() as u64;
                 Ok(writer.write(&bytes).map_err(|error| refusal(&error)))
             }
         }
@@ -282,7 +284,8 @@ impl HostSink for Guest {
         };
         match self.table.get_mut(&sink)? {
             Sink::Object(writer, limit) => {
-                within(writer.size(), length, *limit)?;
+                within(self.written, length, *limit)?;
+                self.written += length;
                 let moved = writer.splice(&file, offset, length, &mut checkpoint(deadline));
                 if let Err(DestinationError::Interrupted { .. }) = &moved {
                     return Err(super::guest::OutOfTime(self.wall()).into());
@@ -316,15 +319,13 @@ impl HostSink for Guest {
             GuestOnExisting::Fail => OnExisting::Fail,
             GuestOnExisting::SameBytes => OnExisting::SameBytes,
         };
-        let staged = writer.finish(&mut checkpoint(self.deadline));
-        if let Err(DestinationError::Interrupted { .. }) = &staged {
-            return Err(super::guest::OutOfTime(self.wall()).into());
-        }
+        let mut checkpoint = checkpoint(self.deadline);
+        let staged = writer.finish(&mut checkpoint);
         let finished = staged.and_then(|staged| {
             let name = staged.parse_name(&name)?;
             // Publishing would find out as well, but then it is too late for the
             // guest to choose another name.
-            staged.check_free(&name, on_existing)?;
+            staged.check_free(&name, on_existing, &mut checkpoint)?;
             Ok(Finished {
                 name,
                 on_existing,
@@ -332,6 +333,9 @@ impl HostSink for Guest {
             })
         });
         Ok(match finished {
+            Err(DestinationError::Interrupted { .. }) => {
+                return Err(super::guest::OutOfTime(self.wall()).into());
+            }
             Ok(finished) => {
                 let size = finished.staged.size();
                 self.shelf.objects.push(finished);

@@ -10,6 +10,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, Was
 use super::blobs::Shelf;
 use super::contract::{config_api, log_api, run_api};
 use super::engine::Machine;
+use crate::receipt::Limits;
 use crate::time::Now;
 
 /// Lines a guest may log in one instance, and the length of one.
@@ -42,6 +43,26 @@ pub(super) struct Terms {
     pub(super) wall: Duration,
 }
 
+impl Terms {
+    /// What a receipt records of them.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            memory: self.memory as u64,
+            wall_seconds: self.wall.as_secs(),
+        }
+    }
+
+    /// The same with no less than an archive was proved with.
+    pub(super) fn at_least(mut self, limits: Option<Limits>) -> Terms {
+        if let Some(limits) = limits {
+            let memory = usize::try_from(limits.memory).unwrap_or(usize::MAX);
+            self.memory = self.memory.max(memory);
+            self.wall = self.wall.max(Duration::from_secs(limits.wall_seconds));
+        }
+        self
+    }
+}
+
 /// The data behind one instance.
 pub(super) struct Guest {
     terms: Terms,
@@ -49,6 +70,8 @@ pub(super) struct Guest {
     pub(super) table: ResourceTable,
     pub(super) shelf: Shelf,
     pub(super) deadline: Instant,
+    /// Bytes it has put into sinks, all of them together.
+    pub(super) written: u64,
     memory: Memory,
     logged: usize,
 }
@@ -68,6 +91,7 @@ impl Guest {
             table,
             shelf: Shelf::default(),
             deadline,
+            written: 0,
             memory: Memory::up_to(terms.memory),
             logged: 0,
             terms,

@@ -7,7 +7,8 @@
 use super::{Breaker, Job, RunError, Taken};
 use crate::journal::{Cause, Journal, JournalError, Latch};
 use crate::plan::Plan;
-use crate::time::Now;
+use crate::time::{Jump, Now};
+use crate::units::Elapsed;
 
 impl Taken<'_> {
     /// Whether this plan may be carried out. A plan that may not latches the store and
@@ -41,7 +42,7 @@ impl Taken<'_> {
         }
         let tripped = plan.tripped.iter().map(|tripped| tripped.reason.clone());
         let (cause, reason) = match jump {
-            Some(jump) => (Cause::Clock, jump),
+            Some(jump) => (Cause::Clock, in_words(jump)),
             None => (Cause::Breaker, tripped.collect::<Vec<_>>().join("; ")),
         };
         if reason.is_empty() {
@@ -81,6 +82,17 @@ impl Taken<'_> {
             }),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+fn in_words(jump: Jump) -> String {
+    match jump {
+        Jump::Back { seconds } => format!("the clock stepped back by {}", Elapsed(seconds)),
+        Jump::Ahead { went, passed } => format!(
+            "the clock jumped ahead: it went {} while {} passed",
+            Elapsed(went),
+            Elapsed(passed)
+        ),
     }
 }
 
@@ -141,8 +153,8 @@ impl Job<'_> {
         match age > expiry && !waits {
             true => Err(RunError::Plan(format!(
                 "it was made {} ago and may be applied for {}; make a new plan, or set `plan_expiry` under `[state]`",
-                crate::units::Elapsed(age),
-                crate::units::Elapsed(expiry)
+                Elapsed(age),
+                Elapsed(expiry)
             ))),
             false => Ok(()),
         }

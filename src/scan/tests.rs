@@ -357,6 +357,25 @@ fn our_own_directory_is_ours_only_in_the_root() {
 }
 
 #[test]
+fn a_directory_with_the_mark_of_a_store_is_an_inner_store_unasked() {
+    let tree = TempDir::new().unwrap();
+    for place in [".retain", "below/.retain", "other/.retain/id"] {
+        fs::create_dir_all(tree.path().join(place)).unwrap();
+    }
+    for file in [".retain/id", "below/.retain/id", "below/file", "other/file"] {
+        fs::write(tree.path().join(file), "x").unwrap();
+    }
+    let root = Root::open(tree.path()).unwrap();
+    let found = scan(&root, &everything, options(1));
+    assert_eq!(paths(&found.entries), ["other/file"]);
+    let skipped = Skipped {
+        path: path("below"),
+        why: Skip::InnerStore,
+    };
+    assert_eq!(found.skipped, [skipped]);
+}
+
+#[test]
 fn an_inner_store_is_left_alone_and_named() {
     let store = TempDir::new().unwrap();
     fs::create_dir_all(store.path().join("a/inner/deep")).unwrap();

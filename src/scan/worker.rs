@@ -73,6 +73,10 @@ impl<'a> Worker<'a> {
 
     fn take(&self, mut job: Job, buffer: &mut Vec<u8>, found: &mut Findings) {
         match self.open(&job) {
+            // A root that this configuration may not even know.
+            Ok((dir, _)) if !job.path.is_root() && dir.is_marked() => {
+                found.skip(job.path, Skip::InnerStore);
+            }
             Ok((dir, facts)) => {
                 // The parent may be the last thing its handle was needed for.
                 let path = job.path;

@@ -22,6 +22,17 @@ const IDENTITY: &str = "id";
 /// Digits of an identity: 128 random bits in hexadecimal.
 const DIGITS: usize = 32;
 
+impl Dir {
+    /// Whether this directory is itself the root of a store: it has an identity.
+    /// What cannot be looked at is none; whatever lies there has no mark to be read.
+    pub fn is_marked(&self) -> bool {
+        let identity = self
+            .open_child(Name::ours(CONTROL))
+            .and_then(|control| control.stat(Name::ours(IDENTITY)));
+        identity.is_ok_and(|facts| facts.kind == Kind::File)
+    }
+}
+
 impl Root {
     /// The identity an earlier run gave this root; nothing where none has.
     pub fn identity(&self) -> Result<Option<String>, StoreError> {

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::dir::{Dir, Name};
 use super::in_words;
 use super::index::Trashed;
-use super::removal::{End, Moment, Removal, refused};
+use super::removal::{End, Moment, Removal, not_put_back, refused};
 use super::root::is_control;
 use super::trash::{Slot, Trash};
 use crate::entry::{Changed, Facts, Kind};
@@ -116,7 +116,10 @@ impl Trash {
                 interrupt(Moment::Returning);
                 return match self.give_back_slot(&slot, parent, name) {
                     Ok(()) => removal,
-                    Err(_) => Removal::StrangerKept { slot },
+                    Err(errno) => Removal::StrangerKept {
+                        slot,
+                        reason: not_put_back(errno),
+                    },
                 };
             }
         };

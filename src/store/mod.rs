@@ -12,6 +12,7 @@ mod control;
 mod create;
 mod dir;
 mod directory;
+mod durable;
 mod facts;
 mod index;
 mod lease;
@@ -19,6 +20,7 @@ mod lock;
 mod removal;
 mod root;
 mod trash;
+mod xattr;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use rustix::io::Errno;
 pub use create::{Attributes, NewFile, Shortfall};
 pub use dir::{Dir, Listed, Name};
 pub use directory::Members;
+pub use durable::{make_private_directory, sync_parent};
 pub use index::{Head, Index, Trashed};
 pub use lock::Lock;
 #[cfg(test)]
@@ -35,6 +38,7 @@ pub(crate) use removal::Moment;
 pub use removal::{End, Recovery, Removal};
 pub use root::{Root, Space, Stale};
 pub use trash::{Cleared, Purge, Return, Slot, Trash};
+pub use xattr::xattrs;
 
 /// The directory in a store's root that is ours; it is never scanned.
 pub const CONTROL: &str = ".retain";

@@ -8,6 +8,8 @@
 (import "retain:plugin/blobs@0.1.0" "[resource-drop]source" (func $drop_source (param i32)))
 (import "retain:plugin/blobs@0.1.0" "[resource-drop]destination" (func $drop_destination (param i32)))
 (import "retain:plugin/blobs@0.1.0" "[resource-drop]sink" (func $drop_sink (param i32)))
+(import "retain:plugin/run@0.1.0" "id" (func $run_id (param i32)))
+(import "retain:plugin/run@0.1.0" "now" (func $run_now (param i32)))
 (import "retain:plugin/log@0.1.0" "log" (func $log (param i32 i32 i32)))
 
 (memory (export "memory") 2)
@@ -19,7 +21,7 @@
 (data (i32.const 96) "\40\00\00\00\06\00\00\00")
 (data (i32.const 128) "failed on purpose")
 
-(func (export "cabi_realloc") (param i32 i32 $align i32 $new i32) (result i32)
+(func (export "cabi_realloc") (param i32 i32) (param $align i32) (param $new i32) (result i32)
   (local $at i32)
   (local.set $at (i32.and
     (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))

@@ -19,3 +19,4 @@ mod policies;
 mod shop;
 mod stock_analysis;
 mod tidy;
+mod trust;
