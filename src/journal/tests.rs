@@ -128,7 +128,10 @@ fn an_intent_without_outcome_is_found_after_a_crash() {
     assert_eq!((left.run, left.batch), (run.clone(), batch));
     assert_eq!(left.intents, wanted);
     assert!(journal.unsettled("root of logs").unwrap().is_empty());
-    assert_eq!(journal.unfinished("root of charts").unwrap(), [run.clone()]);
+    assert_eq!(
+        journal.unfinished("root of charts").unwrap(),
+        std::slice::from_ref(&run)
+    );
 
     journal
         .settle(batch, &[Outcome::Interrupted, Outcome::Vanished])

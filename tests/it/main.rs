@@ -7,8 +7,13 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    unreachable_pub,
+    reason = "modules of one test program share what is `pub`"
+)]
 
 mod builtins;
+mod crash;
 mod guests;
 mod hostile;
 mod inventory;
