@@ -208,7 +208,7 @@ fn check(scene: Scene, shop: &Shop) {
     }
     if matches!(scene, Scene::Trashed | Scene::Undone | Scene::Restored) {
         // What came back is held.
-        ["old-1", "old-2"].map(here);
+        ["old-1", "old-2"].into_iter().for_each(here);
     }
     // Nothing half-written is left where people look.
     let names: BTreeSet<String> = shop.files("store").into_iter().collect();

@@ -12,6 +12,7 @@
     reason = "modules of one test program share what is `pub`"
 )]
 
+mod attacker;
 mod builtins;
 mod crash;
 mod guests;
