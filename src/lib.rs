@@ -27,6 +27,8 @@ pub mod policy;
 
 pub mod config;
 
+pub mod confine;
+
 pub mod scan;
 
 pub mod plan;

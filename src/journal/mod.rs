@@ -304,7 +304,8 @@ impl Journal {
         })?;
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         let settings = "pragma journal_mode = wal; pragma synchronous = full; \
-                        pragma foreign_keys = on; pragma trusted_schema = off;";
+                        pragma foreign_keys = on; pragma trusted_schema = off; \
+                        pragma temp_store = memory;";
         connection.execute_batch(settings).map_err(failed)?;
         let mut journal = Journal {
             connection,

@@ -452,3 +452,61 @@ fn a_second_instance_waits_when_asked_to() {
     assert!(child.wait().unwrap().success());
     assert!(!shop.has("a"));
 }
+
+/// Not a test by itself: the next one starts it, because there is no way back.
+#[test]
+fn a_confined_process_when_it_is_asked_for() {
+    let Some(place) = std::env::var_os("CONFINE_BELOW").map(std::path::PathBuf::from) else {
+        return;
+    };
+    let (inside, outside) = (place.join("inside"), place.join("outside"));
+    let confinement = retain::confine::confine(&[inside.clone(), inside.join("to/come")]).unwrap();
+    fs::write(inside.join("new"), "x").unwrap();
+    fs::create_dir(inside.join("to")).unwrap();
+    fs::rename(inside.join("new"), inside.join("to/new")).unwrap();
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"x");
+    let tried = [
+        fs::remove_file(outside.join("precious")),
+        fs::write(outside.join("precious"), ""),
+        fs::write(outside.join("new"), ""),
+        fs::rename(outside.join("precious"), inside.join("taken")),
+        fs::rename(inside.join("to/new"), outside.join("given")),
+        fs::remove_dir(outside.join("empty")),
+        // A thread made later is held as well.
+        std::thread::spawn(move || fs::remove_file(outside.join("precious")))
+            .join()
+            .unwrap(),
+    ];
+    println!(
+        "CONFINED {confinement:?} {}",
+        tried.iter().all(Result::is_err)
+    );
+}
+
+#[test]
+fn a_confined_process_can_remove_nothing_outside_its_stores() {
+    let place = tempfile::tempdir().unwrap();
+    for directory in ["inside", "outside/empty"] {
+        fs::create_dir_all(place.path().join(directory)).unwrap();
+    }
+    fs::write(place.path().join("outside/precious"), "x").unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "trust::a_confined_process_when_it_is_asked_for",
+            "--nocapture",
+        ])
+        .env("CONFINE_BELOW", place.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if said.contains("CONFINED None") {
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    assert!(said.contains(" true"), "{said}");
+    assert_eq!(
+        fs::read(place.path().join("outside/precious")).unwrap(),
+        b"x"
+    );
+}
