@@ -72,15 +72,19 @@ fn nothing(now: &Now) -> Plan {
         "p.retain",
         "edition 2026\ncollection all at \"**\" {\ndelete always\n}\n",
     );
-    let policy = retain::policy::load(&source, &|_| None).unwrap().policy;
+    let policy = retain::policy::load(&source, retain::policy::Environment::nothing())
+        .unwrap()
+        .policy;
     let ask = Ask {
         store: "bench".to_owned(),
         root: String::new(),
         now: now.clone(),
         basis: std::collections::BTreeMap::new(),
+        disk: None,
+        ledger: Vec::new(),
         notices: Vec::new(),
     };
-    plan(&policy, &[], ask)
+    plan(&policy, &retain::scan::Inventory::default(), ask)
 }
 
 fn measure(place: &Path, files: usize, journal: Option<()>, end: End) -> (Duration, Duration) {

@@ -11,22 +11,21 @@
 mod guard;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::apply::{
     Hand, Held, MirrorError, Purged, Recovered, UndoError, Way, mirror_holds, purge, recover,
 };
-use crate::config::{Config, MissingRoot, Store, Writers};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source};
-use crate::entry::Entry;
+use crate::config::{Config, Environment, MissingRoot, Store, Writers, read_policy};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{
     Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start, State,
     StoreLock, Tallies,
 };
 use crate::path::RelPath;
-use crate::plan::{Ask, Hook, Notice, Plan, plan};
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
 use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::receipt::Proof;
@@ -136,11 +135,13 @@ impl<'c> Job<'c> {
     pub fn load(
         config: &'c Config,
         store: &'c Store,
-        environment: policy::Environment<'_>,
+        environment: &Environment,
     ) -> Result<Job<'c>, Diagnostics> {
-        let source = read_policy(&store.policy.path, &config.file)
+        let directory = config.directory();
+        let source = read_policy(&store.policy.path, directory)
             .map_err(|reason| Diagnostics(vec![policy_missing(config, store, &reason)]))?;
-        let Checked { policy, warnings } = policy::load(&source, environment)?;
+        let Checked { policy, warnings } =
+            environment.ask(directory, |world| policy::load(&source, world))?;
         let findings = check_hooks(config, &policy);
         match findings.is_empty() {
             true => Ok(Job {
@@ -180,8 +181,19 @@ impl<'c> Job<'c> {
 
     /// The `hold` statements of the policy, for the ledger.
     fn policy_holds(&self) -> Vec<PolicyHold> {
-        // The language has none yet; this is where they come in.
-        Vec::new()
+        let holds = self.policy.holds().iter();
+        holds
+            .map(|hold| PolicyHold {
+                name: hold.name.clone(),
+                text: hold.text.clone(),
+                until: hold.until.map(|until| until.to_string()),
+                reason: self
+                    .policy
+                    .rules()
+                    .get(hold.rule)
+                    .and_then(|rule| rule.because.clone()),
+            })
+            .collect()
     }
 
     fn plan_in(
@@ -199,23 +211,25 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        let ask = Ask {
-            store: self.store.name.clone(),
-            root: identity,
-            now: now.clone(),
-            basis: self.basis(),
-            notices: notices(&inventory),
-        };
-        let mut plan = plan(&self.policy, &inventory.entries, ask);
+        let mut plan = plan(
+            &self.policy,
+            &inventory,
+            Ask {
+                ledger: held.for_planning(),
+                ..self.ask(&root, &inventory, identity, now)
+            },
+        );
         keep_held(&mut plan, held);
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
         }
-        plan.notices.extend(self.near(&plan, &root));
+        // First, because long lists of notes are cut.
+        let near = self.near(&plan, &root);
+        plan.notices.splice(0..0, near);
         Planned {
             plan,
             root,
-            entries: inventory.entries,
+            inventory,
         }
     }
 
@@ -234,6 +248,30 @@ impl<'c> Job<'c> {
         BTreeMap::from([(name, digest)])
     }
 
+    /// What a plan has to know besides the policy and the files.
+    fn ask(&self, root: &Root, inventory: &Inventory, identity: String, now: &Now) -> Ask {
+        Ask {
+            store: self.store.name.clone(),
+            root: identity,
+            now: now.clone(),
+            basis: self.basis(),
+            disk: root.space().ok().map(|space| Disk {
+                used: space.total.saturating_sub(space.free),
+                available: space.available,
+            }),
+            ledger: Vec::new(),
+            notices: notices(inventory),
+        }
+    }
+
+    /// What is decided at some moment about one path of a store that was looked at.
+    pub fn decide(&self, planned: &Planned, path: &RelPath, now: &Now) -> Option<Decision> {
+        let ask = self.ask(&planned.root, &planned.inventory, String::new(), now);
+        let paths = std::slice::from_ref(path);
+        let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
+        decisions.into_iter().next()
+    }
+
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
@@ -242,7 +280,7 @@ impl<'c> Job<'c> {
         let planned = self.plan_in(seized.root, identity.clone(), &seized.held, now, seen);
         Ok(Taken {
             job: self,
-            found: Some(planned.entries.len() as u64),
+            found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
             planned,
             identity,
@@ -280,7 +318,7 @@ impl<'c> Job<'c> {
             planned: Planned {
                 plan,
                 root: seized.root,
-                entries: Vec::new(),
+                inventory: Inventory::default(),
             },
             found: None,
             emptied_accepted: false,
@@ -473,7 +511,7 @@ pub struct Planned {
     /// The store, open.
     pub root: Root,
     /// What was found in it.
-    pub entries: Vec<Entry>,
+    pub inventory: Inventory,
 }
 
 /// A store with everything a run needs of it.
@@ -550,6 +588,12 @@ impl Taken<'_> {
     ) -> Result<Done, RunError> {
         self.pass_breaker(now, breaker)?;
         let plan = &self.planned.plan;
+        let is_plain = |step: &Step| step.unit.is_none() && step.action == Action::Remove;
+        if !plan.steps.iter().all(is_plain) || !plan.directories.is_empty() {
+            return Err(RunError::Plan(
+                "it removes whole directories or replaces files, which is planned but not carried out yet".to_owned(),
+            ));
+        }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
         let root = &self.planned.root;
         let at = now.timestamp().to_string();
@@ -760,17 +804,6 @@ impl Done {
     }
 }
 
-/// The policy's text, named as people call it: relative to the configuration.
-fn read_policy(path: &Path, configuration: &Path) -> Result<Source, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => crate::store::in_words(&error),
-    })?;
-    let directory = configuration.parent().unwrap_or(Path::new("/"));
-    let name = path.strip_prefix(directory).unwrap_or(path);
-    Ok(Source::new(name.display().to_string(), text))
-}
-
 fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
     let message = format!(
         "cannot read the policy `{}`: {reason}",
@@ -783,9 +816,9 @@ fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
 /// Plugins and destinations a policy names and the configuration does not have, and
 /// arguments the plugin does not take.
 fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
-    let source = policy.source();
     let mut findings = Vec::new();
     for hook in policy.hooks() {
+        let source = &hook.source;
         let at = hook.plugin_at.clone();
         let Some(configured) = config.plugins.get(&hook.plugin) else {
             let message = format!("there is no plugin `{}` in the configuration", hook.plugin);

@@ -1,7 +1,7 @@
 //! The ledger's holds where files go: read again by every run, whatever its plan knew.
 //!
-//! Each is asked as the `protect` statement it amounts to, so a hold means here what
-//! it means in a policy. One that cannot be understood keeps everything: nobody can
+//! Each is asked as the `hold` statement it amounts to, so it means here what it means
+//! in a policy. One that cannot be understood keeps everything: nobody can
 //! say what it was about.
 
 use std::collections::HashMap;
@@ -49,13 +49,19 @@ impl Held {
             for file in &hold.files {
                 held.files.insert(file.clone(), hold.name.clone());
             }
-            match hold.template.as_deref().map(|text| statement(text, hold)) {
+            match policy_text(hold).map(|text| compile(&text)) {
                 None => {}
                 Some(Some(policy)) => held.statements.push((hold.name.clone(), policy)),
                 Some(None) => held.everything = Some(hold.name.clone()),
             }
         }
         held
+    }
+
+    /// The holds as planning takes them; single files it is not given.
+    pub fn for_planning(&self) -> Vec<Policy> {
+        let policies = self.statements.iter().map(|(_, policy)| policy.clone());
+        policies.collect()
     }
 
     /// The name of a hold that keeps a file.
@@ -77,18 +83,27 @@ impl Held {
     }
 }
 
-/// A hold as a policy of one `protect`; nothing where its text cannot be read.
-fn statement(template: &str, hold: &LedgerHold) -> Option<Policy> {
-    let template = template.replace('\\', "\\\\").replace('"', "\\\"");
-    let condition = match &hold.condition_text {
-        Some(text) => format!(" where {text}"),
-        None => String::new(),
+/// A hold as the text of a policy that says just it; nothing where it holds single
+/// files.
+fn policy_text(hold: &LedgerHold) -> Option<String> {
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let of_template = |template: &String| {
+        format!(
+            "edition 2026\nhold \"{}\" on \"{}\"\n",
+            quoted(&hold.name),
+            quoted(template)
+        )
     };
-    let text = format!("edition 2026\nprotect \"{template}\"{condition}\n");
-    let source = Source::new("hold".to_owned(), text);
-    policy::load(&source, &|_| None)
-        .ok()
-        .map(|checked| checked.policy)
+    hold.text
+        .clone()
+        .or_else(|| hold.template.as_ref().map(of_template))
+}
+
+/// Such a policy; nothing where its text cannot be read.
+fn compile(text: &str) -> Option<Policy> {
+    let source = Source::new("hold".to_owned(), text.to_owned());
+    let checked = policy::load(&source, policy::Environment::nothing());
+    checked.ok().map(|checked| checked.policy)
 }
 
 /// Brings the ledger and the store's mirror of it to the same state, enters what the

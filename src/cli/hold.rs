@@ -142,7 +142,8 @@ pub(super) fn with_ledger(
 fn check_template(template: &str) -> anyhow::Result<()> {
     let quoted = template.replace('\\', "\\\\").replace('"', "\\\"");
     let text = format!("edition 2026\nprotect \"{quoted}\"\n");
-    crate::policy::load(&Source::new("--on", text), &|_| None)?;
+    let nothing = crate::policy::Environment::nothing();
+    crate::policy::load(&Source::new("--on", text), nothing)?;
     Ok(())
 }
 
@@ -182,17 +183,15 @@ fn list(edge: &Edge, config: &Config, all: bool) -> anyhow::Result<Exit> {
 }
 
 fn scope(hold: &Hold) -> String {
-    match &hold.template {
-        Some(template) => format!("`{template}`"),
-        None => super::show::files(hold.files.len() as u64),
+    match (&hold.template, &hold.text) {
+        (Some(template), _) => format!("`{template}`"),
+        // A policy that says just this hold, on its last line.
+        (None, Some(text)) => text.lines().last().unwrap_or_default().to_owned(),
+        (None, None) => super::show::files(hold.files.len() as u64),
     }
 }
 
 fn line(hold: &Hold) -> String {
-    let condition = match &hold.condition {
-        Some(condition) => format!(" where {condition}"),
-        None => String::new(),
-    };
     let until = match &hold.until {
         Some(until) => format!(" until {until}"),
         None => String::new(),
@@ -214,7 +213,7 @@ fn line(hold: &Hold) -> String {
         ),
     };
     format!(
-        "{}  {}  {}{condition}  by {} since {}{until}{state}{reason}",
+        "{}  {}  {}  by {} since {}{until}{state}{reason}",
         hold.name,
         hold.store,
         scope(hold),
@@ -228,7 +227,7 @@ fn hold_json(hold: &Hold) -> serde_json::Value {
         "name": hold.name,
         "store": hold.store,
         "template": hold.template,
-        "condition": hold.condition,
+        "text": hold.text,
         "files": hold.files,
         "since": hold.since,
         "until": hold.until,

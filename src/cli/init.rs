@@ -130,7 +130,7 @@ fn first_policy(name: &str, count: usize) -> String {
     let policy = policy_text(&plain, bound);
     // A directory may be called by a word of the language, such as `store`.
     let source = Source::new(String::new(), policy.clone());
-    match policy::load(&source, &|_| None) {
+    match policy::load(&source, policy::Environment::nothing()) {
         Ok(_) => policy,
         Err(_) => policy_text(&format!("{plain}_files"), bound),
     }

@@ -10,6 +10,7 @@ mod plan;
 mod restore;
 mod runs;
 mod show;
+mod test;
 mod trash;
 mod undo;
 mod why;
@@ -65,6 +66,8 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Run the `test` blocks of policies.
+    Test(test::Test),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
@@ -96,7 +99,7 @@ enum Exit {
     Refused,
     /// The breaker refuses.
     Tripped,
-    /// The check that was asked for says no.
+    /// What was asked for was looked at, and the answer is no.
     No,
 }
 
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Test(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
@@ -245,9 +249,7 @@ impl Edge {
     }
 
     fn job<'c>(&self, config: &'c Config, store: &'c Store) -> Result<Job<'c>, Diagnostics> {
-        Job::load(config, store, &|name| {
-            self.environment.text(name).map(str::to_owned)
-        })
+        Job::load(config, store, &self.environment)
     }
 
     fn is_json(&self) -> bool {

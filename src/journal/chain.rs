@@ -67,7 +67,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "hold",
-        row: "select store, name, template, condition, files, since, until, reason, origin, \
+        row: "select store, name, template, text, files, since, until, reason, origin, \
               state, recorder, released, release_reason from holds where id = ?",
         unchained: "select id from holds where id not in \
                     (select subject from chain where kind = 'hold')",

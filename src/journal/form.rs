@@ -181,6 +181,7 @@ impl IntentForm {
                 changed: stamp(self.changed),
                 // Reading a file changes this, so it proves nothing and is not kept.
                 accessed: stamp(self.modified),
+                created: None,
                 links: self.links,
                 mode: self.mode,
                 owner: self.owner,

@@ -75,8 +75,8 @@ pub struct Hold {
     /// The template of what it holds; `**` is the whole store. Nothing where it holds
     /// single files.
     pub template: Option<String>,
-    /// The text of its condition; none where it holds whatever the template names.
-    pub condition: Option<String>,
+    /// A policy of its own that says just this hold, where a policy said it.
+    pub text: Option<String>,
     /// The single files it holds, escaped.
     pub files: Vec<String>,
     /// Since when, RFC 3339.
@@ -102,10 +102,8 @@ pub struct Hold {
 pub struct PolicyHold {
     /// Its name.
     pub name: String,
-    /// Its template; `**` where it has none.
-    pub template: String,
-    /// The text of its condition, as written.
-    pub condition_text: Option<String>,
+    /// A policy of its own that says just this hold.
+    pub text: String,
     /// Until when, RFC 3339.
     pub until: Option<String>,
     /// Its `because`.
@@ -119,8 +117,8 @@ pub struct LedgerHold {
     pub name: String,
     /// The template of what it holds; nothing where it holds single files.
     pub template: Option<String>,
-    /// The text of its condition, as it was written in a policy.
-    pub condition_text: Option<String>,
+    /// A policy of its own that says just this hold, where a policy said it.
+    pub text: Option<String>,
     /// The single files it holds.
     pub files: Vec<RelPath>,
     /// Until when, RFC 3339.
@@ -160,8 +158,7 @@ impl Hold {
 
     fn says(&self, said: &PolicyHold) -> bool {
         self.name == said.name
-            && self.template.as_deref() == Some(said.template.as_str())
-            && self.condition == said.condition_text
+            && self.text.as_deref() == Some(said.text.as_str())
             && self.until == said.until
     }
 
@@ -170,7 +167,7 @@ impl Hold {
         LedgerHold {
             name: self.name.clone(),
             template: self.template.clone(),
-            condition_text: self.condition.clone(),
+            text: self.text.clone(),
             files: self
                 .files
                 .iter()
@@ -209,7 +206,7 @@ pub fn read_mirror(text: &str) -> Result<Vec<Hold>, String> {
     }
 }
 
-const COLUMNS: &str = "select id, store, name, template, condition, files, since, until, reason, \
+const COLUMNS: &str = "select id, store, name, template, text, files, since, until, reason, \
      origin, state, recorder, released, release_reason from holds ";
 
 struct HoldRow {
@@ -229,7 +226,7 @@ fn hold_row(row: &Row<'_>) -> rusqlite::Result<HoldRow> {
             store: row.get(1)?,
             name: row.get(2)?,
             template: row.get(3)?,
-            condition: row.get(4)?,
+            text: row.get(4)?,
             files: Vec::new(),
             since: row.get(6)?,
             until: row.get(7)?,
@@ -304,8 +301,8 @@ impl Journal {
                     id: self.new_id()?,
                     store: store.to_owned(),
                     name: said.name.clone(),
-                    template: Some(said.template.clone()),
-                    condition: said.condition_text.clone(),
+                    template: None,
+                    text: Some(said.text.clone()),
                     files: Vec::new(),
                     since: at.to_owned(),
                     until: said.until.clone(),
@@ -329,7 +326,7 @@ impl Journal {
             store: new.store,
             name: new.name,
             template: new.template,
-            condition: None,
+            text: None,
             files: new.files.iter().map(ToString::to_string).collect(),
             since: at.to_owned(),
             until: new.until,
@@ -403,7 +400,7 @@ impl Journal {
         self.commit(Point::JournalHold, |c| {
             for (hold, files) in holds.iter().zip(&files) {
                 c.execute(
-                    "insert into holds (id, store, name, template, condition, files, since, \
+                    "insert into holds (id, store, name, template, text, files, since, \
                      until, reason, origin, state, recorder, released, release_reason) \
                      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                      on conflict (id) do update set state = excluded.state, \
@@ -413,7 +410,7 @@ impl Journal {
                         hold.store,
                         hold.name,
                         hold.template,
-                        hold.condition,
+                        hold.text,
                         files,
                         hold.since,
                         hold.until,

@@ -101,7 +101,7 @@ create table holds (
     store text not null,
     name text not null,
     template text,
-    condition text,
+    text text,
     files text not null,
     since text not null,
     until text,

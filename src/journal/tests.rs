@@ -19,6 +19,7 @@ fn intent(path: &[u8]) -> Intent {
             modified: stamp,
             changed: stamp,
             accessed: stamp,
+            created: None,
             links: 1,
             mode: 0o100_644,
             owner: 1,
@@ -230,8 +231,7 @@ proptest! {
 fn policy_hold(name: &str, template: &str) -> PolicyHold {
     PolicyHold {
         name: name.to_owned(),
-        template: template.to_owned(),
-        condition_text: None,
+        text: template.to_owned(),
         until: None,
         reason: None,
     }
@@ -245,7 +245,7 @@ fn a_hold_whose_line_is_gone_or_changed_is_orphaned_and_still_protects() {
     let states = |holds: &[Hold]| -> Vec<(String, HoldState)> {
         holds
             .iter()
-            .map(|hold| (hold.template.clone().unwrap(), hold.state))
+            .map(|hold| (hold.text.clone().unwrap(), hold.state))
             .collect()
     };
     let at = "2026-11-23T19:01:02Z";

@@ -69,8 +69,8 @@ fn plant(root: &Path, planted: &[Planted]) {
             What::Directory => fs::create_dir(&place),
             What::Link => symlink("..", &place),
             What::Fifo => {
-                let _ = mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0);
-                Ok(())
+                let made = mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0);
+                made.map_err(std::io::Error::from)
             }
         };
     }

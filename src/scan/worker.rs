@@ -20,6 +20,7 @@ pub(super) struct Findings {
     pub(super) entries: Vec<Entry>,
     pub(super) directories: Vec<Entry>,
     pub(super) skipped: Vec<Skipped>,
+    pub(super) unentered: Vec<RelPath>,
 }
 
 impl Findings {
@@ -27,6 +28,7 @@ impl Findings {
         self.entries.append(&mut more.entries);
         self.directories.append(&mut more.directories);
         self.skipped.append(&mut more.skipped);
+        self.unentered.append(&mut more.unentered);
     }
 
     fn skip(&mut self, path: RelPath, why: Skip) {
@@ -178,6 +180,7 @@ impl<'a> Worker<'a> {
 
     fn enter(&self, path: RelPath, parent: &Arc<Held>, found: &mut Findings) -> Option<Job> {
         if (self.visit)(&path) == Visit::Nothing {
+            found.unentered.push(path);
             return None;
         }
         if self.boundaries.contains(&path) {

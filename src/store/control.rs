@@ -23,13 +23,18 @@ const IDENTITY: &str = "id";
 const DIGITS: usize = 32;
 
 impl Dir {
-    /// Whether this directory is itself the root of a store: it has an identity.
-    /// What cannot be looked at is none; whatever lies there has no mark to be read.
+    /// Whether this directory is itself the root of a store: it has an identity, or a
+    /// control directory into which only somebody else may look.
     pub fn is_marked(&self) -> bool {
-        let identity = self
-            .open_child(Name::ours(CONTROL))
-            .and_then(|control| control.stat(Name::ours(IDENTITY)));
-        identity.is_ok_and(|facts| facts.kind == Kind::File)
+        let name = Name::ours(CONTROL);
+        let control = self.open_child(name);
+        match control.and_then(|control| control.stat(Name::ours(IDENTITY))) {
+            Ok(facts) => facts.kind == Kind::File,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self
+                .stat(name)
+                .is_ok_and(|facts| facts.kind == Kind::Directory),
+            Err(_) => false,
+        }
     }
 }
 

@@ -202,6 +202,7 @@ impl Line {
                 modified: stamp(modified),
                 changed: stamp(changed),
                 accessed: stamp(modified),
+                created: None,
                 links,
                 mode,
                 owner: owner.0,

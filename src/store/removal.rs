@@ -78,7 +78,13 @@ pub(crate) enum Moment {
 
 impl Root {
     /// Removes the planned file, if the path still leads to it.
-    pub fn remove_verified(&self, path: &RelPath, expected: &Facts, trash: &Trash) -> Removal {
+    #[cfg(test)]
+    pub(crate) fn remove_verified(
+        &self,
+        path: &RelPath,
+        expected: &Facts,
+        trash: &Trash,
+    ) -> Removal {
         match path.parent().map(|parent| self.open_dir(&parent)) {
             Some(Ok(parent)) => trash.remove(&parent, path, expected),
             Some(Err(error)) => Removal::out_of_reach(&error),

@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    unreachable_pub,
+    reason = "a test fails by panicking, and nobody imports one"
 )]
 #![allow(
     unreachable_pub,
@@ -14,6 +15,7 @@
 
 mod attacker;
 mod builtins;
+mod corpus;
 mod crash;
 mod guests;
 mod hostile;

@@ -193,7 +193,7 @@ fn an_unreadable_directory_is_reported_and_left_alone() {
     let shop = Shop::new("delete always");
     shop.file("closed/inside", "x", 0);
     shop.file("open", "x", 0);
-    fs::set_permissions(shop.path("store/closed"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(shop.path("store/closed"), fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything; then there is nothing to see here.
     let readable = fs::read_dir(shop.path("store/closed")).is_ok();
     let said = shop.run(&["plan"]);
