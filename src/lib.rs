@@ -6,6 +6,8 @@
 //! a plan are open data, so that they can be saved, compared and made up by a test.
 //! The modules stand in that order; `ARCHITECTURE.md` shows the whole house.
 
+pub mod fault;
+
 pub mod units;
 
 pub mod time;
@@ -25,6 +27,8 @@ pub mod store;
 pub mod policy;
 
 pub mod config;
+
+pub mod confine;
 
 pub mod scan;
 

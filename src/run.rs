@@ -1,32 +1,45 @@
 //! One run from start to finish, for whoever starts it: a person, cron, the service.
 //!
 //! ```text
-//! prepare: lock? · root check · scan · plan          changes nothing
-//! apply:   lock · recover · begin · batches · finish
+//! plan:  root check · scan · plan                               changes nothing
+//! take:  locks · root check · holds · recover · clocks · scan · plan
+//! apply: breaker · begin · trash emptied · batches · finish
 //! ```
 //! Each batch is archived and proved, recorded, removed and settled before the next,
 //! so a full disk gets room before every archive is written.
+
+mod guard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::apply::{Hand, Recovered, recover};
-use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
+use crate::apply::{
+    Hand, Held, MirrorError, Purged, Recovered, UndoError, Way, mirror_holds, purge, recover,
+};
+use crate::config::{Config, Environment, MissingRoot, Store, Writers, read_policy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::journal::{
+    Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start, State,
+    StoreLock, Tallies,
+};
 use crate::path::RelPath;
 use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
 use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::receipt::Proof;
 use crate::scan::{Inventory, ScanOptions, scan};
-use crate::store::{Lock, Root, StoreError};
-use crate::time::Now;
+use crate::store::{Head, Lock, Root, StoreError, Trash};
+use crate::time::{Clocks, Now};
 
-/// Steps that are archived and removed together.
+/// Steps that are archived and removed together: few, so that archives never pile up
+/// before the first removal.
 const BATCH: usize = 256;
+
+/// Steps that are removed together where nothing is archived first: two syncs for as
+/// many files.
+const LARGE_BATCH: usize = 4096;
 
 /// Why a run did not happen, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +78,29 @@ pub enum RunError {
     /// A saved plan does not fit.
     #[error("this plan cannot be applied: {0}")]
     Plan(String),
-    /// The breaker refuses.
-    #[error("the breaker refuses this plan")]
-    Tripped,
+    /// The ledger of holds cannot be used.
+    #[error(transparent)]
+    Holds(#[from] MirrorError),
+    /// The trash cannot be used.
+    #[error(transparent)]
+    Trash(#[from] UndoError),
+    /// The store is empty, and nobody here knows why.
+    #[error(
+        "store `{store}` is empty, although run {run} left {left} files in it; nothing is done, in case its volume is not mounted"
+    )]
+    Emptied {
+        /// The store.
+        store: String,
+        /// The last run that looked.
+        run: String,
+        /// How many files it left.
+        left: u64,
+    },
+    /// The store is latched: nothing goes until a person has looked.
+    #[error(
+        "store `{}` is latched since {}: {}", .0.store, .0.since, .0.reason
+    )]
+    Latched(Box<Latch>),
     /// Something the system refused.
     #[error("{0}")]
     System(String),
@@ -138,10 +171,39 @@ impl<'c> Job<'c> {
         let root = Root::open(path)?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
-        Ok(self.plan_in(root, identity.unwrap_or_default(), now, seen))
+        let ledger = match Journal::open_existing(&self.config.state)? {
+            Some(journal) => protecting(&journal.holds(Some(&self.store.name))?, now),
+            None => Vec::new(),
+        };
+        let held = Held::of(&ledger, now);
+        Ok(self.plan_in(root, identity.unwrap_or_default(), &held, now, seen))
     }
 
-    fn plan_in(&self, root: Root, identity: String, now: &Now, seen: Arc<AtomicU64>) -> Planned {
+    /// The `hold` statements of the policy, for the ledger.
+    fn policy_holds(&self) -> Vec<PolicyHold> {
+        let holds = self.policy.holds().iter();
+        holds
+            .map(|hold| PolicyHold {
+                name: hold.name.clone(),
+                text: hold.text.clone(),
+                until: hold.until.map(|until| until.to_string()),
+                reason: self
+                    .policy
+                    .rules()
+                    .get(hold.rule)
+                    .and_then(|rule| rule.because.clone()),
+            })
+            .collect()
+    }
+
+    fn plan_in(
+        &self,
+        root: Root,
+        identity: String,
+        held: &Held,
+        now: &Now,
+        seen: Arc<AtomicU64>,
+    ) -> Planned {
         let matcher = Matcher::new(&self.policy, now);
         let options = ScanOptions {
             boundaries: self.store.boundaries.clone(),
@@ -152,8 +214,12 @@ impl<'c> Job<'c> {
         let mut plan = plan(
             &self.policy,
             &inventory,
-            self.ask(&root, &inventory, identity, now),
+            Ask {
+                ledger: held.for_planning(),
+                ..self.ask(&root, &inventory, identity, now)
+            },
         );
+        keep_held(&mut plan, held);
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
         }
@@ -167,12 +233,28 @@ impl<'c> Job<'c> {
         }
     }
 
+    /// Digests of what a plan is made under besides the policy and its hooks. Their
+    /// values, not their text: a comment in the configuration changes no plan.
+    fn basis(&self) -> BTreeMap<String, String> {
+        let Store {
+            path,
+            grace,
+            writers,
+            ..
+        } = self.store;
+        let values = format!("{:?} {grace:?} {writers:?}", path.path);
+        let digest = blake3::hash(values.as_bytes()).to_hex().to_string();
+        let name = format!("path, grace or exclusive of store `{}`", self.store.name);
+        BTreeMap::from([(name, digest)])
+    }
+
     /// What a plan has to know besides the policy and the files.
     fn ask(&self, root: &Root, inventory: &Inventory, identity: String, now: &Now) -> Ask {
         Ask {
             store: self.store.name.clone(),
             root: identity,
             now: now.clone(),
+            basis: self.basis(),
             disk: root.space().ok().map(|space| Disk {
                 used: space.total.saturating_sub(space.free),
                 available: space.available,
@@ -193,21 +275,20 @@ impl<'c> Job<'c> {
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
-        let Seized {
-            root,
-            identity,
-            lock,
-            journal,
-            recovered,
-        } = self.seize(now)?;
-        let planned = self.plan_in(root, identity.clone(), now, seen);
+        let seized = self.seize(now)?;
+        let identity = seized.identity.clone();
+        let planned = self.plan_in(seized.root, identity.clone(), &seized.held, now, seen);
         Ok(Taken {
             job: self,
+            found: Some(planned.inventory.entries.len() as u64),
+            emptied_accepted: false,
             planned,
             identity,
-            journal,
-            recovered,
-            _lock: lock,
+            journal: seized.journal,
+            recovered: seized.recovered,
+            held: seized.held,
+            clocks: seized.clocks,
+            _locks: seized.locks,
         })
     }
 
@@ -220,20 +301,11 @@ impl<'c> Job<'c> {
             );
             return Err(RunError::Plan(message));
         }
-        if plan.policy != self.policy.digest() {
-            return Err(RunError::Plan(format!(
-                "the policy `{}` or a variable it reads has changed since; make a new plan",
-                self.store.policy.written
-            )));
-        }
+        self.check_basis(&plan)?;
         self.check_saved(&plan, now)?;
-        let Seized {
-            root,
-            identity,
-            lock,
-            journal,
-            recovered,
-        } = self.seize(now)?;
+        let seized = self.seize(now)?;
+        self.check_age(&plan, &seized.journal, now)?;
+        let identity = seized.identity;
         // A plan made before the first run knows no identity; its files' device and
         // inode numbers are compared in any case.
         if !plan.root.is_empty() && plan.root != identity {
@@ -245,13 +317,17 @@ impl<'c> Job<'c> {
             job: self,
             planned: Planned {
                 plan,
-                root,
+                root: seized.root,
                 inventory: Inventory::default(),
             },
+            found: None,
+            emptied_accepted: false,
             identity,
-            journal,
-            recovered,
-            _lock: lock,
+            journal: seized.journal,
+            recovered: seized.recovered,
+            held: seized.held,
+            clocks: seized.clocks,
+            _locks: seized.locks,
         })
     }
 
@@ -336,26 +412,35 @@ impl<'c> Job<'c> {
         (proof, digest.to_hex().to_string())
     }
 
-    /// Locks the store and settles what a crash left; nothing begins before all of it
-    /// is known.
+    /// Takes the store, settles what a crash left, and reads what is held; nothing
+    /// begins before all of it is known.
     fn seize(&self, now: &Now) -> Result<Seized, RunError> {
         let root = self.open()?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
-        let lock = root.lock()?;
-        // A draft that stays is only litter where nobody looks.
-        let _ = root.sweep_drafts(&lock);
         let mut journal = Journal::open(&self.config.state)?;
+        // In this order everywhere, so that two instances never wait for each other.
+        let ours = Journal::lock_store(&self.config.state, &self.store.name)?;
+        let theirs = root.lock(now)?;
+        // A draft that stays is only litter where nobody looks.
+        let _ = root.sweep_drafts(&theirs);
         let identity = root.establish_identity()?;
+        let name = &self.store.name;
+        let said = self.policy_holds();
+        let holds = mirror_holds(&mut journal, &root, name, Some(&said), now)?;
+        let held = Held::of(&protecting(&holds, now), now);
         let at = now.timestamp().to_string();
         let recovered = recover(&mut journal, &root, &identity, &at)?;
+        let clocks = Clocks::at(now);
         match recovered.undecided.first() {
             None => Ok(Seized {
                 root,
                 identity,
-                lock,
                 journal,
+                held,
                 recovered,
+                clocks,
+                locks: (theirs, ours),
             }),
             Some((path, reason)) => Err(RunError::Undecided {
                 files: recovered.undecided.len(),
@@ -406,21 +491,16 @@ fn check_known(journal: &Journal, store: &Store, identity: Option<&str>) -> Resu
 
 /// A store's root for restoring into: locked against runs, and known to be the one
 /// the archives are of.
-pub fn open_to_restore(journal: &Journal, store: &Store) -> Result<(Root, Lock), RunError> {
+pub fn open_to_restore(
+    journal: &Journal,
+    store: &Store,
+    now: &Now,
+) -> Result<(Root, Lock), RunError> {
     let root = Root::open(&store.path.path)?;
     check_known(journal, store, root.identity()?.as_deref())?;
-    let lock = root.lock()?;
+    let lock = root.lock(now)?;
     let _ = root.sweep_drafts(&lock);
     Ok((root, lock))
-}
-
-/// A store taken, before anything is decided.
-struct Seized {
-    root: Root,
-    identity: String,
-    lock: Lock,
-    journal: Journal,
-    recovered: Recovered,
 }
 
 /// A plan with what it was made from.
@@ -434,17 +514,34 @@ pub struct Planned {
     pub inventory: Inventory,
 }
 
+/// A store with everything a run needs of it.
+struct Seized {
+    root: Root,
+    identity: String,
+    journal: Journal,
+    held: Held,
+    recovered: Recovered,
+    clocks: Clocks,
+    locks: (Lock, StoreLock),
+}
+
 /// A store that is ours until this is dropped.
 #[derive(Debug)]
 pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    /// How many files a scan just found.
+    found: Option<u64>,
+    /// Whether a person has said that it is right to find none.
+    emptied_accepted: bool,
     identity: String,
     journal: Journal,
     /// What an earlier run had left.
     pub recovered: Recovered,
-    _lock: Lock,
+    held: Held,
+    clocks: Clocks,
+    _locks: (Lock, StoreLock),
 }
 
 /// What a run did.
@@ -456,6 +553,10 @@ pub struct Done {
     pub tallies: Tallies,
     /// How many files were archived first.
     pub receipts: u64,
+    /// Until when the files lie in the trash, RFC 3339; none where they went at once.
+    pub trashed_until: Option<String>,
+    /// What earlier runs had put into the trash and this one removed for good.
+    pub purged: Purged,
     /// How many of these were only read back, not restored.
     pub read_back: u64,
     /// How many of these were not proved at all.
@@ -466,7 +567,7 @@ pub struct Done {
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
 }
 
-/// Whether a tripped breaker holds.
+/// Whether a latch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaker {
     /// It does.
@@ -477,16 +578,16 @@ pub enum Breaker {
 
 impl Taken<'_> {
     /// Carries the plan out, as far as plugins and the store let it.
+    ///
+    /// [`Taken::pass_breaker`] comes first and is asked again here.
     pub fn apply(
         mut self,
         now: &Now,
         breaker: Breaker,
         progress: &dyn Fn(usize),
     ) -> Result<Done, RunError> {
+        self.pass_breaker(now, breaker)?;
         let plan = &self.planned.plan;
-        if breaker == Breaker::Holds && !plan.tripped.is_empty() {
-            return Err(RunError::Tripped);
-        }
         let is_plain = |step: &Step| step.unit.is_none() && step.action == Action::Remove;
         if !plan.steps.iter().all(is_plain) || !plan.directories.is_empty() {
             return Err(RunError::Plan(
@@ -495,20 +596,27 @@ impl Taken<'_> {
         }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
         let root = &self.planned.root;
+        let at = now.timestamp().to_string();
         self.journal.begin(&Start {
             id: &id,
             plan,
             root: &self.identity,
             root_path: root.path(),
-            at: now.timestamp().to_string(),
+            at: at.clone(),
+            found: self.found,
         })?;
+        guard::released(&mut self.journal, plan, &at)?;
         let ended = self.carry_out(&id, now, progress);
         let state = match &ended {
             Ok(_) => State::Completed,
             Err(_) => State::Stopped,
         };
-        let at = Now::from_clock().timestamp().to_string();
-        let finished = self.journal.finish(&id, &at, state);
+        let over = Now::from_clock();
+        let at = over.timestamp().to_string();
+        let finished = self
+            .journal
+            .finish(&id, &at, state)
+            .and_then(|()| self.leave(&id, &over));
         ended
             .and_then(|done| finished.map(|()| done).map_err(RunError::from))
             .map_err(|source| RunError::Stopped {
@@ -527,6 +635,7 @@ impl Taken<'_> {
     ) -> Result<Done, RunError> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
+        let purged = purge(&mut self.journal, root, now)?;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let facts = RunFacts {
@@ -544,16 +653,21 @@ impl Taken<'_> {
             }
         }
         let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
-        let hand = Hand {
+        let (way, trashed_until) = way(self.job.store, plan, &trash, id, now)?;
+        let mut hand = Hand {
             plan,
             root,
             trash: &trash,
             run: id,
+            way,
+            held: &self.held,
         };
         let mut done = Done {
             id: id.clone(),
             tallies: Tallies::default(),
             receipts: 0,
+            trashed_until,
+            purged,
             read_back: 0,
             unproved: 0,
             same_filesystem: 0,
@@ -561,7 +675,7 @@ impl Taken<'_> {
         };
         let mut begin = 0;
         while begin < plan.steps.len() {
-            let end = plan.steps.len().min(begin + BATCH);
+            let end = batch_end(plan, begin);
             let approved = hooks.approve(begin..end);
             let outcomes = hand.apply(&mut self.journal, &approved)?;
             done.count(plan, &approved, outcomes);
@@ -573,6 +687,95 @@ impl Taken<'_> {
         let _ = root.clear_trash(trash);
         Ok(done)
     }
+
+    /// What a run leaves for the next besides its own records.
+    fn leave(&mut self, id: &RunId, over: &Now) -> Result<(), JournalError> {
+        self.journal.remember_clocks(&Clocks::at(over))?;
+        self.forget(over)?;
+        if let Some(head) = self.journal.head()? {
+            tracing::info!(run = %id, sequence = head.sequence, head = %head.hash, "journal");
+        }
+        Ok(())
+    }
+
+    /// Forgets runs that are older than the configuration wants remembered.
+    fn forget(&mut self, now: &Now) -> Result<(), JournalError> {
+        if let Some(span) = self.job.config.remember {
+            let before = span.before(&now.zoned(&jiff::tz::TimeZone::UTC));
+            self.journal.prune(before, &now.timestamp().to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// How files go in this store, and until when they lie in the trash.
+fn way(
+    store: &Store,
+    plan: &Plan,
+    trash: &Trash,
+    id: &RunId,
+    now: &Now,
+) -> Result<(Way, Option<String>), RunError> {
+    match (store.grace, store.writers) {
+        (Some(grace), _) if !plan.steps.is_empty() => {
+            let seconds = i64::try_from(grace.approximate_seconds()).unwrap_or(i64::MAX);
+            let until = now
+                .timestamp()
+                .saturating_add(jiff::SignedDuration::from_secs(seconds))
+                .map_err(|error| RunError::System(error.to_string()))?
+                .to_string();
+            let since = now.timestamp().to_string();
+            let head = Head::new(id.as_str(), &store.name, since, until.clone());
+            let index = trash.begin_index(&head).map_err(|error| {
+                RunError::System(format!(
+                    "cannot begin the list of the trash: {}",
+                    crate::store::in_words(&error)
+                ))
+            })?;
+            Ok((Way::Kept(index), Some(until)))
+        }
+        (Some(_), _) | (None, Writers::Shared) => Ok((Way::Verified, None)),
+        (None, Writers::Exclusive) => Ok((Way::Direct, None)),
+    }
+}
+
+/// Where a batch that begins at a step ends.
+fn batch_end(plan: &Plan, begin: usize) -> usize {
+    let all = plan.steps.len();
+    let hooked = |end: usize| {
+        let steps = plan.steps.get(begin..end).unwrap_or_default();
+        steps.iter().any(|step| !step.hooks.is_empty())
+    };
+    let large = all.min(begin + LARGE_BATCH);
+    match hooked(large) {
+        true => all.min(begin + BATCH),
+        false => large,
+    }
+}
+
+fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
+    let protecting = holds.iter().filter(|hold| hold.protects(now));
+    protecting.map(Hold::for_planning).collect()
+}
+
+/// Takes out of a plan what the ledger holds. What a limit would have taken instead
+/// is not: a plan may only shrink here.
+fn keep_held(plan: &mut Plan, held: &Held) {
+    let (totals, notices) = (&mut plan.totals, &mut plan.notices);
+    plan.steps.retain(|step| {
+        let Some(hold) = held.keeps(&step.path, &step.facts) else {
+            return true;
+        };
+        totals.removed.files = totals.removed.files.saturating_sub(1);
+        let bytes = step.facts.allocated;
+        totals.removed.bytes = totals.removed.bytes.saturating_sub(bytes);
+        totals.protected.add(&step.facts);
+        notices.push(Notice {
+            path: Some(step.path.clone()),
+            message: format!("kept by the hold `{hold}`"),
+        });
+        false
+    });
 }
 
 impl Done {

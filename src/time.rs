@@ -117,6 +117,75 @@ impl Now {
     }
 }
 
+/// What the clocks show at one moment: enough to see later whether one was moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// Seconds since 1970 UTC, as the system believes.
+    pub wall: i64,
+    /// Seconds since the machine was started, sleep included; nobody can set it.
+    pub boot: u64,
+    /// Which start of the machine that is about; empty where it cannot be known.
+    pub boot_id: String,
+}
+
+/// A wall clock that was moved, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// It shows an earlier time than it has shown.
+    Back {
+        /// By so much.
+        seconds: u64,
+    },
+    /// It has gone further than time has passed.
+    Ahead {
+        /// What it has gone.
+        went: u64,
+        /// What has passed.
+        passed: u64,
+    },
+}
+
+impl Clocks {
+    /// Reads the clocks for a moment that was read already.
+    pub fn at(now: &Now) -> Clocks {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let uptime = read("/proc/uptime");
+        let seconds = uptime.split('.').next().and_then(|text| text.parse().ok());
+        Clocks {
+            wall: now.timestamp().as_second(),
+            boot: seconds.unwrap_or(0),
+            boot_id: match seconds {
+                Some(_) => read("/proc/sys/kernel/random/boot_id").trim().to_owned(),
+                None => String::new(),
+            },
+        }
+    }
+
+    /// What is wrong with the wall clock, judged by an earlier reading; nothing where
+    /// nothing shows. Corrections within a minute are everyday.
+    pub fn jump_since(&self, earlier: &Clocks) -> Option<Jump> {
+        const EVERYDAY: i64 = 60;
+        const DAY: i64 = 86_400;
+        let went = self.wall.saturating_sub(earlier.wall);
+        if went < -EVERYDAY {
+            return Some(Jump::Back {
+                seconds: went.unsigned_abs(),
+            });
+        }
+        // The same start of the machine, and the same view of it: a container that
+        // was made anew counts from its own beginning.
+        if self.boot_id.is_empty() || self.boot_id != earlier.boot_id || self.boot < earlier.boot {
+            return None;
+        }
+        let passed = i64::try_from(self.boot - earlier.boot).unwrap_or(i64::MAX);
+        let ahead = went.saturating_sub(passed);
+        (ahead > DAY).then_some(Jump::Ahead {
+            went: went.unsigned_abs(),
+            passed: passed.unsigned_abs(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +198,28 @@ mod tests {
             (-1, 500_000_000)
         );
         assert!(half_before < Stamp::new(0, 0));
+    }
+
+    #[test]
+    fn a_clock_that_was_moved_is_seen_and_one_that_was_corrected_is_not() {
+        let clocks = |wall, boot, boot_id: &str| Clocks {
+            wall,
+            boot,
+            boot_id: boot_id.to_owned(),
+        };
+        let earlier = clocks(1_000_000, 500, "a");
+        let jump = |wall, boot, id| clocks(wall, boot, id).jump_since(&earlier);
+        assert_eq!(jump(1_000_000 - 30, 510, "a"), None);
+        assert_eq!(jump(1_000_000 + 80_000, 510, "a"), None);
+        assert_eq!(jump(1_000_000 + 900_000, 900_500, "a"), None);
+        let back = Some(Jump::Back { seconds: 3_600 });
+        assert_eq!(jump(1_000_000 - 3_600, 510, "b"), back);
+        let (went, passed) = (90_000, 10);
+        let ahead = Some(Jump::Ahead { went, passed });
+        assert_eq!(jump(1_000_000 + 90_000, 510, "a"), ahead);
+        // Another start of the machine, or another container's view of it.
+        assert_eq!(jump(1_000_000 + 90_000, 510, "b"), None);
+        assert_eq!(jump(1_000_000 + 90_000, 10, "a"), None);
     }
 
     #[test]

@@ -5,16 +5,20 @@
 //! decided again but dropped.
 
 mod floors;
+mod held;
 mod recover;
+mod undo;
 
 use crate::entry::Facts;
 use crate::journal::{Intent, Journal, JournalError, Outcome, RunId};
 use crate::path::RelPath;
 use crate::plan::{Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
-use crate::store::{Dir, Removal, Root, Trash};
+use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
+pub use held::{HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
+pub use undo::{Kept, Purged, UndoError, Undone, purge, trash_list, undo};
 
 /// What a run removes with.
 #[derive(Debug)]
@@ -27,24 +31,41 @@ pub struct Hand<'a> {
     pub trash: &'a Trash,
     /// The run.
     pub run: &'a RunId,
+    /// How files go.
+    pub way: Way,
+    /// The holds of the ledger, read when the run began.
+    pub held: &'a Held,
+}
+
+/// How files go.
+#[derive(Debug)]
+pub enum Way {
+    /// Moved, compared, unlinked.
+    Verified,
+    /// Compared and unlinked in their place: nobody else writes in the store.
+    Direct,
+    /// Moved, compared, and kept in the trash, which lists them here.
+    Kept(Index),
 }
 
 impl Hand<'_> {
     /// Carries out what was approved: receipts first, then intents, then removals,
     /// then their outcomes. Returns every step's outcome, by index into the plan.
     pub fn apply(
-        &self,
+        &mut self,
         journal: &mut Journal,
         approved: &Approved,
     ) -> Result<Vec<(usize, Outcome)>, JournalError> {
         journal.record(self.run, approved.receipts())?;
-        let (steps, floorless) = self.split_by_floors(approved.steps());
+        let (steps, held) = self.split_by_holds(approved.steps());
+        let (steps, floorless) = self.split_by_floors(&steps);
         let mut done: Vec<(usize, Outcome)> = approved
             .blocked()
             .iter()
             .map(|b| (b.step, blocked(b)))
             .collect();
         done.extend(floorless.into_iter().map(|step| (step, Outcome::FloorGone)));
+        done.extend(held);
         self.note_kept(journal, &done)?;
 
         let planned: Vec<(usize, &Step)> = steps
@@ -56,6 +77,14 @@ impl Hand<'_> {
         }
         let intents: Vec<Intent> = planned.iter().map(|(_, step)| intent(step)).collect();
         let batch = journal.intend(self.run, &intents)?;
+        if let Err(error) = self.list_in_trash(&planned) {
+            // What is not on the list could not be had back by its name.
+            let reason = format!("the trash cannot list it: {}", in_words(&error));
+            let outcomes = vec![Outcome::Failed { reason }; planned.len()];
+            journal.settle(batch, &outcomes)?;
+            done.extend(planned.iter().map(|&(i, _)| i).zip(outcomes));
+            return Ok(done);
+        }
         let mut parents = Parents::default();
         let outcomes: Vec<Outcome> = planned
             .iter()
@@ -64,6 +93,39 @@ impl Hand<'_> {
         journal.settle(batch, &outcomes)?;
         done.extend(planned.iter().map(|&(i, _)| i).zip(outcomes));
         Ok(done)
+    }
+
+    /// Steps no hold of the ledger keeps, and those one does. The plan knew the holds
+    /// of its moment; one that was added since counts as well.
+    fn split_by_holds(&self, steps: &[usize]) -> (Vec<usize>, Vec<(usize, Outcome)>) {
+        let mut held = Vec::new();
+        let free = steps.iter().copied().filter(|&index| {
+            let step = self.plan.steps.get(index);
+            let hold = step.and_then(|step| self.held.keeps(&step.path, &step.facts));
+            let hold = hold.map(str::to_owned);
+            held.extend(hold.iter().map(|hold| {
+                let hold = hold.clone();
+                (index, Outcome::Held { hold })
+            }));
+            hold.is_none()
+        });
+        (free.collect(), held)
+    }
+
+    /// Notes what is about to be moved in the trash's own list.
+    fn list_in_trash(&mut self, planned: &[(usize, &Step)]) -> std::io::Result<()> {
+        let Way::Kept(index) = &mut self.way else {
+            return Ok(());
+        };
+        let trashed: Vec<Trashed> = planned
+            .iter()
+            .map(|(_, step)| Trashed {
+                path: step.path.clone(),
+                facts: step.facts,
+                members: Vec::new(),
+            })
+            .collect();
+        index.note(&trashed)
     }
 
     fn note_kept(
@@ -80,7 +142,11 @@ impl Hand<'_> {
 
     fn remove(&self, parents: &mut Parents, path: &RelPath, facts: &Facts) -> Outcome {
         let removal = match parents.of(self.root, path) {
-            Ok(parent) => self.trash.remove(parent, path, facts),
+            Ok(parent) => match &self.way {
+                Way::Verified => self.trash.remove(parent, path, facts),
+                Way::Direct => self.trash.remove_direct(parent, path, facts),
+                Way::Kept(_) => self.trash.keep(parent, path, facts),
+            },
             Err(removal) => removal,
         };
         let place = |slot| self.trash.place(&slot);
@@ -88,6 +154,9 @@ impl Hand<'_> {
             Removal::Removed { freed } => Outcome::Removed { freed },
             Removal::Changed => Outcome::Changed,
             Removal::Vanished => Outcome::Vanished,
+            Removal::Trashed => Outcome::Trashed,
+            Removal::Busy(reason) => Outcome::Busy { reason },
+            Removal::Remains { freed } => Outcome::Remains { freed },
             Removal::Unverifiable(reason) => Outcome::Unverifiable { reason },
             Removal::Failed(reason) => Outcome::Failed { reason },
             Removal::StrangerKept { slot, reason } => Outcome::InTrash {

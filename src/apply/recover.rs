@@ -53,6 +53,10 @@ pub fn recover(
     }
     if recovered.undecided.is_empty() {
         for run in journal.unfinished(identity)? {
+            // One that was cut short before its first batch has an empty trash.
+            if let Ok(Some(trash)) = root.open_trash(run.as_str()) {
+                let _ = root.clear_trash(trash);
+            }
             journal.finish(&run, at, State::Interrupted)?;
         }
     }

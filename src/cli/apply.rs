@@ -8,15 +8,19 @@ use anyhow::Context;
 use super::show::{self, Detail, Scanning};
 use super::{Edge, Exit, complain, look, say};
 use crate::config::{Config, Store};
+use crate::confine::{Confinement, confine};
+use crate::journal::{Cause, Journal, JournalError, Latch};
 use crate::plan::Plan;
-use crate::run::{Breaker, Taken};
+use crate::run::{Breaker, RunError, Taken};
+use crate::store::StoreError;
 use crate::time::Now;
 
 /// Remove what the plan says, after the backups were proved to restore.
 #[derive(Debug, clap::Args)]
 pub(super) struct Apply {
-    /// Stores, or one file with a saved plan; all enabled stores when nothing is named.
-    #[arg(value_name = "STORE|PLAN")]
+    /// Stores, one file with a saved plan, or the digest of the plan a latched store
+    /// waits for; all enabled stores when nothing is named.
+    #[arg(value_name = "STORE|PLAN|DIGEST")]
     targets: Vec<String>,
     /// Do not ask.
     #[arg(long, short)]
@@ -24,16 +28,34 @@ pub(super) struct Apply {
     /// Release the breaker for the saved plan with this digest.
     #[arg(long, value_name = "DIGEST")]
     confirm: Option<String>,
+    /// Wait while another process works on the store.
+    #[arg(long)]
+    wait: bool,
+    /// The store is empty, and that is right.
+    #[arg(long)]
+    emptied: bool,
 }
+
+/// How often a store that is in use is tried again.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl Apply {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
+        confined(&config)?;
         if let [target] = self.targets.as_slice()
             && !config.stores.contains_key(target)
             && Path::new(target).is_file()
         {
             return self.apply_saved(edge, &config, Path::new(target));
+        }
+        if let [target] = self.targets.as_slice()
+            && !config.stores.contains_key(target)
+            && let Some(document) = Journal::kept_plan(&config.state, target)
+        {
+            let plan = Plan::from_json(&document)
+                .with_context(|| format!("the plan `{target}` that was kept"))?;
+            return self.apply_plan(edge, &config, plan, Breaker::Released);
         }
         anyhow::ensure!(
             self.confirm.is_none(),
@@ -49,11 +71,42 @@ impl Apply {
         for warning in &job.warnings.0 {
             complain(&warning.render(look()));
         }
-        let now = Now::from_clock();
-        let scanning = Scanning::begin(&store.name);
-        let taken = job.take(&now, scanning.seen.clone());
-        scanning.end();
-        self.carry_out(edge, store, taken?, &now, Breaker::Holds)
+        let (now, taken) = self.waiting(&|now| {
+            let scanning = Scanning::begin(&store.name);
+            let taken = job.take(now, scanning.seen.clone());
+            scanning.end();
+            taken
+        })?;
+        let mut taken = taken;
+        if self.emptied {
+            taken.accept_emptied();
+        }
+        self.carry_out(edge, store, taken, &now, Breaker::Holds)
+    }
+
+    /// Tries until the store is ours, if that is wanted. A decision is made for the
+    /// moment it begins, not for when the waiting began.
+    fn waiting<'j>(
+        &self,
+        take: &dyn Fn(&Now) -> Result<Taken<'j>, RunError>,
+    ) -> Result<(Now, Taken<'j>), RunError> {
+        let mut said = false;
+        loop {
+            let now = Now::from_clock();
+            match take(&now) {
+                Err(
+                    error @ (RunError::Store(StoreError::Locked { .. })
+                    | RunError::Journal(JournalError::Locked { .. })),
+                ) if self.wait => {
+                    if !said {
+                        complain(&format!("note: waiting, because {error}"));
+                        said = true;
+                    }
+                    std::thread::sleep(AGAIN);
+                }
+                taken => return Ok((now, taken?)),
+            }
+        }
     }
 
     fn apply_saved(&self, edge: &Edge, config: &Config, file: &Path) -> anyhow::Result<Exit> {
@@ -68,10 +121,19 @@ impl Apply {
                 plan.digest()
             ),
         };
+        self.apply_plan(edge, config, plan, breaker)
+    }
+
+    fn apply_plan(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        plan: Plan,
+        breaker: Breaker,
+    ) -> anyhow::Result<Exit> {
         let store = edge.store(config, &plan.store)?;
         let job = edge.job(config, store)?;
-        let now = Now::from_clock();
-        let taken = job.take_for(plan, &now)?;
+        let (now, taken) = self.waiting(&|now| job.take_for(plan.clone(), now))?;
         self.carry_out(edge, store, taken, &now, breaker)
     }
 
@@ -79,30 +141,23 @@ impl Apply {
         &self,
         edge: &Edge,
         store: &Store,
-        taken: Taken<'_>,
+        mut taken: Taken<'_>,
         now: &Now,
         breaker: Breaker,
     ) -> anyhow::Result<Exit> {
         show_recovered(&taken);
+        let passed = taken.pass_breaker(now, breaker);
         let plan = &taken.planned.plan;
         let root = store.path.path.display().to_string();
-        let tripped = breaker == Breaker::Holds && !plan.tripped.is_empty();
-        if !edge.is_json() && (tripped || !self.yes) {
+        if !edge.is_json() && (passed.is_err() || !self.yes) {
             say(&show::plan(plan, &root, Detail::Some))?;
         }
-        if tripped {
-            for tripped in &plan.tripped {
-                complain(&format!(
-                    "error: the breaker refuses this plan: {}",
-                    tripped.reason
-                ));
-            }
-            complain(&format!(
-                "help: look at it with `retain plan {0} --all -o FILE`; if it is right, `retain apply FILE --confirm DIGEST`",
-                store.name
-            ));
+        if let Err(RunError::Latched(latch)) = passed {
+            complain(&format!("error: {}", RunError::Latched(latch.clone())));
+            complain(&latch_help(&latch));
             return Ok(Exit::Tripped);
         }
+        passed?;
         if !plan.steps.is_empty() && !self.agreed(plan.steps.len())? {
             complain("nothing was removed");
             return Ok(Exit::Refused);
@@ -136,6 +191,36 @@ impl Apply {
         io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
+}
+
+/// Holds this process to the stores, destinations and state of the configuration.
+fn confined(config: &Config) -> anyhow::Result<()> {
+    let stores = config.stores.values().map(|store| store.path.path.clone());
+    let destinations = config.destinations.values();
+    let destinations = destinations.map(|place| place.directory.path.clone());
+    let state = std::iter::once(config.state.clone());
+    let places: Vec<_> = stores.chain(destinations).chain(state).collect();
+    match confine(&places)? {
+        Confinement::Whole => {}
+        Confinement::Partial => tracing::info!("the kernel knows a part of Landlock's rights"),
+        Confinement::None => tracing::info!(
+            "this kernel has no Landlock: only the program's own care keeps it inside its stores"
+        ),
+    }
+    Ok(())
+}
+
+/// What a person does about a latched store.
+fn latch_help(latch: &Latch) -> String {
+    let digest = latch.plan.get(..16).unwrap_or(&latch.plan);
+    let mend = match latch.cause {
+        Cause::Breaker => "if not, mend the policy, which releases the store as well",
+        Cause::Clock => "if not, set the clock right, which releases the store as well",
+    };
+    format!(
+        "help: nothing in store `{}` is removed until a person has looked: `retain plan {} --all` shows it; if that is right, `retain apply {digest}` carries out the plan that tripped; {mend}",
+        latch.store, latch.store
+    )
 }
 
 fn show_recovered(taken: &Taken<'_>) {

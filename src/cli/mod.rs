@@ -1,14 +1,18 @@
 //! The command line: one file per command, data on stdout, talk on stderr.
 
 mod apply;
+mod audit;
 mod check;
 mod demo;
+mod hold;
 mod init;
 mod plan;
 mod restore;
 mod runs;
 mod show;
 mod test;
+mod trash;
+mod undo;
 mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -20,6 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Environment, Store};
 use crate::diagnostic::{Diagnostics, Look, Severity};
+use crate::journal::JournalError;
 use crate::run::{Job, RunError};
 use crate::store::StoreError;
 
@@ -71,8 +76,16 @@ enum Command {
     Why(why::Why),
     /// Bring archived files back.
     Restore(restore::Restore),
+    /// Put back what a run moved into the trash.
+    Undo(undo::Undo),
+    /// See what lies in the trash.
+    Trash(trash::Trash),
+    /// Keep files whatever the policy says, or let go of them.
+    Hold(hold::HoldCommand),
     /// List earlier runs, or the files of one.
     Runs(runs::Runs),
+    /// See whether the journal is as it was written.
+    Audit(audit::Audit),
 }
 
 /// How a command ended.
@@ -144,7 +157,11 @@ pub fn main() -> ExitCode {
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
         Command::Restore(command) => command.run(&edge),
+        Command::Undo(command) => command.run(&edge),
+        Command::Trash(command) => command.run(&edge),
+        Command::Hold(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
+        Command::Audit(command) => command.run(&edge),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -279,7 +296,7 @@ fn report(error: &anyhow::Error, untouched: &str) -> Exit {
         complain(&format!("help: {help}"));
     }
     match error.downcast_ref::<RunError>() {
-        Some(RunError::Tripped) => Exit::Tripped,
+        Some(RunError::Latched(_)) => Exit::Tripped,
         Some(RunError::Stopped { .. }) => Exit::Trouble,
         Some(_) | None => Exit::Refused,
     }
@@ -301,7 +318,10 @@ fn in_full(error: &anyhow::Error) -> String {
 
 fn help(error: &RunError) -> Option<&'static str> {
     match error {
-        RunError::Store(StoreError::Locked { .. }) => Some("wait for it to end, then try again"),
+        RunError::Store(StoreError::Locked { .. })
+        | RunError::Journal(JournalError::Locked { .. }) => {
+            Some("wait for it to end, then try again, or say `--wait`")
+        }
         RunError::Store(StoreError::Open { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>
         {
@@ -309,6 +329,9 @@ fn help(error: &RunError) -> Option<&'static str> {
         }
         RunError::Root { .. } => Some(
             "mount the volume; if the tree was replaced on purpose, give the store another name",
+        ),
+        RunError::Emptied { .. } => Some(
+            "mount the volume; if it was emptied on purpose, say so once with `retain apply STORE --emptied`",
         ),
         RunError::Undecided { .. } => Some(
             "nothing is removed before that is known: make the file's directory and `.retain/trash` accessible to this user, then run again",
@@ -320,7 +343,9 @@ fn help(error: &RunError) -> Option<&'static str> {
         | RunError::Store(_)
         | RunError::Journal(_)
         | RunError::Plan(_)
-        | RunError::Tripped
+        | RunError::Holds(_)
+        | RunError::Trash(_)
+        | RunError::Latched(_)
         | RunError::System(_) => None,
     }
 }

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::show::files;
 use super::{Edge, Exit, complain, in_full, say};
+use crate::apply::HELD_AGAIN;
 use crate::config::Config;
-use crate::journal::{Journal, StoredReceipt};
+use crate::journal::{Journal, NewHold, Origin, StoredReceipt};
 use crate::path::RelPath;
 use crate::plugin::Catalogue;
 use crate::receipt::Receipt;
@@ -57,6 +58,14 @@ impl Restore {
         anyhow::ensure!(!wanted.is_empty(), "that run archived nothing");
         let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
         let catalogue = Catalogue::load(&config, names);
+        if self.to.is_none()
+            && let Err(error) = self.hold(edge, &config, &wanted, &Now::from_clock())
+        {
+            // The next run would take it again.
+            let error = in_full(&error);
+            complain(&format!("error: what comes back cannot be held: {error}"));
+            return Ok(Exit::Trouble);
+        }
         let mut failed = 0;
         let mut restored: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut places = BTreeMap::new();
@@ -91,6 +100,43 @@ impl Restore {
             0 => Exit::Done,
             _ => Exit::Trouble,
         })
+    }
+
+    /// What comes back is held for a week, or the next run would take it again.
+    fn hold(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        wanted: &[StoredReceipt],
+        now: &Now,
+    ) -> anyhow::Result<()> {
+        let mut by_store: BTreeMap<&str, Vec<RelPath>> = BTreeMap::new();
+        for StoredReceipt { receipt, .. } in wanted {
+            let path = RelPath::unescape(&receipt.path)
+                .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
+            by_store.entry(&receipt.store).or_default().push(path);
+        }
+        let at = now.timestamp();
+        let until = (at + HELD_AGAIN).to_string();
+        for (store, files) in by_store {
+            let store = edge.store(config, store)?;
+            let hold = NewHold {
+                store: store.name.clone(),
+                name: format!("restore-{at}"),
+                template: None,
+                files,
+                until: Some(until.clone()),
+                reason: Some("brought back by `retain restore`".to_owned()),
+                origin: Origin::Restore,
+            };
+            super::hold::with_ledger(config, store, |journal, at| {
+                journal.add_hold(hold, at).map(|_| ())
+            })?;
+            complain(&format!(
+                "note: held until {until}, unless `retain hold release restore-{at} --reason TEXT` lets go of it"
+            ));
+        }
+        Ok(())
     }
 
     /// The newest receipt of each file that is asked for.
@@ -175,7 +221,7 @@ impl Restore {
             }
             None => {
                 let store = edge.store(config, &receipt.store)?;
-                let (root, lock) = crate::run::open_to_restore(journal, store)?;
+                let (root, lock) = crate::run::open_to_restore(journal, store, &Now::from_clock())?;
                 Place {
                     root,
                     _lock: Some(lock),

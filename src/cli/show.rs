@@ -208,6 +208,22 @@ pub(super) fn done(store: &str, done: &Done) -> String {
         files(tallies.removed),
         Size(tallies.freed)
     );
+    if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
+        let _ = write!(
+            out,
+            "; {} in the trash until {until}, `retain undo {}` puts them back",
+            files(tallies.trashed),
+            done.id
+        );
+    }
+    if done.purged.files > 0 {
+        let _ = write!(
+            out,
+            "; emptied {} of {} from the trash",
+            files(done.purged.files),
+            Size(done.purged.freed)
+        );
+    }
     let restored = done.receipts.saturating_sub(done.read_back + done.unproved);
     for (count, how) in [
         (restored, "archived and proved to restore first"),
@@ -250,6 +266,9 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,
+        "trashed": done.tallies.trashed,
+        "trashed_until": done.trashed_until,
+        "purged": done.purged.files,
         "read_back": done.read_back,
         "unproved": done.unproved,
         "same_filesystem": done.same_filesystem,

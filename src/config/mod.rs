@@ -54,6 +54,10 @@ pub struct Config {
     pub service: Service,
     /// The directory of the journal.
     pub state: PathBuf,
+    /// How long the journal remembers runs; none for good.
+    pub remember: Option<Span>,
+    /// How long a saved plan may be applied.
+    pub plan_expiry: Span,
     /// What somebody should look at although the configuration can be used.
     pub warnings: Vec<Diagnostic>,
 }
@@ -280,6 +284,8 @@ impl Config {
                 plugins: parts.plugins,
                 service: parts.service,
                 state: parts.state,
+                remember: parts.remember,
+                plan_expiry: parts.plan_expiry,
                 warnings: Vec::new(),
             },
             Some(_) | None => return Err(Diagnostics(findings.into_sorted())),

@@ -67,7 +67,10 @@ const TABLES: [(&str, Shape); 5] = [
             ("token", Keys(&[("file", Value), ("env", Value)])),
         ]),
     ),
-    ("state", Keys(&[("path", Value)])),
+    (
+        "state",
+        Keys(&[("path", Value), ("remember", Value), ("plan_expiry", Value)]),
+    ),
 ];
 
 const OVERLAY: &[(&str, Shape)] = &TABLES;

@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) plugins: BTreeMap<String, Plugin>,
     pub(super) service: Service,
     pub(super) state: PathBuf,
+    pub(super) remember: Option<Span>,
+    pub(super) plan_expiry: Span,
 }
 
 /// Reads every table, so that every mistake is found, even where one is fatal.
@@ -33,15 +35,23 @@ pub(super) fn read(document: &Section<'_>, reader: &mut Reader<'_>) -> Option<Pa
     let plugins = each(&document.section("plugins"), reader, read_plugin);
     check_granted_destinations(document, reader);
     let service = read_service(&document.section("service"), reader);
-    let state = read_state(&document.section("state"), reader)?;
+    let section = document.section("state");
+    let remember = reader.parsed(&section, "remember", parse_span);
+    let plan_expiry = reader.parsed(&section, "plan_expiry", parse_span);
+    let state = read_state(&section, reader)?;
     Some(Parts {
         stores,
         destinations,
         plugins,
         service,
         state,
+        remember: remember.filter(|span| !span.is_zero()),
+        plan_expiry: plan_expiry.unwrap_or(Span::Exact(DAY)),
     })
 }
+
+/// A saved plan is for today.
+const DAY: u64 = 86_400;
 
 /// The entries of a table of tables; one that cannot be read has been reported.
 fn each<T>(

@@ -1,4 +1,7 @@
-//! How batches lie in the database: one text per batch, versioned, not a row per file.
+//! How batches lie in the database: one compact blob per batch, versioned, not a row
+//! per file.
+//!
+//! The order of fields and of variants is the form: new ones go to the end.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,26 +10,30 @@ use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
-/// One intent as a list, because a run has as many as it removes files: path, rule,
-/// `[device, inode]`, `[size, allocated]`, mtime, ctime, links, mode, owner, group,
-/// kind.
+/// The first byte of every blob.
+const FORM: u8 = 1;
+
+/// One intent. Paths come in order, so most of each is the one before.
 #[derive(Serialize, Deserialize)]
-struct IntentForm(
-    String,
-    usize,
-    (u64, u64),
-    (u64, u64),
-    (i64, u32),
-    (i64, u32),
-    u64,
-    u32,
-    (u32, u32),
-    u8,
-);
+struct IntentForm {
+    shared: usize,
+    rest: Vec<u8>,
+    rule: usize,
+    device: u64,
+    inode: u64,
+    size: u64,
+    allocated: u64,
+    modified: (i64, u32),
+    changed: (i64, u32),
+    links: u64,
+    mode: u32,
+    owner: u32,
+    group: u32,
+    kind: u8,
+}
 
 /// One outcome.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
 enum OutcomeForm {
     Removed { freed: u64 },
     Vanished,
@@ -38,85 +45,147 @@ enum OutcomeForm {
     Failed { reason: String },
     InTrash { place: String, reason: String },
     Interrupted,
+    Trashed,
+    Busy { reason: String },
+    Held { hold: String },
+    Remains { freed: u64 },
+    Undone,
+    Purged { freed: u64 },
 }
 
-pub(super) fn write_intents(intents: &[Intent]) -> Result<String, serde_json::Error> {
-    let forms: Vec<IntentForm> = intents.iter().map(IntentForm::from).collect();
-    serde_json::to_string(&forms)
+fn write<T: Serialize>(form: &T) -> Result<Vec<u8>, String> {
+    let mut blob = vec![FORM];
+    blob.extend(postcard::to_allocvec(form).map_err(|e| e.to_string())?);
+    Ok(blob)
 }
 
-pub(super) fn read_intents(text: &str) -> Result<Vec<Intent>, String> {
-    let forms: Vec<IntentForm> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    forms.into_iter().map(IntentForm::read).collect()
-}
-
-pub(super) fn write_outcomes(outcomes: &[Outcome]) -> Result<String, serde_json::Error> {
-    let forms: Vec<OutcomeForm> = outcomes.iter().map(OutcomeForm::from).collect();
-    serde_json::to_string(&forms)
-}
-
-pub(super) fn read_outcomes(text: &str) -> Result<Vec<Outcome>, String> {
-    let forms: Vec<OutcomeForm> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    Ok(forms.into_iter().map(Outcome::from).collect())
-}
-
-impl From<&Intent> for IntentForm {
-    fn from(intent: &Intent) -> IntentForm {
-        let facts = &intent.facts;
-        let stamp = |stamp: Stamp| (stamp.seconds(), stamp.subsec_nanoseconds());
-        let kind = match facts.kind {
-            Kind::File => 0,
-            Kind::Directory => 1,
-            Kind::Symlink => 2,
-            Kind::Special => 3,
-        };
-        IntentForm(
-            intent.path.to_string(),
-            intent.rule,
-            (facts.id.device, facts.id.inode),
-            (facts.size, facts.allocated),
-            stamp(facts.modified),
-            stamp(facts.changed),
-            facts.links,
-            facts.mode,
-            (facts.owner, facts.group),
-            kind,
-        )
+fn read<'b, T: Deserialize<'b>>(blob: &'b [u8]) -> Result<T, String> {
+    match blob.split_first() {
+        Some((&FORM, rest)) => postcard::from_bytes(rest).map_err(|e| e.to_string()),
+        Some((form, _)) => Err(format!("a batch has form {form}")),
+        None => Err("a batch is empty".to_owned()),
     }
 }
 
+pub(super) fn write_intents(intents: &[Intent]) -> Result<Vec<u8>, String> {
+    let mut before: &[u8] = &[];
+    let forms: Vec<IntentForm> = intents
+        .iter()
+        .map(|intent| {
+            let form = IntentForm::of(intent, before);
+            before = intent.path.as_bytes();
+            form
+        })
+        .collect();
+    write(&forms)
+}
+
+pub(super) fn read_intents(blob: &[u8]) -> Result<Vec<Intent>, String> {
+    let forms: Vec<IntentForm> = read(blob)?;
+    let mut before: Vec<u8> = Vec::new();
+    forms
+        .into_iter()
+        .map(|form| {
+            let intent = form.read(&before)?;
+            before = intent.path.as_bytes().to_vec();
+            Ok(intent)
+        })
+        .collect()
+}
+
+pub(super) fn write_outcomes(outcomes: &[Outcome]) -> Result<Vec<u8>, String> {
+    let forms: Vec<OutcomeForm> = outcomes.iter().map(OutcomeForm::from).collect();
+    write(&forms)
+}
+
+pub(super) fn read_outcomes(blob: &[u8]) -> Result<Vec<Outcome>, String> {
+    let forms: Vec<OutcomeForm> = read(blob)?;
+    Ok(forms.into_iter().map(Outcome::from).collect())
+}
+
+pub(super) fn write_files(files: &[(RelPath, Outcome)]) -> Result<Vec<u8>, String> {
+    let forms: Vec<(&[u8], OutcomeForm)> = files
+        .iter()
+        .map(|(path, outcome)| (path.as_bytes(), OutcomeForm::from(outcome)))
+        .collect();
+    write(&forms)
+}
+
+pub(super) fn read_files(blob: &[u8]) -> Result<Vec<(RelPath, Outcome)>, String> {
+    let forms: Vec<(Vec<u8>, OutcomeForm)> = read(blob)?;
+    forms
+        .into_iter()
+        .map(|(path, outcome)| Ok((parse(&path)?, Outcome::from(outcome))))
+        .collect()
+}
+
+fn parse(path: &[u8]) -> Result<RelPath, String> {
+    RelPath::parse(path).map_err(|error| error.to_string())
+}
+
 impl IntentForm {
-    fn read(self) -> Result<Intent, String> {
-        let IntentForm(path, rule, id, sizes, modified, changed, links, mode, owner, kind) = self;
+    fn of(intent: &Intent, before: &[u8]) -> IntentForm {
+        let facts = &intent.facts;
+        let stamp = |stamp: Stamp| (stamp.seconds(), stamp.subsec_nanoseconds());
+        let path = intent.path.as_bytes();
+        let shared = path.iter().zip(before).take_while(|(a, b)| a == b).count();
+        IntentForm {
+            shared,
+            rest: path.get(shared..).unwrap_or_default().to_vec(),
+            rule: intent.rule,
+            device: facts.id.device,
+            inode: facts.id.inode,
+            size: facts.size,
+            allocated: facts.allocated,
+            modified: stamp(facts.modified),
+            changed: stamp(facts.changed),
+            links: facts.links,
+            mode: facts.mode,
+            owner: facts.owner,
+            group: facts.group,
+            kind: match facts.kind {
+                Kind::File => 0,
+                Kind::Directory => 1,
+                Kind::Symlink => 2,
+                Kind::Special => 3,
+            },
+        }
+    }
+
+    fn read(self, before: &[u8]) -> Result<Intent, String> {
         let stamp = |(seconds, nanoseconds)| Stamp::new(seconds, nanoseconds);
-        let kind = match kind {
+        let kind = match self.kind {
             0 => Kind::File,
             1 => Kind::Directory,
             2 => Kind::Symlink,
             3 => Kind::Special,
             other => return Err(format!("there is no kind {other}")),
         };
-        let path = RelPath::unescape(&path).ok_or_else(|| format!("`{path}` is no path"))?;
+        let mut path = before
+            .get(..self.shared)
+            .ok_or("a path shares more than there is")?
+            .to_vec();
+        path.extend_from_slice(&self.rest);
         Ok(Intent {
-            path,
-            rule,
+            path: parse(&path)?,
+            rule: self.rule,
             facts: Facts {
                 kind,
                 id: FileId {
-                    device: id.0,
-                    inode: id.1,
+                    device: self.device,
+                    inode: self.inode,
                 },
-                size: sizes.0,
-                allocated: sizes.1,
-                modified: stamp(modified),
-                changed: stamp(changed),
+                size: self.size,
+                allocated: self.allocated,
+                modified: stamp(self.modified),
+                changed: stamp(self.changed),
                 // Reading a file changes this, so it proves nothing and is not kept.
-                accessed: stamp(modified),
+                accessed: stamp(self.modified),
                 created: None,
-                links,
-                mode,
-                owner: owner.0,
-                group: owner.1,
+                links: self.links,
+                mode: self.mode,
+                owner: self.owner,
+                group: self.group,
             },
         })
     }
@@ -135,6 +204,12 @@ impl From<&Outcome> for OutcomeForm {
             Outcome::Failed { reason } => OutcomeForm::Failed { reason },
             Outcome::InTrash { place, reason } => OutcomeForm::InTrash { place, reason },
             Outcome::Interrupted => OutcomeForm::Interrupted,
+            Outcome::Trashed => OutcomeForm::Trashed,
+            Outcome::Busy { reason } => OutcomeForm::Busy { reason },
+            Outcome::Held { hold } => OutcomeForm::Held { hold },
+            Outcome::Remains { freed } => OutcomeForm::Remains { freed },
+            Outcome::Undone => OutcomeForm::Undone,
+            Outcome::Purged { freed } => OutcomeForm::Purged { freed },
         }
     }
 }
@@ -152,6 +227,12 @@ impl From<OutcomeForm> for Outcome {
             OutcomeForm::Failed { reason } => Outcome::Failed { reason },
             OutcomeForm::InTrash { place, reason } => Outcome::InTrash { place, reason },
             OutcomeForm::Interrupted => Outcome::Interrupted,
+            OutcomeForm::Trashed => Outcome::Trashed,
+            OutcomeForm::Busy { reason } => Outcome::Busy { reason },
+            OutcomeForm::Held { hold } => Outcome::Held { hold },
+            OutcomeForm::Remains { freed } => Outcome::Remains { freed },
+            OutcomeForm::Undone => Outcome::Undone,
+            OutcomeForm::Purged { freed } => Outcome::Purged { freed },
         }
     }
 }

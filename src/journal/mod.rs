@@ -4,11 +4,20 @@
 //! disk; afterwards their outcomes are. An intent without outcome is what a crash
 //! leaves, and the next run settles it by looking. Receipts are recorded before the
 //! intents of the files they are about. The report is a fold over what lies here.
+//!
+//! Everything is chained by hashes as it is written, so that an edit shows.
 
+mod chain;
+mod export;
 mod form;
+mod holds;
+mod latch;
+mod lock;
 mod outcome;
+mod prune;
 mod run_id;
 mod runs;
+mod waiting;
 
 use std::fs;
 use std::io;
@@ -16,19 +25,28 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use crate::entry::Facts;
+use crate::fault::{Point, around};
 use crate::path::RelPath;
 use crate::plan::{Plan, Rule};
 use crate::receipt::Receipt;
 
+pub use chain::{ChainHead, Verified};
+pub use holds::{
+    Hold, HoldState, LedgerHold, NewHold, Origin, PolicyHold, mirror_text, read_mirror,
+};
+pub use latch::{Cause, Latch};
+pub use lock::StoreLock;
 pub use outcome::{Class, Outcome};
 pub use run_id::RunId;
 pub use runs::{Settled, State, StoredReceipt, Summary, Tallies};
 
 /// The form of the database this version writes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 const FILE: &str = "journal.sqlite3";
 
@@ -49,14 +67,15 @@ create table runs (
     state text,
     planned_files integer not null,
     planned_bytes integer not null,
+    found_files integer not null,
     rules text not null
 ) strict;
 create index runs_by_store on runs (store, started);
 create table batches (
     id integer primary key,
     run text not null references runs (id),
-    intents text not null,
-    outcomes text
+    intents blob not null,
+    outcomes blob
 ) strict;
 create index batches_by_run on batches (run);
 create index unsettled on batches (run) where outcomes is null;
@@ -70,6 +89,51 @@ create table receipts (
 ) strict;
 create index receipts_by_path on receipts (store, path);
 create index receipts_by_run on receipts (run);
+create table afterwards (
+    id integer primary key,
+    run text not null,
+    at text not null,
+    files blob not null
+) strict;
+create index afterwards_by_run on afterwards (run);
+create table holds (
+    id text primary key,
+    store text not null,
+    name text not null,
+    template text,
+    text text,
+    files text not null,
+    since text not null,
+    until text,
+    reason text,
+    origin text not null,
+    state text not null,
+    recorder text not null,
+    released text,
+    release_reason text
+) strict;
+create table latches (
+    store text primary key,
+    cause text not null,
+    since text not null,
+    policy text not null,
+    plan text not null,
+    reason text not null,
+    released text,
+    release_reason text
+) strict;
+create table chain (
+    sequence integer primary key,
+    kind text not null,
+    subject text not null,
+    content blob not null,
+    hash blob not null
+) strict;
+create index chain_by_subject on chain (kind, subject);
+create table meta (
+    key text primary key,
+    value text not null
+) strict;
 ";
 
 /// Why the journal cannot be used.
@@ -90,6 +154,22 @@ pub enum JournalError {
         directory: PathBuf,
         /// Its form.
         found: u32,
+    },
+    /// It was written by a version before the first release.
+    #[error("the journal in `{}` has form {found} of an unreleased retain; move it away, a new one will be made", directory.display())]
+    Older {
+        /// The directory.
+        directory: PathBuf,
+        /// Its form.
+        found: u32,
+    },
+    /// Another process works on the store with this state directory.
+    #[error("store `{store}` is in use by {holder}")]
+    Locked {
+        /// The store.
+        store: String,
+        /// Who says to hold it.
+        holder: String,
     },
     /// SQLite refuses.
     #[error("the journal in `{}` cannot be used: {source}", directory.display())]
@@ -158,6 +238,8 @@ pub struct Start<'a> {
     pub root_path: &'a Path,
     /// When it began, RFC 3339.
     pub at: String,
+    /// How many files the scan found, where there was one.
+    pub found: Option<u64>,
 }
 
 impl Journal {
@@ -222,7 +304,8 @@ impl Journal {
         })?;
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         let settings = "pragma journal_mode = wal; pragma synchronous = full; \
-                        pragma foreign_keys = on; pragma trusted_schema = off;";
+                        pragma foreign_keys = on; pragma trusted_schema = off; \
+                        pragma temp_store = memory;";
         connection.execute_batch(settings).map_err(failed)?;
         let mut journal = Journal {
             connection,
@@ -249,12 +332,20 @@ impl Journal {
         match found {
             0 => {
                 transaction.execute_batch(TABLES).map_err(failed)?;
+                let name = random_name().map_err(|error| JournalError::Damaged {
+                    directory: directory.clone(),
+                    reason: error.to_string(),
+                })?;
+                transaction
+                    .execute("insert into meta (key, value) values ('name', ?)", [name])
+                    .map_err(failed)?;
                 transaction
                     .pragma_update(None, "user_version", SCHEMA)
                     .map_err(failed)?;
                 transaction.commit().map_err(failed)
             }
             SCHEMA => Ok(()),
+            found if found < SCHEMA => Err(JournalError::Older { directory, found }),
             found => Err(JournalError::Newer { directory, found }),
         }
     }
@@ -267,13 +358,14 @@ impl Journal {
             root,
             root_path,
             at,
+            found,
         } = start;
         let rules: Vec<serde_json::Value> = plan.rules.iter().map(rule_form).collect();
-        self.write(|c| {
+        self.commit(Point::JournalBegin, |c| {
             c.execute(
                 "insert into runs (id, store, root, root_path, plan, policy, version, started, \
-                 planned_files, planned_bytes, rules) \
-                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 planned_files, planned_bytes, found_files, rules) \
+                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     id.as_str(),
                     plan.store,
@@ -285,11 +377,12 @@ impl Journal {
                     at,
                     signed(plan.totals.removed.files),
                     signed(plan.totals.removed.bytes),
+                    found.map_or(-1, signed),
                     serde_json::Value::from(rules).to_string(),
                 ],
-            )
-        })?;
-        Ok(())
+            )?;
+            chain::note(c, "run", id.as_str())
+        })
     }
 
     /// Records receipts, all or none, durably.
@@ -297,55 +390,52 @@ impl Journal {
         if receipts.is_empty() {
             return Ok(());
         }
-        let directory = self.directory.clone();
-        let failed = |source| JournalError::Database {
-            directory: directory.clone(),
-            source,
-        };
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
+        let mut rows = Vec::with_capacity(receipts.len());
         for receipt in receipts {
-            let text = serde_json::to_string(receipt).map_err(|error| JournalError::Damaged {
-                directory: directory.clone(),
-                reason: error.to_string(),
-            })?;
-            let Receipt {
-                store, path, at, ..
-            } = receipt;
-            transaction
-                .prepare_cached(
-                    "insert into receipts (run, store, path, at, receipt) values (?, ?, ?, ?, ?)",
-                )
-                .and_then(|mut insert| insert.execute(params![run.as_str(), store, path, at, text]))
-                .map_err(failed)?;
+            let text = serde_json::to_string(receipt);
+            rows.push((
+                receipt,
+                text.map_err(|error| self.damaged(error.to_string()))?,
+            ));
         }
-        transaction.commit().map_err(failed)
+        self.commit(Point::JournalReceipts, |c| {
+            for (receipt, text) in &rows {
+                c.prepare_cached(
+                    "insert into receipts (run, store, path, at, receipt) values (?, ?, ?, ?, ?)",
+                )?
+                .execute(params![
+                    run.as_str(),
+                    receipt.store,
+                    receipt.path,
+                    receipt.at,
+                    text
+                ])?;
+                chain::note(c, "receipt", &c.last_insert_rowid().to_string())?;
+            }
+            Ok(())
+        })
     }
 
     /// Records files that are about to go. On disk when this returns.
     pub fn intend(&mut self, run: &RunId, intents: &[Intent]) -> Result<BatchId, JournalError> {
-        let text = form::write_intents(intents).map_err(|e| self.damaged(e.to_string()))?;
-        self.write(|c| {
-            c.execute(
-                "insert into batches (run, intents) values (?, ?)",
-                params![run.as_str(), text],
-            )
-        })?;
-        Ok(BatchId(self.connection.last_insert_rowid()))
+        let blob = form::write_intents(intents).map_err(|reason| self.damaged(reason))?;
+        self.commit(Point::JournalIntents, |c| {
+            c.prepare_cached("insert into batches (run, intents) values (?, ?)")?
+                .execute(params![run.as_str(), blob])?;
+            let id = c.last_insert_rowid();
+            chain::note(c, "intents", &id.to_string())?;
+            Ok(BatchId(id))
+        })
     }
 
     /// Records what became of a batch's files, in the order of its intents.
     pub fn settle(&mut self, batch: BatchId, outcomes: &[Outcome]) -> Result<(), JournalError> {
-        let text = form::write_outcomes(outcomes).map_err(|e| self.damaged(e.to_string()))?;
-        self.write(|c| {
-            c.execute(
-                "update batches set outcomes = ? where id = ?",
-                params![text, batch.0],
-            )
-        })?;
-        Ok(())
+        let blob = form::write_outcomes(outcomes).map_err(|reason| self.damaged(reason))?;
+        self.commit(Point::JournalOutcomes, |c| {
+            c.prepare_cached("update batches set outcomes = ? where id = ?")?
+                .execute(params![blob, batch.0])?;
+            chain::note(c, "outcomes", &batch.0.to_string())
+        })
     }
 
     /// Records files that never got as far as an intent.
@@ -354,26 +444,46 @@ impl Journal {
             return Ok(());
         }
         let (intents, outcomes): (Vec<Intent>, Vec<Outcome>) = kept.iter().cloned().unzip();
-        let intents = form::write_intents(&intents).map_err(|e| self.damaged(e.to_string()))?;
-        let outcomes = form::write_outcomes(&outcomes).map_err(|e| self.damaged(e.to_string()))?;
-        self.write(|c| {
+        let intents = form::write_intents(&intents).map_err(|reason| self.damaged(reason))?;
+        let outcomes = form::write_outcomes(&outcomes).map_err(|reason| self.damaged(reason))?;
+        self.commit(Point::JournalOutcomes, |c| {
+            c.prepare_cached("insert into batches (run, intents, outcomes) values (?, ?, ?)")?
+                .execute(params![run.as_str(), intents, outcomes])?;
+            let id = c.last_insert_rowid().to_string();
+            chain::note(c, "intents", &id)?;
+            chain::note(c, "outcomes", &id)
+        })
+    }
+
+    /// Records what became afterwards of files that a run had put into the trash.
+    pub fn afterwards(
+        &mut self,
+        run: &str,
+        at: &str,
+        files: &[(RelPath, Outcome)],
+    ) -> Result<(), JournalError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let blob = form::write_files(files).map_err(|reason| self.damaged(reason))?;
+        self.commit(Point::JournalTrash, |c| {
             c.execute(
-                "insert into batches (run, intents, outcomes) values (?, ?, ?)",
-                params![run.as_str(), intents, outcomes],
-            )
-        })?;
-        Ok(())
+                "insert into afterwards (run, at, files) values (?, ?, ?)",
+                params![run, at, blob],
+            )?;
+            chain::note(c, "afterwards", &c.last_insert_rowid().to_string())
+        })
     }
 
     /// Records that a run is over.
     pub fn finish(&mut self, run: &RunId, at: &str, state: State) -> Result<(), JournalError> {
-        self.write(|c| {
+        self.commit(Point::JournalFinish, |c| {
             c.execute(
                 "update runs set ended = ?, state = ? where id = ?",
                 params![at, state.word(), run.as_str()],
-            )
-        })?;
-        Ok(())
+            )?;
+            chain::note(c, "end", run.as_str())
+        })
     }
 
     /// Batches in a root that a crash left, oldest first. The root is known by its
@@ -387,16 +497,16 @@ impl Journal {
                 Ok((
                     row.get::<_, String>(0)?,
                     row.get::<_, i64>(1)?,
-                    row.get::<_, String>(2)?,
+                    row.get::<_, Vec<u8>>(2)?,
                 ))
             },
         )?;
         rows.into_iter()
-            .map(|(run, batch, text)| {
+            .map(|(run, batch, blob)| {
                 Ok(Unsettled {
                     run: self.run_id(&run)?,
                     batch: BatchId(batch),
-                    intents: form::read_intents(&text).map_err(|reason| self.damaged(reason))?,
+                    intents: form::read_intents(&blob).map_err(|reason| self.damaged(reason))?,
                 })
             })
             .collect()
@@ -424,14 +534,22 @@ impl Journal {
             .map_err(|source| self.failed(source))
     }
 
-    fn write(
+    /// One transaction, durable when this returns.
+    fn commit<T>(
         &mut self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
-    ) -> Result<(), JournalError> {
-        match change(&self.connection) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(self.failed(source)),
-        }
+        point: Point,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        let directory = self.directory.clone();
+        around(point, || -> rusqlite::Result<T> {
+            let transaction = self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
+        .map_err(|source| JournalError::Database { directory, source })
     }
 
     fn rows<P: rusqlite::Params, T>(
@@ -469,6 +587,13 @@ impl Journal {
 /// SQLite counts in signed numbers; no store reaches the difference.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// 128 random bits as text.
+fn random_name() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 fn rule_form(rule: &Rule) -> serde_json::Value {

@@ -49,6 +49,31 @@ pub enum Outcome {
     },
     /// The run was cut short before it was its turn.
     Interrupted,
+    /// It lies in the trash, to be had back for a while.
+    Trashed,
+    /// Somebody has it open for writing.
+    Busy {
+        /// What shows it.
+        reason: String,
+    },
+    /// A hold of the ledger keeps it.
+    Held {
+        /// The hold's name.
+        hold: String,
+    },
+    /// A directory whose planned members are gone, and that stays with what has
+    /// appeared in it meanwhile.
+    Remains {
+        /// Bytes that gave back.
+        freed: u64,
+    },
+    /// It had lain in the trash and was put back.
+    Undone,
+    /// It had lain in the trash and is gone.
+    Purged {
+        /// Bytes that gave back.
+        freed: u64,
+    },
 }
 
 /// The kinds of outcomes as reports count them.
@@ -68,12 +93,17 @@ impl Outcome {
     /// The kind of outcome.
     pub fn class(&self) -> Class {
         match self {
-            Outcome::Removed { .. } => Class::Removed,
+            Outcome::Removed { .. } | Outcome::Trashed | Outcome::Purged { .. } => Class::Removed,
             Outcome::Vanished => Class::Vanished,
-            Outcome::Changed | Outcome::FloorGone | Outcome::Kept { .. } | Outcome::Interrupted => {
-                Class::Kept
-            }
-            Outcome::Blocked { .. }
+            Outcome::Changed
+            | Outcome::FloorGone
+            | Outcome::Kept { .. }
+            | Outcome::Interrupted
+            | Outcome::Busy { .. }
+            | Outcome::Held { .. }
+            | Outcome::Undone => Class::Kept,
+            Outcome::Remains { .. }
+            | Outcome::Blocked { .. }
             | Outcome::Unverifiable { .. }
             | Outcome::Failed { .. }
             | Outcome::InTrash { .. } => Class::Trouble,
@@ -93,6 +123,12 @@ impl Outcome {
             Outcome::Failed { .. } => "failed",
             Outcome::InTrash { .. } => "in-trash",
             Outcome::Interrupted => "interrupted",
+            Outcome::Trashed => "trashed",
+            Outcome::Busy { .. } => "busy",
+            Outcome::Held { .. } => "held",
+            Outcome::Remains { .. } => "remains",
+            Outcome::Undone => "undone",
+            Outcome::Purged { .. } => "purged",
         }
     }
 }
@@ -117,6 +153,14 @@ impl fmt::Display for Outcome {
             Outcome::Failed { reason } => write!(f, "kept, removal failed: {reason}"),
             Outcome::InTrash { place, reason } => write!(f, "lies in `{place}`: {reason}"),
             Outcome::Interrupted => f.write_str("kept: the run was interrupted before it"),
+            Outcome::Trashed => f.write_str("in the trash"),
+            Outcome::Busy { reason } => write!(f, "kept, busy: {reason}"),
+            Outcome::Held { hold } => write!(f, "kept by the hold `{hold}`"),
+            Outcome::Remains { .. } => {
+                f.write_str("emptied of what was planned, kept with what has appeared in it")
+            }
+            Outcome::Undone => f.write_str("put back from the trash"),
+            Outcome::Purged { .. } => f.write_str("removed from the trash"),
         }
     }
 }

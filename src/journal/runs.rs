@@ -62,8 +62,10 @@ pub struct Summary {
 /// Outcomes, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// Files that we removed.
+    /// Files that we removed, those in the trash included.
     pub removed: u64,
+    /// Files among them that lie in the trash.
+    pub trashed: u64,
     /// Files that somebody else had removed before.
     pub vanished: u64,
     /// Bytes that gave back.
@@ -83,8 +85,12 @@ impl Tallies {
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
         }
-        if let Outcome::Removed { freed } = outcome {
-            self.freed = self.freed.saturating_add(*freed);
+        match outcome {
+            Outcome::Removed { freed } | Outcome::Remains { freed } => {
+                self.freed = self.freed.saturating_add(*freed);
+            }
+            Outcome::Trashed => self.trashed += 1,
+            _ => {}
         }
     }
 }
@@ -110,6 +116,9 @@ pub struct StoredReceipt {
     /// The receipt.
     pub receipt: Receipt,
 }
+
+/// Intents and outcomes as they lie in the database.
+type Batch = (Vec<u8>, Option<Vec<u8>>);
 
 const COLUMNS: &str = "select id, store, root_path, started, ended, state, planned_files, plan, \
      (select count(*) from receipts where run = runs.id) from runs ";
@@ -161,7 +170,7 @@ impl Journal {
         for (intents, outcomes) in self.batches(id)? {
             let intents = form::read_intents(&intents).map_err(|e| self.damaged(e))?;
             let outcomes = match outcomes {
-                Some(text) => form::read_outcomes(&text).map_err(|e| self.damaged(e))?,
+                Some(blob) => form::read_outcomes(&blob).map_err(|e| self.damaged(e))?,
                 None => Vec::new(),
             };
             let mut outcomes = outcomes.into_iter();
@@ -173,6 +182,12 @@ impl Journal {
             }));
         }
         settled.sort_by(|a, b| a.path.cmp(&b.path));
+        for (path, outcome) in self.aftermath(id.as_str())? {
+            let found = settled.binary_search_by(|file| file.path.cmp(&path));
+            if let Some(file) = found.ok().and_then(|at| settled.get_mut(at)) {
+                file.outcome = Some(outcome);
+            }
+        }
         Ok((summary, settled))
     }
 
@@ -243,7 +258,7 @@ impl Journal {
         let mut tallies = Tallies::default();
         for (_, outcomes) in self.batches(&id)? {
             let outcomes = match outcomes {
-                Some(text) => form::read_outcomes(&text).map_err(|e| self.damaged(e))?,
+                Some(blob) => form::read_outcomes(&blob).map_err(|e| self.damaged(e))?,
                 None => Vec::new(),
             };
             outcomes.iter().for_each(|outcome| tallies.add(outcome));
@@ -255,7 +270,45 @@ impl Journal {
         })
     }
 
-    fn batches(&self, run: &RunId) -> Result<Vec<(String, Option<String>)>, JournalError> {
+    /// What became afterwards of files that a run had put into the trash, in the
+    /// order it happened.
+    pub fn aftermath(&self, run: &str) -> Result<Vec<(RelPath, Outcome)>, JournalError> {
+        let blobs: Vec<Vec<u8>> = self.rows(
+            "select files from afterwards where run = ? order by id",
+            [run],
+            |row| row.get(0),
+        )?;
+        let mut files = Vec::new();
+        for blob in blobs {
+            files.extend(form::read_files(&blob).map_err(|e| self.damaged(e))?);
+        }
+        Ok(files)
+    }
+
+    /// How many files the last run of a store under a policy left, as far as it was
+    /// finished and had looked.
+    pub fn left_by_last_run(
+        &self,
+        store: &str,
+        policy: &str,
+    ) -> Result<Option<(RunId, u64)>, JournalError> {
+        let rows: Vec<(String, String, i64)> = self.rows(
+            "select id, policy, found_files from runs where store = ? and ended is not null \
+             order by started desc, id desc limit 1",
+            [store],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        match rows.into_iter().next() {
+            Some((id, of, found)) if of == policy && found >= 0 => {
+                let (run, _) = self.run(&self.run_id(&id)?)?;
+                let removed = run.tallies.removed;
+                Ok(Some((run.id, found.unsigned_abs().saturating_sub(removed))))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn batches(&self, run: &RunId) -> Result<Vec<Batch>, JournalError> {
         self.rows(
             "select intents, outcomes from batches where run = ? order by id",
             [run.as_str()],

@@ -27,6 +27,8 @@ pub struct Ask {
     pub root: String,
     /// The moment decisions hold for.
     pub now: Now,
+    /// Digests of what the plan is made under; passed on.
+    pub basis: BTreeMap<String, String>,
     /// How full the store's file system is, where that is known.
     pub disk: Option<Disk>,
     /// Holds that the ledger knows and the policy does not state: each a policy with
@@ -436,6 +438,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             root: ask.root.clone(),
             now: ask.now.clone(),
             policy: self.policy().digest.clone(),
+            basis: ask.basis.clone(),
             rules: self.policy().rules.clone(),
             hooks: hooks.into_iter().map(|(_, hook)| hook).collect(),
             floors,

@@ -4,6 +4,8 @@
 //! cannot silently change what a saved plan means. Its digest is over the body's
 //! bytes; a document that was edited is refused.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -57,6 +59,7 @@ struct Body {
     root: String,
     now: String,
     policy: String,
+    basis: BTreeMap<String, String>,
     totals: TotalsForm,
     tripped: Vec<TrippedForm>,
     rules: Vec<RuleForm>,
@@ -297,6 +300,7 @@ impl From<&Plan> for Body {
             root: plan.root.clone(),
             now: plan.now.timestamp().to_string(),
             policy: plan.policy.clone(),
+            basis: plan.basis.clone(),
             totals: TotalsForm {
                 covered: plan.totals.covered.into(),
                 uncovered: plan.totals.uncovered.into(),
@@ -360,6 +364,7 @@ impl Body {
             root: self.root,
             now: Now::at(now),
             policy: self.policy,
+            basis: self.basis,
             rules: self.rules.into_iter().map(Rule::from).collect(),
             hooks: self.hooks.into_iter().map(Hook::from).collect(),
             floors: self

@@ -18,6 +18,8 @@ mod pressure;
 mod trial;
 mod verdict;
 
+use std::collections::BTreeMap;
+
 use crate::entry::Facts;
 use crate::path::RelPath;
 use crate::receipt::Proof;
@@ -41,6 +43,9 @@ pub struct Plan {
     pub now: Now,
     /// Digest of the policy with the values its environment gave it.
     pub policy: String,
+    /// Digests of what else it was made under, by name: the store's configuration,
+    /// plugins, destinations.
+    pub basis: BTreeMap<String, String>,
     /// The statements that steps name, each once.
     pub rules: Vec<Rule>,
     /// The `before delete` hooks that steps name, each once, in the order written.
@@ -255,6 +260,7 @@ pub(crate) fn empty_for_tests(store: &str, now: Now) -> Plan {
         root: "0".repeat(32),
         now,
         policy: String::new(),
+        basis: BTreeMap::new(),
         rules: Vec::new(),
         hooks: Vec::new(),
         floors: Vec::new(),

@@ -94,6 +94,7 @@ fn run(policy: &Policy, trial: &mut Trial) {
         root: String::new(),
         now: now.clone(),
         disk: disk(case),
+        basis: std::collections::BTreeMap::new(),
         ledger: Vec::new(),
         notices: Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! `.retain` in a store's root: its identity and its lock.
+//! `.retain` in a store's root: its identity and our own files.
 //!
 //! Nothing here is written by planning; the first run that applies something
 //! establishes the directory.
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use rustix::fs::AtFlags;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fsync, ftruncate, mkdirat, unlinkat};
+use rustix::fs::{Mode, OFlags, fsync, mkdirat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -15,21 +15,12 @@ use super::dir::{Dir, Name};
 use super::facts::look_at;
 use super::{CONTROL, Root, StoreError};
 use crate::entry::{Facts, Kind};
+use crate::fault::{Point, around};
 
 const IDENTITY: &str = "id";
-const LOCK: &str = "lock";
 
 /// Digits of an identity: 128 random bits in hexadecimal.
 const DIGITS: usize = 32;
-
-/// The right to change a store, held until dropped.
-///
-/// An flock: it reaches every process on this kernel, containers included, and
-/// goes with the process that holds it.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
 
 impl Dir {
     /// Whether this directory is itself the root of a store: it has an identity, or a
@@ -70,28 +61,61 @@ impl Root {
             .ok_or_else(|| self.control_error(IDENTITY, "read", io::ErrorKind::NotFound.into()))
     }
 
-    /// Takes the store's lock or says who has it; never waits.
-    pub fn lock(&self) -> Result<Lock, StoreError> {
-        let control = self.establish_control()?;
-        let failed = |source| self.control_error(LOCK, "lock", source);
-        let flags = OFlags::RDWR | OFlags::CREATE;
-        let file = control
-            .open(Name::ours(LOCK), flags, Mode::RUSR | Mode::WUSR)
-            .map_err(failed)?;
-        let mut file = File::from(file);
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(StoreError::Locked {
-                    root: self.path().to_owned(),
-                    holder: read_holder(&mut file),
-                });
-            }
-            Err(errno) => return Err(failed(errno.into())),
+    /// The text of a file of ours in the control directory; nothing where there is
+    /// none. Longer than `limit` is an error.
+    pub fn read_control_text(&self, name: &str, limit: u64) -> Result<Option<String>, StoreError> {
+        let Some(control) = self.control()? else {
+            return Ok(None);
+        };
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let failed = |source| self.control_error(name, "read", source);
+        let file = match control.open(Name::ours(name), flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let facts = look_at(&file).map_err(failed)?.facts;
+        if facts.kind != Kind::File || facts.size > limit {
+            let problem = "it is no file of ours, or far too long".to_owned();
+            return Err(StoreError::Untrusted {
+                root: self.path().to_owned(),
+                name: control_name(name),
+                problem,
+            });
         }
-        ftruncate(&file, 0).map_err(|errno| failed(errno.into()))?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Lock { _file: file })
+        let mut text = String::new();
+        File::from(file)
+            .take(limit)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+        Ok(Some(text))
+    }
+
+    /// Writes a file of ours in the control directory anew, durably: a crash leaves
+    /// the old one or the new one.
+    pub fn replace_control_text(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        let control = self.establish_control()?;
+        let failed = |source| self.control_error(name, "write", source);
+        let draft = random_name().map(|random| format!("{name}.{random}"));
+        let draft = draft.map_err(failed)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let written = around(Point::MirrorWrite, || {
+            let file = control.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
+            let mut file = File::from(file);
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        let named = written.and_then(|()| {
+            around(Point::MirrorRename, || {
+                renameat(control.fd(), &draft, control.fd(), name)?;
+                Ok(fsync(control.fd())?)
+            })
+        });
+        if named.is_err() {
+            // A draft that stays is only litter; random names never meet.
+            let _ = unlinkat(control.fd(), draft.as_str(), AtFlags::empty());
+        }
+        named.map_err(failed)
     }
 
     /// The control directory, if there is one and only we can write to it.
@@ -237,10 +261,4 @@ pub(super) fn random_name() -> io::Result<String> {
     let mut bytes = [0; DIGITS / 2];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
-fn read_holder(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(16).read_to_string(&mut text).ok()?;
-    text.trim_end().parse().ok()
 }

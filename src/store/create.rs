@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::control::random_name;
 use super::dir::{Dir, Name};
 use super::{CONTROL, Lock, Root, in_words};
+use crate::fault::{Point, around};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
@@ -91,6 +92,12 @@ impl Root {
         })
     }
 
+    /// Opens a directory, making it and what is missing above it.
+    pub fn open_or_create_dir(&self, path: &RelPath) -> io::Result<Dir> {
+        self.create_missing(path)?;
+        self.open_dir(path)
+    }
+
     /// Removes what restores that were cut short have left. The lock shows that none
     /// is at work.
     pub fn sweep_drafts(&self, _lock: &Lock) -> io::Result<()> {
@@ -167,10 +174,11 @@ impl NewFile {
         let Some(name) = Name::of(&self.path) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match self
-            .control
-            .rename(Name::ours(&self.draft), &self.dir, name)
-        {
+        let named = around(Point::Restored, || {
+            self.control
+                .rename(Name::ours(&self.draft), &self.dir, name)
+        });
+        match named {
             Ok(()) => {}
             // No file system refuses to replace by link; the draft's own name goes
             // when it is dropped.

@@ -11,8 +11,12 @@
 mod control;
 mod create;
 mod dir;
+mod directory;
 mod durable;
 mod facts;
+mod index;
+mod lease;
+mod lock;
 mod removal;
 mod root;
 mod trash;
@@ -23,15 +27,17 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-pub use control::Lock;
 pub use create::{Attributes, NewFile, Shortfall};
 pub use dir::{Dir, Listed, Name};
+pub use directory::Members;
 pub use durable::{make_private_directory, sync_parent};
+pub use index::{Head, Index, Trashed};
+pub use lock::Lock;
 #[cfg(test)]
 pub(crate) use removal::Moment;
-pub use removal::{Recovery, Removal};
+pub use removal::{End, Recovery, Removal};
 pub use root::{Root, Space, Stale};
-pub use trash::{Cleared, Slot, Trash};
+pub use trash::{Cleared, Purge, Return, Slot, Trash};
 pub use xattr::xattrs;
 
 /// The directory in a store's root that is ours; it is never scanned.
@@ -73,20 +79,17 @@ pub enum StoreError {
         problem: String,
     },
     /// Another instance works on the store.
-    #[error("the store `{}` is in use by {}", root.display(), describe_holder(*holder))]
+    #[error("the store `{}` is in use by {}", root.display(), describe_holder(holder.as_deref()))]
     Locked {
         /// The root as it was configured.
         root: PathBuf,
-        /// The process that holds the lock, where it could be read.
-        holder: Option<u32>,
+        /// Who holds the lock, in words, where that could be read.
+        holder: Option<String>,
     },
 }
 
-fn describe_holder(holder: Option<u32>) -> String {
-    match holder {
-        Some(pid) => format!("process {pid}"),
-        None => "another process".to_owned(),
-    }
+fn describe_holder(holder: Option<&str>) -> &str {
+    holder.unwrap_or("another process")
 }
 
 /// An error as the report says it: lower case, without the error's number.

@@ -11,10 +11,12 @@ use std::io;
 use rustix::io::Errno;
 
 use super::dir::{Dir, Name};
+use super::lease::{Writing, writing};
 use super::root::is_control;
 use super::trash::{Slot, Trash, same_but_changed};
 use super::{Root, in_words};
 use crate::entry::{Facts, Kind};
+use crate::fault::{Point, around};
 use crate::path::RelPath;
 
 /// What came of removing one file.
@@ -41,6 +43,16 @@ pub enum Removal {
     },
     /// The system refused, in its words. The file is in its place.
     Failed(String),
+    /// It lies in the trash, to be had back for a while.
+    Trashed,
+    /// Somebody has it open for writing, or wrote to it just now; it is in its place.
+    Busy(String),
+    /// The planned members of a directory are gone, but something new has appeared in
+    /// it: the directory stays with that.
+    Remains {
+        /// Bytes this gave back.
+        freed: u64,
+    },
     /// The planned file could neither be unlinked nor put back: it lies in the
     /// trash, unharmed.
     Stranded {
@@ -119,7 +131,7 @@ impl Root {
         }
         let put_back = || -> io::Result<()> {
             let (parent, name) = self.locate(path)?;
-            Ok(trash.dir.rename(slot.name(), &parent, name)?)
+            Ok(trash.give_back_slot(&slot, &parent, name)?)
         };
         match put_back() {
             Ok(()) => Ok(Recovery::InPlace),
@@ -141,7 +153,7 @@ fn same_content(planned: &Facts, found: &Facts) -> bool {
 }
 
 /// Why something in the trash did not get its name again.
-fn not_put_back(errno: Errno) -> String {
+pub(super) fn not_put_back(errno: Errno) -> String {
     match errno {
         Errno::EXIST => "its name is taken by another file".to_owned(),
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => "its directory is gone".to_owned(),
@@ -162,13 +174,49 @@ impl Removal {
     }
 }
 
-const OTHER_MOUNT: &str = "something else is mounted there now";
+pub(super) const OTHER_MOUNT: &str = "something else is mounted there now";
+
+/// What becomes of a file once it is certain to be the planned one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is unlinked.
+    Unlink,
+    /// It stays in the trash, to be had back. The caller has noted it in the index.
+    Keep,
+}
 
 impl Trash {
     /// Removes the planned file from its directory, which the caller holds; saves
     /// resolving the directory again for each of its files.
     pub fn remove(&self, parent: &Dir, path: &RelPath, expected: &Facts) -> Removal {
-        self.remove_interrupted(parent, path, expected, &mut |_| ())
+        self.remove_interrupted(parent, path, expected, End::Unlink, &mut |_| ())
+    }
+
+    /// [`Trash::remove`] that leaves the file in the trash.
+    pub fn keep(&self, parent: &Dir, path: &RelPath, expected: &Facts) -> Removal {
+        self.remove_interrupted(parent, path, expected, End::Keep, &mut |_| ())
+    }
+
+    /// Unlinks the planned file in its place, comparing it first. Between the two
+    /// another file may take the name, so this is only for stores in which nobody
+    /// else writes.
+    pub fn remove_direct(&self, parent: &Dir, path: &RelPath, expected: &Facts) -> Removal {
+        let name = match Name::of(path) {
+            Some(name) if !is_control(path) && expected.kind != Kind::Directory => name,
+            Some(_) | None => return Removal::Unverifiable("it is not a file".to_owned()),
+        };
+        let found = match parent.stat(name) {
+            Ok(found) if self.recognises(expected, &found) => found,
+            Ok(_) => return Removal::Changed,
+            Err(error) => return Removal::out_of_reach(&error),
+        };
+        match around(Point::UnlinkDirect, || self.unlink_in(parent, name, &found)) {
+            Ok(freed) => Removal::Removed { freed },
+            Err(error) => match Removal::out_of_reach(&error) {
+                Removal::Vanished => Removal::Vanished,
+                _ => Removal::Failed(in_words(&error)),
+            },
+        }
     }
 
     /// [`Trash::remove`] with something happening at each of its moments.
@@ -177,6 +225,7 @@ impl Trash {
         parent: &Dir,
         path: &RelPath,
         expected: &Facts,
+        end: End,
         interrupt: &mut dyn FnMut(Moment),
     ) -> Removal {
         let name = match Name::of(path) {
@@ -190,18 +239,35 @@ impl Trash {
         }
         let slot = Slot::of(path);
         interrupt(Moment::Compared);
-        if let Err(errno) = parent.rename(name, &self.dir, slot.name()) {
+        let moved = around(Point::MoveToTrash, || {
+            parent.rename(name, &self.dir, slot.name())
+        });
+        if let Err(errno) = moved {
             return refused(errno);
         }
         interrupt(Moment::Moved);
+        // Asked here and not before: nobody can open it by its old name any more, so
+        // who has it open for writing now is all who ever will.
+        if let Some(reason) = self.writer(&slot, expected) {
+            return match self.give_back_slot(&slot, parent, name) {
+                Ok(()) => Removal::Busy(reason),
+                Err(_) => Removal::Stranded { slot, reason },
+            };
+        }
         match self.dir.stat(slot.name()) {
             Ok(moved) if same_but_changed(expected, &moved) => {
                 interrupt(Moment::Verified);
-                self.finish(parent, name, slot, &moved)
+                match end {
+                    End::Unlink => self.finish(parent, name, slot, &moved),
+                    End::Keep => {
+                        self.note_relinked(&moved);
+                        Removal::Trashed
+                    }
+                }
             }
             Ok(_) => {
                 interrupt(Moment::Returning);
-                match self.dir.rename(slot.name(), parent, name) {
+                match self.give_back_slot(&slot, parent, name) {
                     Ok(()) => Removal::Changed,
                     Err(errno) => Removal::StrangerKept {
                         slot,
@@ -210,6 +276,18 @@ impl Trash {
                 }
             }
             Err(error) => self.give_back(parent, name, slot, &error),
+        }
+    }
+
+    /// Who keeps a moved file by writing to it, in words. Where the kernel cannot be
+    /// asked, the comparison has to do; that window is said in the documentation.
+    fn writer(&self, slot: &Slot, expected: &Facts) -> Option<String> {
+        if expected.kind != Kind::File {
+            return None;
+        }
+        match writing(&self.dir, slot.name()) {
+            Writing::Somebody => Some("another program has it open for writing".to_owned()),
+            Writing::Nobody | Writing::Unknown => None,
         }
     }
 
@@ -222,7 +300,7 @@ impl Trash {
 
     fn give_back(&self, parent: &Dir, name: Name<'_>, slot: Slot, error: &io::Error) -> Removal {
         let reason = in_words(error);
-        match self.dir.rename(slot.name(), parent, name) {
+        match self.give_back_slot(&slot, parent, name) {
             Ok(()) => Removal::Failed(reason),
             Err(errno) => Removal::Stranded {
                 slot,
@@ -233,7 +311,7 @@ impl Trash {
 }
 
 /// What it means that the name could not be moved into the trash.
-fn refused(errno: Errno) -> Removal {
+pub(super) fn refused(errno: Errno) -> Removal {
     match errno {
         Errno::NOENT => Removal::Vanished,
         Errno::XDEV => Removal::Unverifiable(

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::entry::{Facts, Kind};
 use crate::path::RelPath;
-use crate::time::Stamp;
+use crate::time::{Now, Stamp};
 
 /// A store in a temporary directory with a run's trash.
 struct Fixture {
@@ -54,7 +54,7 @@ impl Fixture {
     ) -> Removal {
         let parent = self.root.open_dir(&path.parent().unwrap()).unwrap();
         self.trash
-            .remove_interrupted(&parent, path, facts, &mut |now| {
+            .remove_interrupted(&parent, path, facts, End::Unlink, &mut |now| {
                 if now == moment {
                     happening();
                 }
@@ -214,9 +214,12 @@ fn a_stranger_whose_name_is_taken_again_stays_in_the_trash() {
     let fixture = Fixture::new();
     let planned = fixture.write("file", "old");
     let parent = fixture.root.open_dir(&RelPath::root()).unwrap();
-    let removal = fixture
-        .trash
-        .remove_interrupted(&parent, &planned.0, &planned.1, &mut |now| match now {
+    let removal = fixture.trash.remove_interrupted(
+        &parent,
+        &planned.0,
+        &planned.1,
+        End::Unlink,
+        &mut |now| match now {
             Moment::Compared => {
                 fixture.write("second", "second");
                 fs::rename(fixture.place("second"), fixture.place("file")).unwrap();
@@ -225,7 +228,8 @@ fn a_stranger_whose_name_is_taken_again_stays_in_the_trash() {
                 fixture.write("file", "third");
             }
             Moment::Moved | Moment::Verified => {}
-        });
+        },
+    );
     let slot = Slot::of(&planned.0);
     let reason = "its name is taken by another file".to_owned();
     assert_eq!(
@@ -257,8 +261,29 @@ fn a_writer_who_comes_between_the_looks_keeps_the_file() {
     let removal = fixture.remove_while(&planned, Moment::Moved, || {
         writer.write_all(b" and new").unwrap();
     });
-    assert_eq!(removal, Removal::Changed);
+    assert!(
+        matches!(removal, Removal::Changed | Removal::Busy(_)),
+        "{removal:?}"
+    );
     assert_eq!(fixture.read("file"), "old and new");
+}
+
+#[test]
+fn a_file_that_is_open_for_writing_is_busy_and_one_open_for_reading_is_not() {
+    let fixture = Fixture::new();
+    let planned = fixture.write("file", "old");
+    let writer = File::options()
+        .append(true)
+        .open(fixture.place("file"))
+        .unwrap();
+    let removal = fixture.remove(&planned);
+    assert!(matches!(removal, Removal::Busy(_)), "{removal:?}");
+    assert_eq!(fixture.read("file"), "old");
+    drop(writer);
+    // Moving it away and back has changed its inode's time.
+    let planned = fixture.planned("file");
+    let _reader = File::open(fixture.place("file")).unwrap();
+    assert!(matches!(fixture.remove(&planned), Removal::Removed { .. }));
 }
 
 #[test]
@@ -394,10 +419,10 @@ fn a_control_directory_others_can_write_is_refused() {
     let control = store.path().join(".retain");
     fs::create_dir(&control).unwrap();
     fs::set_permissions(&control, PermissionsExt::from_mode(0o770)).unwrap();
-    let error = root.lock().unwrap_err().to_string();
+    let error = root.lock(&Now::from_clock()).unwrap_err().to_string();
     assert!(error.contains("its mode is 0770"), "{error}");
     fs::set_permissions(&control, PermissionsExt::from_mode(0o700)).unwrap();
-    assert!(root.lock().is_ok());
+    assert!(root.lock(&Now::from_clock()).is_ok());
 
     fs::write(control.join("id"), "not an identity\n").unwrap();
     assert!(matches!(root.identity(), Err(StoreError::Untrusted { .. })));
@@ -415,12 +440,12 @@ fn the_lock_is_held_once_and_names_its_holder() {
         Root::open(store.path()).unwrap(),
         Root::open(store.path()).unwrap(),
     );
-    let lock = one.lock().unwrap();
-    let error = two.lock().unwrap_err().to_string();
+    let lock = one.lock(&Now::from_clock()).unwrap();
+    let error = two.lock(&Now::from_clock()).unwrap_err().to_string();
     let us = format!("is in use by process {}", std::process::id());
     assert!(error.ends_with(&us), "{error}");
     drop(lock);
-    assert!(two.lock().is_ok());
+    assert!(two.lock(&Now::from_clock()).is_ok());
 }
 
 #[test]
@@ -503,10 +528,311 @@ fn a_removal_cut_short_is_undone() {
     assert_eq!(fixture.read("a/moved"), "newer");
 }
 
+/// A directory with a few things in it, as a plan would know it.
+struct Planned {
+    path: RelPath,
+    directory: Facts,
+    members: Vec<(RelPath, Facts)>,
+}
+
+impl Fixture {
+    fn unit(&self) -> Planned {
+        for name in ["unit/a", "unit/sub/b", "unit/sub/deep/c"] {
+            self.write(name, name);
+        }
+        symlink("/", self.place("unit/link")).unwrap();
+        self.unit_as_it_is()
+    }
+
+    fn unit_as_it_is(&self) -> Planned {
+        let below = walkdir::WalkDir::new(self.place("unit")).min_depth(1);
+        let members = below.into_iter().map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.path().strip_prefix(self.store.path()).unwrap();
+            self.planned(name.to_str().unwrap())
+        });
+        Planned {
+            path: path("unit"),
+            directory: self.planned("unit").1,
+            members: members.collect(),
+        }
+    }
+
+    fn remove_unit(&self, planned: &Planned) -> Removal {
+        self.remove_unit_while(planned, Moment::Compared, || ())
+    }
+
+    fn remove_unit_while(
+        &self,
+        planned: &Planned,
+        moment: Moment,
+        mut happening: impl FnMut(),
+    ) -> Removal {
+        let parent = self.root.open_dir(&RelPath::root()).unwrap();
+        let members = Members {
+            directory: &planned.directory,
+            members: &planned.members,
+        };
+        self.trash.remove_directory_interrupted(
+            &parent,
+            &planned.path,
+            members,
+            End::Unlink,
+            &mut |now| {
+                if now == moment {
+                    happening();
+                }
+            },
+        )
+    }
+}
+
+#[test]
+fn a_whole_directory_goes_and_nothing_beyond_its_links() {
+    let fixture = Fixture::new();
+    let planned = fixture.unit();
+    let removal = fixture.remove_unit(&planned);
+    assert!(
+        matches!(removal, Removal::Removed { freed } if freed > 0),
+        "{removal:?}"
+    );
+    assert!(!fixture.place("unit").exists());
+    assert_eq!(fixture.trashed(), 0);
+    assert_eq!(fixture.remove_unit(&planned), Removal::Vanished);
+}
+
+#[test]
+fn a_directory_with_a_stranger_a_gap_or_an_altered_member_stays_whole() {
+    type Meddle = fn(&Fixture);
+    let meddles: [(&str, Meddle); 6] = [
+        ("a stranger", |f| drop(f.write("unit/sub/new", "new"))),
+        ("a new directory", |f| {
+            fs::create_dir(f.place("unit/sub/deep/d")).unwrap();
+        }),
+        ("a gap", |f| fs::remove_file(f.place("unit/sub/b")).unwrap()),
+        ("an altered file", |f| {
+            drop(f.write("unit/a", "other content"))
+        }),
+        ("a replaced file", |f| {
+            f.write("elsewhere", "unit/a");
+            fs::rename(f.place("elsewhere"), f.place("unit/a")).unwrap();
+        }),
+        ("a link for a directory", |f| {
+            fs::rename(f.place("unit/sub"), f.place("was")).unwrap();
+            symlink("../was", f.place("unit/sub")).unwrap();
+        }),
+    ];
+    // Before we look, and between the last look in its place and the moving.
+    for moment in [None, Some(Moment::Compared)] {
+        for (what, meddle) in meddles {
+            let fixture = Fixture::new();
+            let planned = fixture.unit();
+            let removal = match moment {
+                None => {
+                    meddle(&fixture);
+                    fixture.remove_unit(&planned)
+                }
+                Some(moment) => fixture.remove_unit_while(&planned, moment, || meddle(&fixture)),
+            };
+            assert_eq!(removal, Removal::Changed, "{what} {moment:?}");
+            assert!(fixture.place("unit/sub").exists(), "{what} {moment:?}");
+            assert_eq!(fixture.trashed(), 0, "{what} {moment:?}");
+        }
+    }
+}
+
+#[test]
+fn who_holds_a_moved_directory_open_keeps_what_is_put_into_it() {
+    use rustix::fs::{Mode, OFlags, openat};
+    for moment in [Moment::Moved, Moment::Verified] {
+        let fixture = Fixture::new();
+        let planned = fixture.unit();
+        let held = File::open(fixture.place("unit/sub")).unwrap();
+        let removal = fixture.remove_unit_while(&planned, moment, || {
+            let flags = OFlags::WRONLY | OFlags::CREATE;
+            let new = openat(&held, "new", flags, Mode::RUSR | Mode::WUSR).unwrap();
+            File::from(new).write_all(b"new").unwrap();
+        });
+        match moment {
+            Moment::Moved => assert_eq!(removal, Removal::Changed),
+            _ => assert!(matches!(removal, Removal::Remains { .. }), "{removal:?}"),
+        }
+        assert_eq!(fixture.read("unit/sub/new"), "new");
+        assert_eq!(fixture.place("unit/a").exists(), moment == Moment::Moved);
+    }
+}
+
+#[test]
+fn a_directory_whose_name_is_taken_meanwhile_leaves_the_new_one_alone() {
+    let fixture = Fixture::new();
+    let planned = fixture.unit();
+    let removal = fixture.remove_unit_while(&planned, Moment::Verified, || {
+        fixture.write("unit/new", "new");
+    });
+    assert!(matches!(removal, Removal::Removed { .. }), "{removal:?}");
+    assert_eq!(fixture.read("unit/new"), "new");
+
+    let fixture = Fixture::new();
+    let planned = fixture.unit();
+    let removal = fixture.remove_unit_while(&planned, Moment::Moved, || {
+        fixture.write("unit/new", "new");
+    });
+    // It had been the planned one, so it goes; the new one is not looked at.
+    assert!(matches!(removal, Removal::Removed { .. }), "{removal:?}");
+    assert_eq!(fixture.read("unit/new"), "new");
+}
+
+#[test]
+fn a_directory_with_a_writer_in_it_keeps_what_is_written() {
+    let fixture = Fixture::new();
+    let planned = fixture.unit();
+    let _writer = File::options()
+        .append(true)
+        .open(fixture.place("unit/a"))
+        .unwrap();
+    let removal = fixture.remove_unit(&planned);
+    assert!(!matches!(removal, Removal::Removed { .. }), "{removal:?}");
+    assert_eq!(fixture.read("unit/a"), "unit/a");
+}
+
+#[test]
+fn only_an_empty_directory_that_is_the_planned_one_goes() {
+    let fixture = Fixture::new();
+    let parent = fixture.root.open_dir(&RelPath::root()).unwrap();
+    let remove = |planned: &Facts| {
+        let name = path("dir");
+        parent.remove_empty(Name::of(&name).unwrap(), planned)
+    };
+    fs::create_dir(fixture.place("dir")).unwrap();
+    let planned = fixture.planned("dir").1;
+    fixture.write("dir/file", "x");
+    assert_eq!(remove(&planned), Removal::Changed);
+    let full = fixture.planned("dir").1;
+    assert_eq!(remove(&full), Removal::Changed);
+    fs::remove_dir_all(fixture.place("dir")).unwrap();
+    assert_eq!(remove(&planned), Removal::Vanished);
+    fixture.write("dir", "a file now");
+    assert_eq!(remove(&planned), Removal::Changed);
+    fs::remove_file(fixture.place("dir")).unwrap();
+    fs::create_dir(fixture.place("dir")).unwrap();
+    let planned = fixture.planned("dir").1;
+    assert!(matches!(remove(&planned), Removal::Removed { .. }));
+    assert!(!fixture.place("dir").exists());
+}
+
+#[test]
+fn what_is_kept_in_the_trash_comes_back_as_it_was_and_replaces_nothing() {
+    let fixture = Fixture::new();
+    let head = Head::new("run-1", "s", "a".to_owned(), "b".to_owned());
+    let mut index = fixture.trash.begin_index(&head).unwrap();
+    let planned = [fixture.write("a/one", "one"), fixture.write("a/two", "two")];
+    let trashed = planned.clone().map(|(path, facts)| Trashed {
+        path,
+        facts,
+        members: Vec::new(),
+    });
+    index.note(&trashed).unwrap();
+    let parent = fixture.root.open_dir(&path("a")).unwrap();
+    for (path, facts) in &planned {
+        assert_eq!(fixture.trash.keep(&parent, path, facts), Removal::Trashed);
+    }
+    assert!(!fixture.place("a/one").exists());
+    let (found, listed) = fixture.trash.index().unwrap().unwrap();
+    assert_eq!((found, listed.len()), (head, 2));
+    fixture.write("a/two", "newer");
+    assert_eq!(fixture.trash.put_back(&parent, &listed[0]), Return::Back);
+    assert_eq!(fixture.trash.put_back(&parent, &listed[0]), Return::Gone);
+    assert_eq!(fixture.trash.put_back(&parent, &listed[1]), Return::Taken);
+    assert_eq!(
+        (fixture.read("a/one"), fixture.read("a/two")),
+        ("one".to_owned(), "newer".to_owned())
+    );
+    let freed = planned[1].1.allocated;
+    assert_eq!(fixture.trash.purge_kept(&listed[1]), Purge::Gone { freed });
+    assert_eq!(fixture.trash.purge_kept(&listed[1]), Purge::Absent);
+    let Fixture { root, trash, .. } = fixture;
+    assert_eq!(root.clear_trash(trash).unwrap(), Cleared::Removed);
+}
+
+#[test]
+fn a_stranger_in_the_trash_is_neither_purged_nor_put_anywhere() {
+    let fixture = Fixture::new();
+    let planned = fixture.write("file", "old");
+    let trashed = Trashed {
+        path: planned.0.clone(),
+        facts: planned.1,
+        members: Vec::new(),
+    };
+    let slot = Slot::of(&planned.0);
+    let place = fixture.place(".retain/trash/run-1").join(slot.to_string());
+    fs::write(&place, "stranger").unwrap();
+    assert_eq!(fixture.trash.purge_kept(&trashed), Purge::Stranger);
+    let parent = fixture.root.open_dir(&RelPath::root()).unwrap();
+    assert_eq!(fixture.trash.put_back(&parent, &trashed), Return::Stranger);
+    assert_eq!(fs::read_to_string(place).unwrap(), "stranger");
+}
+
+#[test]
+fn a_directory_kept_in_the_trash_comes_back_or_is_purged_with_what_was_in_it() {
+    let fixture = Fixture::new();
+    let planned = fixture.unit();
+    let head = Head::new("run-1", "s", "a".to_owned(), "b".to_owned());
+    let mut index = fixture.trash.begin_index(&head).unwrap();
+    let trashed = Trashed {
+        path: planned.path.clone(),
+        facts: planned.directory,
+        members: planned.members.clone(),
+    };
+    index.note(std::slice::from_ref(&trashed)).unwrap();
+    let parent = fixture.root.open_dir(&RelPath::root()).unwrap();
+    let keep = |planned: &Planned| {
+        let members = Members {
+            directory: &planned.directory,
+            members: &planned.members,
+        };
+        fixture
+            .trash
+            .keep_directory(&parent, &planned.path, members)
+    };
+    assert_eq!(keep(&planned), Removal::Trashed);
+    let (_, listed) = fixture.trash.index().unwrap().unwrap();
+    assert_eq!(fixture.trash.put_back(&parent, &listed[0]), Return::Back);
+    assert_eq!(fixture.read("unit/sub/deep/c"), "unit/sub/deep/c");
+
+    let again = fixture.unit_as_it_is();
+    assert_eq!(keep(&again), Removal::Trashed);
+    let purged = fixture.trash.purge_kept(&listed[0]);
+    assert!(
+        matches!(purged, Purge::Gone { freed } if freed > 0),
+        "{purged:?}"
+    );
+    assert!(!fixture.place("unit").exists());
+}
+
+#[test]
+fn direct_removal_takes_the_planned_file_only() {
+    let fixture = Fixture::new();
+    let planned = fixture.write("file", "old");
+    let other = fixture.write("other", "x");
+    fixture.write("other", "altered since");
+    let parent = fixture.root.open_dir(&RelPath::root()).unwrap();
+    let direct =
+        |(path, facts): &(RelPath, Facts)| fixture.trash.remove_direct(&parent, path, facts);
+    let freed = planned.1.allocated;
+    assert_eq!(direct(&planned), Removal::Removed { freed });
+    assert_eq!(direct(&planned), Removal::Vanished);
+    assert_eq!(direct(&other), Removal::Changed);
+    fs::create_dir(fixture.place("dir")).unwrap();
+    assert!(matches!(
+        direct(&fixture.planned("dir")),
+        Removal::Unverifiable(_)
+    ));
+}
+
 #[test]
 fn a_file_being_restored_lies_where_no_scan_looks_and_a_dead_one_is_swept() {
     let fixture = Fixture::new();
-    let lock = fixture.root.lock().unwrap();
+    let lock = fixture.root.lock(&Now::from_clock()).unwrap();
     let draft = fixture.root.create_file(&path("a/file")).unwrap();
     assert_eq!(fs::read_dir(fixture.place("a")).unwrap().count(), 0);
     // What a killed process leaves: nobody drops it.

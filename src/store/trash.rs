@@ -11,8 +11,10 @@ use rustix::io::Errno;
 use super::control::establish_private;
 use super::dir::{Dir, Name};
 use super::facts::look_at;
+use super::index::{INDEX, Trashed};
 use super::{CONTROL, Root, StoreError};
-use crate::entry::{Changed, Facts, FileId};
+use crate::entry::{Changed, Facts, FileId, Kind};
+use crate::fault::{Point, around};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
@@ -76,17 +78,114 @@ impl Root {
         })
     }
 
-    /// Removes a run's trash directory unless something still lies in it.
+    /// Opens the trash of an earlier run; nothing where it has none.
+    pub fn open_trash(&self, run: &str) -> Result<Option<Trash>, StoreError> {
+        let Some(all) = self.all_trash()? else {
+            return Ok(None);
+        };
+        let name = format!("{TRASH}/{run}");
+        let opened = RelPath::root()
+            .join(run.as_bytes())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+            .and_then(|run| match Name::of(&run) {
+                Some(run) => all.open_child(run),
+                None => Err(io::ErrorKind::InvalidInput.into()),
+            });
+        match opened {
+            Ok(dir) => Ok(Some(Trash {
+                dir: self.private(dir, &name)?,
+                run: run.to_owned(),
+                relinked: Mutex::default(),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.control_error(&name, "open", source)),
+        }
+    }
+
+    /// The runs that have a trash here, oldest first: their names begin with when
+    /// they began.
+    pub fn trash_runs(&self) -> Result<Vec<String>, StoreError> {
+        let Some(all) = self.all_trash()? else {
+            return Ok(Vec::new());
+        };
+        let mut runs = Vec::new();
+        all.list(&mut Vec::new(), |listed| {
+            if let Ok(name) = std::str::from_utf8(listed.name.as_bytes()) {
+                runs.push(name.to_owned());
+            }
+        })
+        .map_err(|source| self.control_error(TRASH, "read", source))?;
+        runs.sort();
+        Ok(runs)
+    }
+
+    fn all_trash(&self) -> Result<Option<Dir>, StoreError> {
+        let Some(control) = self.control()? else {
+            return Ok(None);
+        };
+        match control.open_child(Name::ours(TRASH)) {
+            Ok(all) => self.private(all, TRASH).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.control_error(TRASH, "open", source)),
+        }
+    }
+
+    /// Removes a run's trash directory unless something still lies in it. Its list
+    /// goes with the last thing on it.
     pub fn clear_trash(&self, trash: Trash) -> io::Result<Cleared> {
+        let mut others = 0;
+        trash.dir.list(&mut Vec::new(), |listed| {
+            others += u64::from(listed.name.as_bytes() != INDEX.as_bytes());
+        })?;
+        if others > 0 {
+            return Ok(Cleared::Occupied);
+        }
         let all = RelPath::parse(format!("{CONTROL}/{TRASH}"))
             .map_err(io::Error::other)
             .and_then(|path| self.open_dir(&path))?;
-        match unlinkat(all.fd(), trash.run.as_str(), AtFlags::REMOVEDIR) {
-            Ok(()) => Ok(Cleared::Removed),
-            Err(Errno::NOTEMPTY) => Ok(Cleared::Occupied),
-            Err(errno) => Err(errno.into()),
-        }
+        around(Point::RemoveTrash, || {
+            match unlinkat(trash.dir.fd(), INDEX, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            match unlinkat(all.fd(), trash.run.as_str(), AtFlags::REMOVEDIR) {
+                Ok(()) => Ok(Cleared::Removed),
+                Err(Errno::NOTEMPTY) => Ok(Cleared::Occupied),
+                Err(errno) => Err(errno.into()),
+            }
+        })
     }
+}
+
+/// What came of putting a trashed file back in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// It is in its place.
+    Back,
+    /// Something has taken its name; both stay where they are.
+    Taken,
+    /// It is not in the trash any more.
+    Gone,
+    /// What lies in its slot is something else.
+    Stranger,
+    /// The system refused, in its words; it lies in the trash.
+    Failed(String),
+}
+
+/// What came of removing a trashed file for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// It is gone.
+    Gone {
+        /// Bytes that gave back.
+        freed: u64,
+    },
+    /// It was not there any more.
+    Absent,
+    /// What lies in its slot is something else; that stays.
+    Stranger,
+    /// The system refused, in its words.
+    Failed(String),
 }
 
 /// What became of a run's trash directory.
@@ -113,6 +212,65 @@ impl Trash {
         }
     }
 
+    /// Puts what lies in the trash back under its name in the directory it came from,
+    /// which the caller holds, replacing nothing.
+    pub fn put_back(&self, parent: &Dir, trashed: &Trashed) -> Return {
+        let slot = Slot::of(&trashed.path);
+        match self.look(&slot) {
+            Ok(Some(found)) if is_same(&trashed.facts, &found) => {}
+            Ok(Some(_)) => return Return::Stranger,
+            Ok(None) => return Return::Gone,
+            Err(error) => return Return::Failed(super::in_words(&error)),
+        }
+        match Name::of(&trashed.path) {
+            Some(name) => match self.give_back_slot(&slot, parent, name) {
+                Ok(()) => Return::Back,
+                Err(Errno::EXIST) => Return::Taken,
+                Err(errno) => Return::Failed(super::in_words(&errno.into())),
+            },
+            None => Return::Failed("it is the store's root".to_owned()),
+        }
+    }
+
+    /// Removes what lies in the trash for good, if it is what was put there.
+    pub fn purge_kept(&self, trashed: &Trashed) -> Purge {
+        let slot = Slot::of(&trashed.path);
+        let found = match self.look(&slot) {
+            Ok(Some(found)) if is_same(&trashed.facts, &found) => found,
+            Ok(Some(_)) => return Purge::Stranger,
+            Ok(None) => return Purge::Absent,
+            Err(error) => return Purge::Failed(super::in_words(&error)),
+        };
+        let gone = match found.kind {
+            Kind::Directory => self.purge_directory(&slot, trashed),
+            Kind::File | Kind::Symlink | Kind::Special => self.purge(&slot, &found),
+        };
+        match gone {
+            Ok(freed) => Purge::Gone { freed },
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Purge::Stranger,
+            Err(error) => Purge::Failed(super::in_words(&error)),
+        }
+    }
+
+    /// Renames a slot's content to where it came from.
+    pub(super) fn give_back_slot(
+        &self,
+        slot: &Slot,
+        parent: &Dir,
+        name: Name<'_>,
+    ) -> Result<(), Errno> {
+        around(Point::PutBack, || {
+            self.dir.rename(slot.name(), parent, name)
+        })
+    }
+
+    /// Notes the change time our own rename gave to an inode with other names.
+    pub(super) fn note_relinked(&self, facts: &Facts) {
+        if facts.links > 1 {
+            self.relinked().insert(facts.id, facts.changed);
+        }
+    }
+
     /// Whether what was found under a name is the planned file, unaltered.
     pub(super) fn recognises(&self, planned: &Facts, found: &Facts) -> bool {
         planned.same_generation(found, Changed::Compared)
@@ -120,23 +278,40 @@ impl Trash {
                 && self.relinked().get(&found.id) == Some(&found.changed))
     }
 
-    /// Unlinks what lies in a slot; returns the bytes that frees.
-    pub(super) fn purge(&self, slot: &Slot, facts: &Facts) -> io::Result<u64> {
+    /// Unlinks a name in any directory, noting what that does to other names of the
+    /// same inode; returns the bytes that frees.
+    pub(super) fn unlink_in(&self, dir: &Dir, name: Name<'_>, facts: &Facts) -> io::Result<u64> {
         let other_names = facts.links > 1;
         let witness = match other_names {
-            true => Some(self.dir.open(slot.name(), OFlags::PATH, Mode::empty())?),
+            true => Some(dir.open(name, OFlags::PATH, Mode::empty())?),
             false => None,
         };
-        unlinkat(self.dir.fd(), slot.name().as_bytes(), AtFlags::empty())?;
+        unlinkat(dir.fd(), name.as_bytes(), AtFlags::empty())?;
         if let Some(left) = witness.and_then(|inode| look_at(inode).ok()) {
             self.relinked().insert(left.facts.id, left.facts.changed);
         }
         Ok(if other_names { 0 } else { facts.allocated })
     }
 
+    /// Unlinks what lies in a slot; returns the bytes that frees.
+    pub(super) fn purge(&self, slot: &Slot, facts: &Facts) -> io::Result<u64> {
+        around(Point::UnlinkTrashed, || {
+            self.unlink_in(&self.dir, slot.name(), facts)
+        })
+    }
+
     fn relinked(&self) -> MutexGuard<'_, HashMap<FileId, Stamp>> {
         // A map of plain stamps is whole after any panic.
         self.relinked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what lies in a slot is what was put there. A directory's own size and
+/// time are those of its entries; its members are compared one by one.
+fn is_same(put: &Facts, found: &Facts) -> bool {
+    match put.kind {
+        Kind::Directory => put.kind == found.kind && put.id == found.id,
+        Kind::File | Kind::Symlink | Kind::Special => same_but_changed(put, found),
     }
 }
 

@@ -73,6 +73,7 @@ fn ask() -> Ask {
         store: "store".to_owned(),
         root: "root".to_owned(),
         now: now(),
+        basis: std::collections::BTreeMap::new(),
         disk: None,
         ledger: Vec::new(),
         notices: Vec::new(),

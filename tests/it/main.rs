@@ -8,9 +8,15 @@
     unreachable_pub,
     reason = "a test fails by panicking, and nobody imports one"
 )]
+#![allow(
+    unreachable_pub,
+    reason = "modules of one test program share what is `pub`"
+)]
 
+mod attacker;
 mod builtins;
 mod corpus;
+mod crash;
 mod guests;
 mod hostile;
 mod inventory;
@@ -21,3 +27,4 @@ mod policies;
 mod shop;
 mod stock_analysis;
 mod tidy;
+mod trust;

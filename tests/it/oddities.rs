@@ -102,7 +102,7 @@ fn two_instances_do_not_work_on_one_store_at_once() {
     let shop = Shop::new("delete always");
     shop.file("a", "x", 0);
     let root = retain::store::Root::open(&shop.path("store")).unwrap();
-    let lock = root.lock().unwrap();
+    let lock = root.lock(&retain::time::Now::from_clock()).unwrap();
     let said = shop.run(&["apply", "--yes"]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("is in use by process"), "{said:?}");
@@ -384,7 +384,7 @@ fn restoring_waits_for_no_run_and_writes_into_no_other_root() {
     shop.file("a", "x", 10 * DAY);
     assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
     let root = retain::store::Root::open(&shop.path("store")).unwrap();
-    let lock = root.lock().unwrap();
+    let lock = root.lock(&retain::time::Now::from_clock()).unwrap();
     let said = shop.run(&["restore", "a"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.err.contains("is in use by process"), "{said:?}");
@@ -527,4 +527,116 @@ fn archives_beside_the_store_are_called_so_in_the_plan_and_in_the_report() {
     assert!(!planned.out.contains("same filesystem"), "{planned:?}");
     let done = shop.run(&["apply", "--yes"]);
     assert!(!done.out.contains("same filesystem"), "{done:?}");
+}
+
+/// Runs the binary as a user who owns nothing; nothing where that is not possible.
+fn as_nobody(shop: &Shop, arguments: &[&str]) -> Option<super::shop::Said> {
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let output = shop
+        .command(arguments)
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .ok()?;
+    Some(super::shop::Said {
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap(),
+    })
+}
+
+#[test]
+fn an_ordinary_user_who_may_not_remove_is_told_so_and_removes_nothing() {
+    let shop = Shop::new("delete when older than 7 days");
+    shop.file("closed/theirs", "x", 10 * DAY);
+    shop.file("open/ours", "x", 10 * DAY);
+    for place in [".", "store", "store/open"] {
+        fs::set_permissions(shop.path(place), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let Some(said) = as_nobody(&shop, &["apply", "--yes"]) else {
+        eprintln!("skipped: only root can become another user");
+        return;
+    };
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("closed/theirs: kept"), "{said:?}");
+    assert!(said.out.contains("permission denied"), "{said:?}");
+    assert!(shop.has("closed/theirs") && !shop.has("open/ours"));
+}
+
+#[test]
+fn an_immutable_file_stays_and_the_others_go() {
+    let shop = Shop::new("delete when older than 7 days");
+    shop.file("fixed", "x", 10 * DAY);
+    shop.file("loose", "x", 10 * DAY);
+    let chattr = |flag: &str| {
+        let mut command = Command::new("chattr");
+        command.arg(flag).arg(shop.path("store/fixed"));
+        let quiet = command.stderr(std::process::Stdio::null()).status();
+        quiet.is_ok_and(|status| status.success())
+    };
+    if !chattr("+i") {
+        eprintln!("skipped: files cannot be made immutable here");
+        return;
+    }
+    let said = shop.run(&["apply", "--yes"]);
+    assert!(chattr("-i"));
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("fixed: kept, removal failed"), "{said:?}");
+    assert_eq!(shop.files("store"), ["fixed"]);
+}
+
+#[test]
+fn a_process_short_of_descriptors_still_does_its_work() {
+    let shop = Shop::new("delete when older than 7 days");
+    for n in 0..60 {
+        shop.file(format!("{n}/a/b/c/file"), "x", 10 * DAY);
+        shop.file(format!("{n}/new"), "x", 0);
+    }
+    let binary = env!("CARGO_BIN_EXE_retain");
+    let output = Command::new("sh")
+        .args(["-c", &format!("ulimit -n 40; exec {binary} apply --yes")])
+        .current_dir(shop.path("."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("removed 60 files"), "{said} {output:?}");
+    assert_eq!(shop.files("store").len(), 60);
+}
+
+#[test]
+fn a_file_four_thousand_directories_deep_goes_and_comes_back() {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let shop = Shop::new("delete when older than 7 days");
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let table = "[stores.files]\n";
+    shop.write(
+        "retain.toml",
+        text.replace(table, &format!("{table}grace = \"1 hour\"\n")),
+    );
+    let open = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut at = openat(CWD, shop.path("store"), open, Mode::empty()).unwrap();
+    for _ in 0..4_000 {
+        mkdirat(&at, "d", Mode::RWXU).unwrap();
+        at = openat(&at, "d", open, Mode::empty()).unwrap();
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE;
+    let file = fs::File::from(openat(&at, "deep", flags, Mode::RUSR | Mode::WUSR).unwrap());
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(10 * DAY);
+    file.set_modified(old).unwrap();
+    drop(file);
+    let there = || openat(&at, "deep", OFlags::RDONLY, Mode::empty()).is_ok();
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!there());
+    let said = shop.run(&["undo", "last"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(there());
+    // Too deep for whoever cleans up after the test by path.
+    let _ = Command::new("rm")
+        .arg("-rf")
+        .arg(shop.path("store"))
+        .status();
 }

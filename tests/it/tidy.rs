@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 20] = [
+    "fault",
     "diagnostic",
     "time",
     "units",
@@ -15,6 +16,7 @@ const LAYERS: [&str; 18] = [
     "store",
     "policy",
     "config",
+    "confine",
     "scan",
     "plan",
     "destination",

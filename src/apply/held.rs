@@ -1,0 +1,164 @@
+//! The ledger's holds where files go: read again by every run, whatever its plan knew.
+//!
+//! Each is asked as the `hold` statement it amounts to, so it means here what it means
+//! in a policy. One that cannot be understood keeps everything: nobody can
+//! say what it was about.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::Source;
+use crate::entry::{Entry, Facts};
+use crate::journal::{
+    Hold, Journal, JournalError, LedgerHold, PolicyHold, mirror_text, read_mirror,
+};
+use crate::path::RelPath;
+use crate::policy::{self, Matcher, Policy, Verdict};
+use crate::store::{Root, StoreError};
+use crate::time::Now;
+
+/// How long what `undo` and `restore` bring back is held: long enough for somebody to
+/// mend the policy that took it.
+pub const HELD_AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(7 * 24);
+
+/// The mirror in the store's control directory.
+const MIRROR: &str = "holds";
+
+/// The most a mirror may have: millions of single files.
+const MIRROR_LIMIT: u64 = 1 << 30;
+
+/// What the ledger keeps.
+#[derive(Debug)]
+pub struct Held {
+    now: Now,
+    files: HashMap<RelPath, String>,
+    statements: Vec<(String, Policy)>,
+    /// The name of a hold that nobody can read.
+    everything: Option<String>,
+}
+
+impl Held {
+    /// The holds that protect now.
+    pub fn of(holds: &[LedgerHold], now: &Now) -> Held {
+        let mut held = Held {
+            now: now.clone(),
+            files: HashMap::new(),
+            statements: Vec::new(),
+            everything: None,
+        };
+        for hold in holds {
+            for file in &hold.files {
+                held.files.insert(file.clone(), hold.name.clone());
+            }
+            match policy_text(hold).map(|text| compile(&text)) {
+                None => {}
+                Some(Some(policy)) => held.statements.push((hold.name.clone(), policy)),
+                Some(None) => held.everything = Some(hold.name.clone()),
+            }
+        }
+        held
+    }
+
+    /// The holds as planning takes them; single files it is not given.
+    pub fn for_planning(&self) -> Vec<Policy> {
+        let policies = self.statements.iter().map(|(_, policy)| policy.clone());
+        policies.collect()
+    }
+
+    /// The name of a hold that keeps a file.
+    pub fn keeps(&self, path: &RelPath, facts: &Facts) -> Option<&str> {
+        let single = self.files.get(path).or(self.everything.as_ref());
+        if single.is_some() {
+            return single.map(String::as_str);
+        }
+        let entry = Entry {
+            path: path.clone(),
+            facts: Ok(*facts),
+        };
+        let keeps = |(_, policy): &&(String, Policy)| {
+            let verdict = Matcher::new(policy, &self.now).judge(&entry, &[]);
+            matches!(verdict, Verdict::Kept(_))
+        };
+        let found = self.statements.iter().find(keeps);
+        found.map(|(name, _)| name.as_str())
+    }
+}
+
+/// A hold as the text of a policy that says just it; nothing where it holds single
+/// files.
+fn policy_text(hold: &LedgerHold) -> Option<String> {
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let of_template = |template: &String| {
+        format!(
+            "edition 2026\nhold \"{}\" on \"{}\"\n",
+            quoted(&hold.name),
+            quoted(template)
+        )
+    };
+    hold.text
+        .clone()
+        .or_else(|| hold.template.as_ref().map(of_template))
+}
+
+/// Such a policy; nothing where its text cannot be read.
+fn compile(text: &str) -> Option<Policy> {
+    let source = Source::new("hold".to_owned(), text.to_owned());
+    let checked = policy::load(&source, policy::Environment::nothing());
+    checked.ok().map(|checked| checked.policy)
+}
+
+/// Brings the ledger and the store's mirror of it to the same state, enters what the
+/// policy holds, and returns what protects.
+pub fn mirror_holds(
+    journal: &mut Journal,
+    root: &Root,
+    store: &str,
+    said: Option<&[PolicyHold]>,
+    now: &Now,
+) -> Result<Vec<Hold>, MirrorError> {
+    let text = root.read_control_text(MIRROR, MIRROR_LIMIT)?;
+    if let Some(text) = &text {
+        let mirrored = read_mirror(text).map_err(|reason| MirrorError::Mirror {
+            root: root.path().to_owned(),
+            reason,
+        })?;
+        journal.merge_holds(store, mirrored)?;
+    }
+    let holds = match said {
+        Some(said) => journal.see_holds(store, said, &now.timestamp().to_string())?,
+        None => journal.holds(Some(store))?,
+    };
+    let (kept, over): (Vec<Hold>, Vec<Hold>) = holds
+        .into_iter()
+        .partition(|hold| hold.protects(now) || hold.released.is_some());
+    drop(over);
+    let new = mirror_text(&kept).map_err(|reason| MirrorError::Mirror {
+        root: root.path().to_owned(),
+        reason,
+    })?;
+    if text.as_deref() != Some(&new) && !(text.is_none() && kept.is_empty()) {
+        root.replace_control_text(MIRROR, &new)?;
+    }
+    Ok(kept.into_iter().filter(|hold| hold.protects(now)).collect())
+}
+
+/// Why the ledger and its mirror cannot be brought together; nothing may go then.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mirror cannot be read.
+    #[error(
+        "`{}/.retain/holds` cannot be read, and what it holds must not go: {reason}; put a copy back, or move it away if nothing is to be held",
+        root.display()
+    )]
+    Mirror {
+        /// The store's root.
+        root: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}

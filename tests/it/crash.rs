@@ -1,0 +1,267 @@
+//! The process is killed before and after every durable step, and what is left is held
+//! against the promises: nothing is lost, nothing goes twice, the journal is whole.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use retain::fault::Point;
+
+use super::shop::{DAY, Said, Shop};
+
+const OLD: &str = "delete when older than 7 days";
+const BACKUP: &str =
+    "delete when older than 7 days\nbefore delete, run backup into cold, otherwise keep";
+
+/// What is going on when the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    /// Files are archived and removed.
+    Archived,
+    /// Files are moved into the trash.
+    Trashed,
+    /// Files are removed from the trash.
+    Purged,
+    /// Files are put back from the trash.
+    Undone,
+    /// Files are removed where they lie.
+    Direct,
+    /// A plan is refused.
+    Latched,
+    /// Files are restored.
+    Restored,
+    /// What an earlier crash left is settled.
+    Recovered,
+    /// Something is held.
+    Held,
+}
+
+const SCENES: [Scene; 9] = [
+    Scene::Archived,
+    Scene::Trashed,
+    Scene::Purged,
+    Scene::Undone,
+    Scene::Direct,
+    Scene::Latched,
+    Scene::Restored,
+    Scene::Recovered,
+    Scene::Held,
+];
+
+impl Scene {
+    fn policy(self) -> &'static str {
+        match self {
+            Scene::Archived | Scene::Restored => BACKUP,
+            _ => OLD,
+        }
+    }
+
+    fn setting(self) -> &'static str {
+        match self {
+            Scene::Trashed | Scene::Purged | Scene::Undone => "grace = \"1 hour\"\n",
+            Scene::Direct => "exclusive = true\n",
+            _ => "",
+        }
+    }
+
+    fn command(self) -> &'static [&'static str] {
+        match self {
+            Scene::Undone => &["undo", "last"],
+            Scene::Restored => &["restore", "old-1", "old-2"],
+            Scene::Held => &["hold", "add", "case", "--on", "new"],
+            _ => &["apply", "--yes"],
+        }
+    }
+
+    /// Brings a shop to the moment before the command.
+    fn set(self) -> Shop {
+        let shop = Shop::new(self.policy());
+        let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+        let table = "[stores.files]\n";
+        let setting = format!("{table}{}", self.setting());
+        shop.write("retain.toml", text.replace(table, &setting));
+        shop.file("new", "new", 0);
+        for name in ["old-1", "old-2"] {
+            shop.file(name, name, 10 * DAY);
+        }
+        match self {
+            Scene::Latched => {
+                for n in 0..120 {
+                    shop.file(format!("more-{n}"), "x", 10 * DAY);
+                }
+            }
+            Scene::Purged => {
+                assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+                expire(&shop);
+            }
+            Scene::Undone | Scene::Restored => {
+                assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+            }
+            Scene::Recovered => {
+                assert!(dies(&shop, "move-to-trash:after:1", self.command()));
+            }
+            Scene::Archived | Scene::Trashed | Scene::Direct | Scene::Held => {}
+        }
+        shop
+    }
+}
+
+/// As if the trash's time were over.
+fn expire(shop: &Shop) {
+    for run in fs::read_dir(shop.path("store/.retain/trash")).unwrap() {
+        let index = run.unwrap().path().join("index");
+        let text = fs::read_to_string(&index).unwrap();
+        let (head, rest) = text.split_once('\n').unwrap();
+        let mut head: serde_json::Value = serde_json::from_str(head).unwrap();
+        head["until"] = "2020-01-01T00:00:00Z".into();
+        fs::write(index, format!("{head}\n{rest}")).unwrap();
+    }
+}
+
+/// Whether the command was killed at the point, instead of never getting there.
+fn dies(shop: &Shop, fault: &str, command: &[&str]) -> bool {
+    let output = shop
+        .command(command)
+        .env("RETAIN_FAULT", fault)
+        .output()
+        .unwrap();
+    output.status.signal() == Some(rustix::process::Signal::ABORT.as_raw())
+}
+
+fn run(shop: &Shop, command: &[&str]) -> Said {
+    let said = shop.run(command);
+    assert!(matches!(said.code, 0 | 3), "{command:?}: {said:?}");
+    said
+}
+
+/// What has to be so, wherever the process died.
+fn check(scene: Scene, shop: &Shop) {
+    // The next run settles what was left, and one more finds nothing to do.
+    run(shop, &["apply", "--yes"]);
+    run(shop, &["apply", "--yes"]);
+    run(shop, &["audit", "verify"]);
+    assert_eq!(fs::read_to_string(shop.path("store/new")).unwrap(), "new");
+    let unsettled = shop.run(&["audit", "export"]).out;
+    let count = |kind: &str| {
+        let kind = format!("\"kind\":\"{kind}\"");
+        unsettled
+            .lines()
+            .filter(|line| line.contains(&kind))
+            .count()
+    };
+    assert_eq!(count("run"), count("end"), "{unsettled}");
+    assert_eq!(count("intents"), count("outcomes"), "{unsettled}");
+    let gone = |name: &str| assert!(!shop.has(name), "{name}");
+    let here = |name: &str| {
+        assert_eq!(
+            fs::read_to_string(shop.path("store").join(name)).unwrap(),
+            name
+        );
+    };
+    for name in ["old-1", "old-2"] {
+        match scene {
+            Scene::Archived => {
+                gone(name);
+                run(shop, &["restore", name, "--to", "back"]);
+                assert_eq!(
+                    fs::read_to_string(shop.path("back").join(name)).unwrap(),
+                    name
+                );
+            }
+            // All of it can be had back, and comes back once.
+            Scene::Trashed => {
+                gone(name);
+                run(shop, &["undo", name]);
+                here(name);
+            }
+            // Each is in one place: the trash, or where it was.
+            Scene::Undone => {
+                if !shop.has(name) {
+                    run(shop, &["undo", name]);
+                }
+                here(name);
+            }
+            Scene::Direct | Scene::Recovered | Scene::Purged => gone(name),
+            Scene::Latched => here(name),
+            Scene::Restored => {
+                if !shop.has(name) {
+                    run(shop, &["restore", name]);
+                }
+                here(name);
+            }
+            Scene::Held => gone(name),
+        }
+    }
+    match scene {
+        Scene::Latched => assert_eq!(shop.run(&["apply", "--yes"]).code, 3),
+        Scene::Archived | Scene::Direct | Scene::Recovered | Scene::Purged => {
+            let left = fs::read_dir(shop.path("store/.retain/trash"));
+            assert_eq!(
+                left.map_or(0, Iterator::count),
+                0,
+                "something lies in the trash"
+            );
+        }
+        Scene::Trashed | Scene::Undone | Scene::Restored | Scene::Held => {
+            run(shop, &["apply", "--yes"]);
+        }
+    }
+    if matches!(scene, Scene::Trashed | Scene::Undone | Scene::Restored) {
+        // What came back is held.
+        ["old-1", "old-2"].into_iter().for_each(here);
+    }
+    // Nothing half-written is left where people look.
+    let names: BTreeSet<String> = shop.files("store").into_iter().collect();
+    assert!(names.iter().all(|name| !name.contains("part")), "{names:?}");
+}
+
+/// One scene, killed at every point it comes by, before and after, the first and the
+/// second time. Returns the points it was killed at.
+fn kill_everywhere(scene: Scene) -> Vec<(&'static str, &'static str)> {
+    let mut hit = Vec::new();
+    for point in Point::ALL {
+        for end in ["before", "after"] {
+            for time in [1, 2] {
+                let shop = scene.set();
+                let fault = format!("{}:{end}:{time}", point.name());
+                if !dies(&shop, &fault, scene.command()) {
+                    break;
+                }
+                let name = format!("{scene:?} killed at {fault}");
+                let checked = std::panic::catch_unwind(|| check(scene, &shop));
+                assert!(checked.is_ok(), "{name}");
+                hit.push((point.name(), end));
+            }
+        }
+    }
+    hit
+}
+
+#[test]
+fn a_kill_at_any_durable_step_loses_nothing_and_every_step_is_tried() {
+    let scenes: Vec<_> = SCENES
+        .into_iter()
+        .map(|scene| std::thread::spawn(move || kill_everywhere(scene)))
+        .collect();
+    let mut hit = BTreeSet::new();
+    let mut kills = 0;
+    for scene in scenes {
+        let points = scene.join().expect("a scene that failed says how");
+        kills += points.len();
+        hit.extend(points);
+    }
+    for point in Point::ALL {
+        for end in ["before", "after"] {
+            assert!(
+                hit.contains(&(point.name(), end)),
+                "no scene was killed {end} {}",
+                point.name()
+            );
+        }
+    }
+    println!(
+        "killed {kills} times at {} ends of {} points",
+        hit.len(),
+        Point::ALL.len()
+    );
+}
