@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::apply::{
-    Hand, Held, MirrorError, Purged, Recovered, UndoError, Way, mirror_holds, purge, recover,
+    Hand, Held, MirrorError, Need, Purged, Recovered, Relief, UndoError, Way, mirror_holds, purge,
+    purge_for_room, recover,
 };
 use crate::config::{Config, Environment, MissingRoot, Store, Writers, read_policy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -25,7 +26,7 @@ use crate::journal::{
     StoreLock, Tallies,
 };
 use crate::path::RelPath;
-use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_explained};
 use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::receipt::Proof;
@@ -40,6 +41,9 @@ const BATCH: usize = 256;
 /// Steps that are removed together where nothing is archived first: two syncs for as
 /// many files.
 const LARGE_BATCH: usize = 4096;
+
+/// Steps that pressure takes between two looks at what is too full.
+const PRESSURE_BATCH: usize = 64;
 
 /// Why a run did not happen, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -211,17 +215,18 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        let mut plan = plan(
-            &self.policy,
-            &inventory,
-            Ask {
-                ledger: held.for_planning(),
-                ..self.ask(&root, &inventory, identity, now)
-            },
-        );
+        let ledger = held.for_planning();
+        let ask = self.ask(&root, &inventory, &ledger, identity, now);
+        let mut plan = plan(&self.policy, &inventory, ask);
         keep_held(&mut plan, held);
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
+        }
+        if !plan.pressures.is_empty() && self.store.grace.is_some() {
+            plan.notices.push(Notice {
+                path: None,
+                message: "what pressure takes goes at once, without grace, and the trash is emptied before it".to_owned(),
+            });
         }
         // First, because long lists of notes are cut.
         let near = self.near(&plan, &root);
@@ -230,6 +235,7 @@ impl<'c> Job<'c> {
             plan,
             root,
             inventory,
+            ledger,
         }
     }
 
@@ -249,7 +255,14 @@ impl<'c> Job<'c> {
     }
 
     /// What a plan has to know besides the policy and the files.
-    fn ask(&self, root: &Root, inventory: &Inventory, identity: String, now: &Now) -> Ask {
+    fn ask(
+        &self,
+        root: &Root,
+        inventory: &Inventory,
+        ledger: &[Policy],
+        identity: String,
+        now: &Now,
+    ) -> Ask {
         Ask {
             store: self.store.name.clone(),
             root: identity,
@@ -259,14 +272,20 @@ impl<'c> Job<'c> {
                 used: space.total.saturating_sub(space.free),
                 available: space.available,
             }),
-            ledger: Vec::new(),
+            ledger: ledger.to_vec(),
             notices: notices(inventory),
         }
     }
 
     /// What is decided at some moment about one path of a store that was looked at.
     pub fn decide(&self, planned: &Planned, path: &RelPath, now: &Now) -> Option<Decision> {
-        let ask = self.ask(&planned.root, &planned.inventory, String::new(), now);
+        let Planned {
+            root,
+            inventory,
+            ledger,
+            ..
+        } = planned;
+        let ask = self.ask(root, inventory, ledger, String::new(), now);
         let paths = std::slice::from_ref(path);
         let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
         decisions.into_iter().next()
@@ -319,6 +338,7 @@ impl<'c> Job<'c> {
                 plan,
                 root: seized.root,
                 inventory: Inventory::default(),
+                ledger: Vec::new(),
             },
             found: None,
             emptied_accepted: false,
@@ -512,6 +532,8 @@ pub struct Planned {
     pub root: Root,
     /// What was found in it.
     pub inventory: Inventory,
+    /// The holds of the ledger it was made under.
+    pub ledger: Vec<Policy>,
 }
 
 /// A store with everything a run needs of it.
@@ -588,10 +610,9 @@ impl Taken<'_> {
     ) -> Result<Done, RunError> {
         self.pass_breaker(now, breaker)?;
         let plan = &self.planned.plan;
-        let is_plain = |step: &Step| step.unit.is_none() && step.action == Action::Remove;
-        if !plan.steps.iter().all(is_plain) || !plan.directories.is_empty() {
+        if plan.steps.iter().any(|step| step.action != Action::Remove) {
             return Err(RunError::Plan(
-                "it removes whole directories or replaces files, which is planned but not carried out yet".to_owned(),
+                "it replaces files, which is planned but not carried out yet".to_owned(),
             ));
         }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
@@ -673,14 +694,53 @@ impl Taken<'_> {
             same_filesystem: 0,
             kept: Vec::new(),
         };
-        let mut begin = 0;
+        let mut relief: Option<(usize, Relief)> = None;
+        let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() {
             let end = batch_end(plan, begin);
+            let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
+            if let Some(number) = pressure {
+                if relief.as_ref().is_none_or(|(of, _)| *of != number) {
+                    let before = done.tallies.freed;
+                    relief = Relief::of(plan, number, before).map(|relief| (number, relief));
+                    hand.way = without_grace(self.job.store);
+                    freed = 0;
+                    if let Some((_, relief)) = &mut relief {
+                        let mut enough = || relief.measure(root, 0) == Need::Enough;
+                        let more =
+                            purge_for_room(&mut self.journal, root, id.as_str(), now, &mut enough)?;
+                        done.purged.files += more.files;
+                        done.purged.freed = done.purged.freed.saturating_add(more.freed);
+                    }
+                }
+                let need = match &mut relief {
+                    Some((_, relief)) => relief.measure(root, freed),
+                    None => Need::More,
+                };
+                let spared = match need {
+                    Need::More => None,
+                    Need::Enough => Some(Outcome::Relieved),
+                    Need::Futile => Some(Outcome::Futile),
+                };
+                if let Some(outcome) = spared {
+                    let last = pressure_end(plan, begin, number);
+                    let outcomes = hand.spare(&mut self.journal, begin..last, &outcome)?;
+                    done.note(plan, outcomes);
+                    progress(last);
+                    begin = last;
+                    continue;
+                }
+            }
+            let before = done.tallies.freed;
             let approved = hooks.approve(begin..end);
             let outcomes = hand.apply(&mut self.journal, &approved)?;
             done.count(plan, &approved, outcomes);
+            freed = done.tallies.freed.saturating_sub(before);
             progress(end);
             begin = end;
+        }
+        for outcome in hand.remove_empty(&mut self.journal)? {
+            done.tallies.add(&outcome);
         }
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
@@ -739,8 +799,44 @@ fn way(
     }
 }
 
-/// Where a batch that begins at a step ends.
+/// How files go that pressure takes: what is needed at once does not lie in the trash.
+fn without_grace(store: &Store) -> Way {
+    match store.writers {
+        Writers::Shared => Way::Verified,
+        Writers::Exclusive => Way::Direct,
+    }
+}
+
+/// Where the steps of one pressure end.
+fn pressure_end(plan: &Plan, begin: usize, pressure: usize) -> usize {
+    let rest = plan.steps.get(begin..).unwrap_or_default();
+    let same = rest
+        .iter()
+        .take_while(|step| step.pressure == Some(pressure));
+    begin + same.count()
+}
+
+/// Where a batch that begins at a step ends: a whole directory is in one, and two
+/// pressures are not.
 fn batch_end(plan: &Plan, begin: usize) -> usize {
+    let wanted = match plan.steps.get(begin).and_then(|step| step.pressure) {
+        // Small, as it is measured after each.
+        Some(number) => pressure_end(plan, begin, number).min(begin + PRESSURE_BATCH),
+        None => {
+            let rest = plan.steps.get(begin..).unwrap_or_default();
+            let ordinary = rest.iter().take_while(|step| step.pressure.is_none());
+            wanted_end(plan, begin).min(begin + ordinary.count())
+        }
+    };
+    let unit = |at: usize| plan.steps.get(at).and_then(|step| step.unit);
+    let mut end = wanted.max(begin + 1);
+    while unit(end).is_some() && unit(end) == unit(end.saturating_sub(1)) {
+        end += 1;
+    }
+    end
+}
+
+fn wanted_end(plan: &Plan, begin: usize) -> usize {
     let all = plan.steps.len();
     let hooked = |end: usize| {
         let steps = plan.steps.get(begin..end).unwrap_or_default();
@@ -794,6 +890,10 @@ impl Done {
                 Proof::None => self.unproved += 1,
             }
         }
+        self.note(plan, outcomes);
+    }
+
+    fn note(&mut self, plan: &Plan, outcomes: Vec<(usize, Outcome)>) {
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
             let gone = outcome.class() == crate::journal::Class::Removed;

@@ -4,9 +4,11 @@
 //! on a file that is no longer there, or on a newer one that has gone since, is not
 //! decided again but dropped.
 
+mod directories;
 mod floors;
 mod held;
 mod recover;
+mod relief;
 mod undo;
 
 use crate::entry::Facts;
@@ -18,7 +20,8 @@ use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
 pub use held::{HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
-pub use undo::{Kept, Purged, UndoError, Undone, purge, trash_list, undo};
+pub use relief::{Need, Relief};
+pub use undo::{Kept, Purged, UndoError, Undone, purge, purge_for_room, trash_list, undo};
 
 /// What a run removes with.
 #[derive(Debug)]
@@ -66,33 +69,62 @@ impl Hand<'_> {
             .collect();
         done.extend(floorless.into_iter().map(|step| (step, Outcome::FloorGone)));
         done.extend(held);
+        let (steps, units, whole) = self.split_by_units(&steps, &done);
+        done.extend(whole);
         self.note_kept(journal, &done)?;
 
         let planned: Vec<(usize, &Step)> = steps
             .iter()
             .filter_map(|&i| Some((i, self.plan.steps.get(i)?)))
             .collect();
-        if planned.is_empty() {
+        let mut intents: Vec<Intent> = planned.iter().map(|(_, step)| intent(step)).collect();
+        intents.extend(units.iter().flat_map(|unit| self.unit_intents(unit)));
+        if intents.is_empty() {
             return Ok(done);
         }
-        let intents: Vec<Intent> = planned.iter().map(|(_, step)| intent(step)).collect();
         let batch = journal.intend(self.run, &intents)?;
-        if let Err(error) = self.list_in_trash(&planned) {
+        if let Err(error) = self.list_in_trash(&planned, &units) {
             // What is not on the list could not be had back by its name.
             let reason = format!("the trash cannot list it: {}", in_words(&error));
-            let outcomes = vec![Outcome::Failed { reason }; planned.len()];
+            let outcomes = vec![Outcome::Failed { reason }; intents.len()];
             journal.settle(batch, &outcomes)?;
-            done.extend(planned.iter().map(|&(i, _)| i).zip(outcomes));
+            let all = planned
+                .iter()
+                .chain(units.iter().flat_map(|unit| &unit.steps));
+            done.extend(all.map(|&(i, _)| i).zip(outcomes));
             return Ok(done);
         }
         let mut parents = Parents::default();
-        let outcomes: Vec<Outcome> = planned
+        let mut outcomes: Vec<Outcome> = planned
             .iter()
             .map(|(_, step)| self.remove(&mut parents, &step.path, &step.facts))
             .collect();
+        done.extend(
+            planned
+                .iter()
+                .map(|&(i, _)| i)
+                .zip(outcomes.iter().cloned()),
+        );
+        for unit in &units {
+            let of_unit = self.remove_unit(&mut parents, unit);
+            let of_files = of_unit.iter().skip(1).cloned();
+            done.extend(unit.steps.iter().map(|&(i, _)| i).zip(of_files));
+            outcomes.extend(of_unit);
+        }
         journal.settle(batch, &outcomes)?;
-        done.extend(planned.iter().map(|&(i, _)| i).zip(outcomes));
         Ok(done)
+    }
+
+    /// Records steps that pressure would have taken and that are not needed any more.
+    pub fn spare(
+        &self,
+        journal: &mut Journal,
+        steps: std::ops::Range<usize>,
+        outcome: &Outcome,
+    ) -> Result<Vec<(usize, Outcome)>, JournalError> {
+        let spared: Vec<(usize, Outcome)> = steps.map(|step| (step, outcome.clone())).collect();
+        self.note_kept(journal, &spared)?;
+        Ok(spared)
     }
 
     /// Steps no hold of the ledger keeps, and those one does. The plan knew the holds
@@ -113,7 +145,15 @@ impl Hand<'_> {
     }
 
     /// Notes what is about to be moved in the trash's own list.
-    fn list_in_trash(&mut self, planned: &[(usize, &Step)]) -> std::io::Result<()> {
+    fn list_in_trash(
+        &mut self,
+        planned: &[(usize, &Step)],
+        units: &[directories::Unit<'_>],
+    ) -> std::io::Result<()> {
+        let whole: Vec<Trashed> = units
+            .iter()
+            .filter_map(|unit| self.unit_in_trash(unit))
+            .collect();
         let Way::Kept(index) = &mut self.way else {
             return Ok(());
         };
@@ -124,6 +164,7 @@ impl Hand<'_> {
                 facts: step.facts,
                 members: Vec::new(),
             })
+            .chain(whole)
             .collect();
         index.note(&trashed)
     }
@@ -149,6 +190,10 @@ impl Hand<'_> {
             },
             Err(removal) => removal,
         };
+        self.outcome(removal)
+    }
+
+    fn outcome(&self, removal: Removal) -> Outcome {
         let place = |slot| self.trash.place(&slot);
         match removal {
             Removal::Removed { freed } => Outcome::Removed { freed },

@@ -188,6 +188,33 @@ impl Returns<'_> {
 
 /// Removes for good what has lain in the trash long enough, oldest run first.
 pub fn purge(journal: &mut Journal, root: &Root, now: &Now) -> Result<Purged, UndoError> {
+    purge_while(journal, root, None, now, &mut |until| {
+        until.is_some_and(|until| until <= now.timestamp())
+    })
+}
+
+/// Removes for good what lies in the trash, oldest run first, whatever was promised,
+/// until there is room enough: it goes before any file that nobody has doomed. The
+/// trash of the run that is going on is emptied last, and stays as a place.
+pub fn purge_for_room(
+    journal: &mut Journal,
+    root: &Root,
+    ours: &str,
+    now: &Now,
+    enough: &mut dyn FnMut() -> bool,
+) -> Result<Purged, UndoError> {
+    purge_while(journal, root, Some(ours), now, &mut |_| !enough())
+}
+
+/// Purges the runs that are wanted gone; each is asked about when its turn comes, with
+/// the moment until which it was to be kept.
+fn purge_while(
+    journal: &mut Journal,
+    root: &Root,
+    ours: Option<&str>,
+    now: &Now,
+    wanted: &mut dyn FnMut(Option<jiff::Timestamp>) -> bool,
+) -> Result<Purged, UndoError> {
     let mut purged = Purged::default();
     for run in root.trash_runs()? {
         let Some(trash) = root.open_trash(&run)? else {
@@ -197,14 +224,12 @@ pub fn purge(journal: &mut Journal, root: &Root, now: &Now) -> Result<Purged, Un
         let Ok(Some((head, files))) = trash.index() else {
             continue;
         };
-        let over = head
-            .until
-            .parse::<jiff::Timestamp>()
-            .is_ok_and(|until| until <= now.timestamp());
-        if over {
+        if wanted(head.until.parse().ok()) {
             purge_run(journal, root, &run, &trash, &files, now, &mut purged)?;
             // Strangers in it keep it there.
-            let _ = root.clear_trash(trash);
+            if ours != Some(&run) {
+                let _ = root.clear_trash(trash);
+            }
         }
     }
     Ok(purged)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::journal::Outcome;
 use crate::path::RelPath;
-use crate::plan::{Otherwise, Plan, Step, Tally};
+use crate::plan::{Directory, Otherwise, Plan, Step, Tally};
 use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
@@ -58,6 +58,7 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
     for (rule, steps) in by_rule {
         statement(&mut out, plan, rule, &steps, detail);
     }
+    empty_directories(&mut out, plan, detail);
     let _ = writeln!(
         out,
         "  keeps {} of {} covered",
@@ -145,6 +146,36 @@ fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail
         let _ = writeln!(out, "    - and {more} more; `--all` shows them");
     }
     out.push('\n');
+}
+
+/// Directories that hold nothing, by statement.
+fn empty_directories(out: &mut String, plan: &Plan, detail: Detail) {
+    let mut by_rule: BTreeMap<usize, Vec<&Directory>> = BTreeMap::new();
+    for directory in &plan.directories {
+        by_rule.entry(directory.rule).or_default().push(directory);
+    }
+    for (rule, directories) in by_rule {
+        if let Some(rule) = plan.rules.get(rule) {
+            let _ = writeln!(out, "\n  {rule}  {}", rule.text);
+        }
+        let noun = match directories.len() {
+            1 => "directory",
+            _ => "directories",
+        };
+        let _ = writeln!(out, "    removes {} empty {noun}", directories.len());
+        let limit = match detail {
+            Detail::Some => SHOWN,
+            Detail::All => usize::MAX,
+        };
+        for directory in directories.iter().take(limit) {
+            let _ = writeln!(out, "    - {}/  {}", directory.path, directory.reason);
+        }
+        if directories.len() > limit {
+            let more = directories.len() - limit;
+            let _ = writeln!(out, "    - and {more} more; `--all` shows them");
+        }
+        out.push('\n');
+    }
 }
 
 /// Which plugins have to agree first.

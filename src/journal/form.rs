@@ -51,6 +51,11 @@ enum OutcomeForm {
     Remains { freed: u64 },
     Undone,
     Purged { freed: u64 },
+    Whole { because: String },
+    Relieved,
+    Futile,
+    DirectoryRemoved { freed: u64 },
+    DirectoryKept { reason: String },
 }
 
 fn write<T: Serialize>(form: &T) -> Result<Vec<u8>, String> {
@@ -210,6 +215,13 @@ impl From<&Outcome> for OutcomeForm {
             Outcome::Remains { freed } => OutcomeForm::Remains { freed },
             Outcome::Undone => OutcomeForm::Undone,
             Outcome::Purged { freed } => OutcomeForm::Purged { freed },
+            Outcome::Whole { because } => OutcomeForm::Whole {
+                because: because.to_string(),
+            },
+            Outcome::Relieved => OutcomeForm::Relieved,
+            Outcome::Futile => OutcomeForm::Futile,
+            Outcome::DirectoryRemoved { freed } => OutcomeForm::DirectoryRemoved { freed },
+            Outcome::DirectoryKept { reason } => OutcomeForm::DirectoryKept { reason },
         }
     }
 }
@@ -233,6 +245,13 @@ impl From<OutcomeForm> for Outcome {
             OutcomeForm::Remains { freed } => Outcome::Remains { freed },
             OutcomeForm::Undone => Outcome::Undone,
             OutcomeForm::Purged { freed } => Outcome::Purged { freed },
+            OutcomeForm::Whole { because } => Outcome::Whole {
+                because: RelPath::unescape(&because).unwrap_or_else(RelPath::root),
+            },
+            OutcomeForm::Relieved => Outcome::Relieved,
+            OutcomeForm::Futile => Outcome::Futile,
+            OutcomeForm::DirectoryRemoved { freed } => Outcome::DirectoryRemoved { freed },
+            OutcomeForm::DirectoryKept { reason } => Outcome::DirectoryKept { reason },
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::path::RelPath;
+
 /// What became of one planned file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -67,6 +69,25 @@ pub enum Outcome {
         /// Bytes that gave back.
         freed: u64,
     },
+    /// Something else in its directory stays, so all of it stays.
+    Whole {
+        /// What stays.
+        because: RelPath,
+    },
+    /// What was too full is not any more.
+    Relieved,
+    /// Removing files frees nothing here, so no more of them goes.
+    Futile,
+    /// A directory that is gone.
+    DirectoryRemoved {
+        /// Bytes that gave back.
+        freed: u64,
+    },
+    /// A directory that stays.
+    DirectoryKept {
+        /// Why.
+        reason: String,
+    },
     /// It had lain in the trash and was put back.
     Undone,
     /// It had lain in the trash and is gone.
@@ -87,6 +108,8 @@ pub enum Class {
     Kept,
     /// It is kept because something did not work.
     Trouble,
+    /// It is a directory, which no report counts among files.
+    Directory,
 }
 
 impl Outcome {
@@ -101,7 +124,11 @@ impl Outcome {
             | Outcome::Interrupted
             | Outcome::Busy { .. }
             | Outcome::Held { .. }
+            | Outcome::Whole { .. }
+            | Outcome::Relieved
+            | Outcome::Futile
             | Outcome::Undone => Class::Kept,
+            Outcome::DirectoryRemoved { .. } | Outcome::DirectoryKept { .. } => Class::Directory,
             Outcome::Remains { .. }
             | Outcome::Blocked { .. }
             | Outcome::Unverifiable { .. }
@@ -127,6 +154,11 @@ impl Outcome {
             Outcome::Busy { .. } => "busy",
             Outcome::Held { .. } => "held",
             Outcome::Remains { .. } => "remains",
+            Outcome::Whole { .. } => "whole",
+            Outcome::Relieved => "relieved",
+            Outcome::Futile => "futile",
+            Outcome::DirectoryRemoved { .. } => "directory-removed",
+            Outcome::DirectoryKept { .. } => "directory-kept",
             Outcome::Undone => "undone",
             Outcome::Purged { .. } => "purged",
         }
@@ -159,6 +191,15 @@ impl fmt::Display for Outcome {
             Outcome::Remains { .. } => {
                 f.write_str("emptied of what was planned, kept with what has appeared in it")
             }
+            Outcome::Whole { because } => {
+                write!(f, "kept, because its directory stays whole: `{because}` stays")
+            }
+            Outcome::Relieved => f.write_str("kept: there is room enough again"),
+            Outcome::Futile => f.write_str(
+                "kept: removing files frees nothing here; a snapshot or another name may hold the blocks",
+            ),
+            Outcome::DirectoryRemoved { .. } => f.write_str("directory removed"),
+            Outcome::DirectoryKept { reason } => write!(f, "directory kept: {reason}"),
             Outcome::Undone => f.write_str("put back from the trash"),
             Outcome::Purged { .. } => f.write_str("removed from the trash"),
         }

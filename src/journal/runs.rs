@@ -74,6 +74,8 @@ pub struct Tallies {
     pub kept: u64,
     /// Files that were kept because something did not work.
     pub trouble: u64,
+    /// Directories that we removed; not counted among the files.
+    pub directories: u64,
 }
 
 impl Tallies {
@@ -84,9 +86,14 @@ impl Tallies {
             Class::Vanished => self.vanished += 1,
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
+            Class::Directory => {
+                self.directories += u64::from(matches!(outcome, Outcome::DirectoryRemoved { .. }))
+            }
         }
         match outcome {
-            Outcome::Removed { freed } | Outcome::Remains { freed } => {
+            Outcome::Removed { freed }
+            | Outcome::Remains { freed }
+            | Outcome::DirectoryRemoved { freed } => {
                 self.freed = self.freed.saturating_add(*freed);
             }
             Outcome::Trashed => self.trashed += 1,

@@ -107,6 +107,7 @@ fn every_outcome_is_read_back_as_it_was_written() {
         freed: 4097,
         kept: 7,
         trouble: 5,
+        directories: 0,
     };
     assert_eq!(summary.tallies, tallies);
 }

@@ -566,11 +566,18 @@ impl<'p, 'e> Planner<'p, 'e> {
         }
         let member = self.members.get(unit)?;
         let facts = member.unit.as_ref()?.directory?;
+        let path = member.path().clone();
+        let all = &self.inventory.directories;
+        let from = all.partition_point(|entry| entry.path <= path);
+        let rest = all.get(from..).unwrap_or_default().iter();
+        // Sorted by bytes, other names may stand in between.
+        let below = rest
+            .take_while(|entry| entry.path.as_bytes().starts_with(path.as_bytes()))
+            .filter(|entry| entry.path.starts_with(&path))
+            .map(|entry| Some((entry.path.clone(), entry.facts.clone().ok()?)))
+            .collect::<Option<_>>()?;
         numbers.insert(unit, directories.len());
-        directories.push(WholeDirectory {
-            path: member.path().clone(),
-            facts,
-        });
+        directories.push(WholeDirectory { path, facts, below });
         Some(directories.len() - 1)
     }
 

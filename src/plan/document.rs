@@ -66,7 +66,7 @@ struct Body {
     hooks: Vec<HookForm>,
     floors: Vec<FloorForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    units: Vec<MemberForm>,
+    units: Vec<UnitForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pressures: Vec<PressedForm>,
     steps: Vec<StepForm>,
@@ -119,6 +119,15 @@ enum OtherwiseForm {
 struct FloorForm {
     rule: usize,
     members: Vec<MemberForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnitForm {
+    path: String,
+    /// The directories below it.
+    below: Vec<MemberForm>,
+    identity: FactsForm,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -324,8 +333,9 @@ impl From<&Plan> for Body {
             units: plan
                 .units
                 .iter()
-                .map(|unit| MemberForm {
+                .map(|unit| UnitForm {
                     path: unit.path.to_string(),
+                    below: unit.below.iter().map(MemberForm::from).collect(),
                     identity: (&unit.facts).into(),
                 })
                 .collect(),
@@ -378,6 +388,11 @@ impl Body {
                 .map(|unit| {
                     Ok(WholeDirectory {
                         path: path(&unit.path)?,
+                        below: unit
+                            .below
+                            .into_iter()
+                            .map(MemberForm::read)
+                            .collect::<Result<_, _>>()?,
                         facts: unit.identity.into(),
                     })
                 })
@@ -614,25 +629,33 @@ impl From<HookForm> for Hook {
     }
 }
 
-impl From<&Floor> for FloorForm {
-    fn from(floor: &Floor) -> FloorForm {
-        let members = floor.members.iter().map(|(path, facts)| MemberForm {
+impl From<&(RelPath, Facts)> for MemberForm {
+    fn from((path, facts): &(RelPath, Facts)) -> MemberForm {
+        MemberForm {
             path: path.to_string(),
             identity: facts.into(),
-        });
+        }
+    }
+}
+
+impl MemberForm {
+    fn read(self) -> Result<(RelPath, Facts), DocumentError> {
+        Ok((path(&self.path)?, self.identity.into()))
+    }
+}
+
+impl From<&Floor> for FloorForm {
+    fn from(floor: &Floor) -> FloorForm {
         FloorForm {
             rule: floor.rule,
-            members: members.collect(),
+            members: floor.members.iter().map(MemberForm::from).collect(),
         }
     }
 }
 
 impl FloorForm {
     fn read(self) -> Result<Floor, DocumentError> {
-        let members = self
-            .members
-            .into_iter()
-            .map(|member| Ok((path(&member.path)?, member.identity.into())));
+        let members = self.members.into_iter().map(MemberForm::read);
         Ok(Floor {
             rule: self.rule,
             members: members.collect::<Result<_, DocumentError>>()?,

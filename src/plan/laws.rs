@@ -407,6 +407,7 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
         root: String::new(),
         now: now(),
         disk: Some(DISK),
+        basis: Default::default(),
         ledger: Vec::new(),
         notices: Vec::new(),
     };

@@ -121,6 +121,8 @@ pub struct WholeDirectory {
     pub path: RelPath,
     /// What it was when it was decided on.
     pub facts: Facts,
+    /// The directories below it, which go with it.
+    pub below: Vec<(RelPath, Facts)>,
 }
 
 /// Something that is too full.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::dir::{Dir, Name};
 use super::in_words;
 use super::index::Trashed;
-use super::removal::{End, Moment, Removal, not_put_back, refused};
+use super::removal::{End, Moment, Removal, not_moved, not_put_back, refused};
 use super::root::is_control;
 use super::trash::{Slot, Trash};
 use crate::entry::{Changed, Facts, Kind};
@@ -104,7 +104,7 @@ impl Trash {
             parent.rename(name, &self.dir, slot.name())
         });
         if let Err(errno) = moved {
-            return refused(errno);
+            return not_moved(errno, parent, name);
         }
         interrupt(Moment::Moved);
         let compared = self

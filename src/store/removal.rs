@@ -243,7 +243,7 @@ impl Trash {
             parent.rename(name, &self.dir, slot.name())
         });
         if let Err(errno) = moved {
-            return refused(errno);
+            return not_moved(errno, parent, name);
         }
         interrupt(Moment::Moved);
         // Asked here and not before: nobody can open it by its old name any more, so
@@ -310,7 +310,18 @@ impl Trash {
     }
 }
 
-/// What it means that the name could not be moved into the trash.
+/// What it means that a name could not be moved into the trash. Where nothing was
+/// found, it may be the trash that is gone.
+pub(super) fn not_moved(errno: Errno, parent: &Dir, name: Name<'_>) -> Removal {
+    match errno {
+        Errno::NOENT if parent.stat(name).is_ok() => {
+            Removal::Failed("the run's trash is gone".to_owned())
+        }
+        errno => refused(errno),
+    }
+}
+
+/// What it means that the system refused to move or remove a name.
 pub(super) fn refused(errno: Errno) -> Removal {
     match errno {
         Errno::NOENT => Removal::Vanished,

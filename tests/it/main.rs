@@ -28,3 +28,4 @@ mod shop;
 mod stock_analysis;
 mod tidy;
 mod trust;
+mod whole;

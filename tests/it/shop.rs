@@ -63,6 +63,13 @@ impl Shop {
         file.set_modified(modified).unwrap();
     }
 
+    /// Gives a file or directory of the store another age.
+    pub fn age(&self, name: impl AsRef<Path>, age: u64) {
+        let file = fs::File::open(self.path("store").join(name)).unwrap();
+        let modified = SystemTime::now() - Duration::from_secs(age);
+        file.set_modified(modified).unwrap();
+    }
+
     pub fn has(&self, name: impl AsRef<Path>) -> bool {
         self.path("store").join(name).symlink_metadata().is_ok()
     }
@@ -96,6 +103,23 @@ impl Shop {
             .env_clear()
             .env("HOME", self.0.path());
         command
+    }
+
+    /// Adds a line to the store's table of the configuration.
+    pub fn configure(&self, line: &str) {
+        let text = fs::read_to_string(self.path("retain.toml")).unwrap();
+        let table = "[stores.files]\n";
+        self.write(
+            "retain.toml",
+            text.replace(table, &format!("{table}{line}\n")),
+        );
+    }
+
+    /// Runs a command that has to end well.
+    pub fn ok(&self, arguments: &[&str]) -> Said {
+        let said = self.run(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said
     }
 
     /// Runs the binary in the directory, with no variables but HOME. One that does
