@@ -396,22 +396,9 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
         };
         match crate::plugin::Plugin::load(configured, None) {
             Ok(plugin) => {
-                if let Err(crate::plugin::PluginError::Setting { key, problem, .. }) =
-                    plugin.check_settings(&hook.arguments)
-                {
-                    let place = hook.arguments_at.iter().find(|(name, _)| *name == key);
-                    let at = place.map_or(at.clone(), |(_, at)| at.clone());
-                    findings.push(Diagnostic::error("R0504", source, at, problem));
-                }
+                findings.extend(check_arguments(configured, &plugin, hook, config, source))
             }
-            Err(error) => {
-                findings.push(Diagnostic::error(
-                    "R0502",
-                    source,
-                    at.clone(),
-                    error.to_string(),
-                ));
-            }
+            Err(error) => findings.extend(configured_badly(config, configured, &error)),
         }
         let Some((destination, at)) = &hook.destination else {
             continue;
@@ -430,6 +417,63 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
         }
     }
     findings
+}
+
+/// What a plugin has against its arguments; a setting that is no argument is shown
+/// where the configuration has it.
+fn check_arguments(
+    configured: &crate::config::Plugin,
+    plugin: &crate::plugin::Plugin,
+    hook: &policy::Hook,
+    config: &Config,
+    source: &Source,
+) -> Vec<Diagnostic> {
+    let Err(error) = plugin.settings_with(&hook.arguments) else {
+        return Vec::new();
+    };
+    let crate::plugin::PluginError::Settings { objections, .. } = &error else {
+        return vec![Diagnostic::error(
+            "R0502",
+            source,
+            hook.plugin_at.clone(),
+            error.to_string(),
+        )];
+    };
+    let place = |setting: &str| {
+        let argument = hook.arguments_at.iter().find(|(name, _)| name == setting);
+        match (argument, configured.settings_at.get(setting)) {
+            (Some((_, at)), _) => (source, at.clone()),
+            (None, Some(at)) => (&config.source, at.clone()),
+            (None, None) => (source, hook.plugin_at.clone()),
+        }
+    };
+    let finding = |objection: &crate::plugin::Objection| {
+        let (source, at) = place(&objection.setting);
+        Diagnostic::error("R0504", source, at, objection.problem.clone())
+    };
+    objections.iter().map(finding).collect()
+}
+
+/// Why a plugin cannot be used as the configuration has it, shown there.
+pub fn configured_badly(
+    config: &Config,
+    configured: &crate::config::Plugin,
+    error: &crate::plugin::PluginError,
+) -> Vec<Diagnostic> {
+    let crate::plugin::PluginError::Settings { objections, .. } = error else {
+        let at = configured.span.clone();
+        let finding = Diagnostic::error("R0502", &config.source, at, error.to_string());
+        return vec![match error.help() {
+            Some(help) => finding.help(help),
+            None => finding,
+        }];
+    };
+    let finding = |objection: &crate::plugin::Objection| {
+        let at = configured.settings_at.get(&objection.setting);
+        let at = at.unwrap_or(&configured.span).clone();
+        Diagnostic::error("R0504", &config.source, at, objection.problem.clone())
+    };
+    objections.iter().map(finding).collect()
 }
 
 /// What the walk could not see, for the report.

@@ -171,6 +171,8 @@ pub struct Plugin {
     /// Default settings; arguments in a policy override them key by key. Texts
     /// such as `64 MiB` are left to the plugin's schema.
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// Where each of them is written in the configuration.
+    pub settings_at: BTreeMap<String, Range<usize>>,
     /// How its archives are proved.
     pub proof: Proof,
     /// What it may use.

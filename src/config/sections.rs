@@ -202,7 +202,12 @@ fn file_path(url: &str) -> Result<String, Complaint> {
 fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> Option<Plugin> {
     let wasm = read_wasm(section, reader);
     let sha256 = reader.parsed(section, "sha256", parse_sha256);
-    let settings = reader.settings(&section.section("settings"));
+    let written = section.section("settings");
+    let settings = reader.settings(&written);
+    let settings_at = settings
+        .keys()
+        .map(|key| (key.clone(), written.value_span(key)))
+        .collect();
     let proof = reader.parsed(section, "proof", parse_proof);
     let grants = read_grants(&section.section("grants"), reader);
     Some(Plugin {
@@ -211,6 +216,7 @@ fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> 
         wasm: wasm?,
         sha256,
         settings,
+        settings_at,
         proof: proof.unwrap_or(Proof::Restore),
         grants,
     })

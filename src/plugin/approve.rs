@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::archive::{Archiver, Proved, record};
+use super::archive::{Archiver, Part, Proved};
 use super::blobs::Target;
 use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
@@ -226,8 +226,10 @@ impl<'a> Hooks<'a> {
         let answers = Mutex::new(BTreeMap::new());
         let work = || {
             while let Some(&step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let answer = match (self.given_up().get(&index), self.step(step)) {
-                    (Some(reason), _) => Err(no(hook, Verdict::Failed, reason.clone())),
+                // Copied, or the lock would be held while the file is archived.
+                let given_up = self.given_up().get(&index).cloned();
+                let answer = match (given_up, self.step(step)) {
+                    (Some(reason), _) => Err(no(hook, Verdict::Failed, reason)),
                     (None, None) => Err(no(hook, Verdict::Failed, "it is gone".to_owned())),
                     (None, Some(step)) => self
                         .archive(ready, step)
@@ -323,7 +325,6 @@ impl<'a> Hooks<'a> {
             modified,
             ..
         } = step.facts;
-        let objects = proved.objects.iter();
         Receipt {
             version: 1,
             run: self.run.id.clone(),
@@ -335,9 +336,7 @@ impl<'a> Hooks<'a> {
             plugin: ready.plugin.version(),
             settings: ready.settings.clone(),
             destination: destination.clone(),
-            objects: objects
-                .map(|o| record(o.name.as_str(), &o.staged))
-                .collect(),
+            objects: proved.objects.iter().map(Part::record).collect(),
             note: hexadecimal(&proved.note),
             source: proved.content.clone(),
             metadata: Metadata {
@@ -413,8 +412,8 @@ impl Ready {
             Some(Err(error)) => return Err(error.to_string()),
             None => return Err(format!("the configuration has no plugin `{}`", hook.plugin)),
         };
-        plugin
-            .check_settings(&hook.arguments)
+        let settings = plugin
+            .settings_with(&hook.arguments)
             .map_err(|error| error.to_string())?;
         let machine = Machine::shared().map_err(|error| error.to_string())?;
         let prepared = plugin
@@ -434,7 +433,7 @@ impl Ready {
         };
         Ok(Ready {
             machine,
-            settings: plugin.settings_with(&hook.arguments).into(),
+            settings: settings.into(),
             plugin,
             prepared,
             destination,
@@ -484,12 +483,15 @@ fn publish(
         },
         reason: error.to_string(),
     };
-    let beside = proved.objects.first().map(|object| object.name.clone());
+    let beside = proved.objects.first().map(|object| object.name().clone());
     for object in proved.objects {
-        object
-            .staged
-            .publish(destination, &object.name, object.on_existing)
-            .map_err(failed)?;
+        match object {
+            Part::New(new) => {
+                let published = new.staged.publish(destination, &new.name, new.on_existing);
+                published.map_err(failed)?;
+            }
+            Part::Shared(_) => {}
+        }
     }
     match beside {
         Some(object) => leave_receipt(destination, &object, receipt).map_err(failed),

@@ -1,19 +1,18 @@
 //! Archivers: a file's bytes stored, and shown to come back.
 
 use std::fs::File;
-use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 
-use super::blobs::{Finished, Restored, Sink, Source, Target};
+use super::blobs::{Finished, Restored, Shelf, Sink, Source, Target, checkpoint, content_of};
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
 use super::guest::{Guest, OutOfTime, RunFacts};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
-use crate::destination::Staged;
+use crate::destination::{Interrupted, ObjectName, Staged};
 use crate::receipt::{Content, ObjectRecord, Proof};
 
 /// The most bytes of a note.
@@ -27,10 +26,64 @@ const GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Proved {
     /// In the order of the plugin's draft.
-    pub(super) objects: Vec<Finished>,
+    pub(super) objects: Vec<Part>,
     pub(super) note: Vec<u8>,
     pub(super) content: Content,
     pub(super) proof: Proof,
+}
+
+/// One object of an archive.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Written by this archive, and to be published with it.
+    New(Finished),
+    /// Published before, by another archive that it is shared with.
+    Shared(Shared),
+}
+
+/// An object that is somebody else's as well.
+#[derive(Debug)]
+pub(super) struct Shared {
+    name: ObjectName,
+    file: File,
+    content: Content,
+}
+
+impl Part {
+    pub(super) fn name(&self) -> &ObjectName {
+        match self {
+            Part::New(finished) => &finished.name,
+            Part::Shared(shared) => &shared.name,
+        }
+    }
+
+    pub(super) fn record(&self) -> ObjectRecord {
+        match self {
+            Part::New(finished) => record(finished.name.as_str(), &finished.staged),
+            Part::Shared(shared) => ObjectRecord {
+                name: shared.name.as_str().to_owned(),
+                size: shared.content.size,
+                blake3: shared.content.blake3.clone(),
+            },
+        }
+    }
+
+    fn source(&self) -> Result<Source, Trouble> {
+        let source = match self {
+            Part::New(finished) => {
+                let size = finished.staged.size();
+                finished
+                    .staged
+                    .open_read()
+                    .map(|file| Source::new(file, size))
+            }
+            Part::Shared(shared) => {
+                let file = shared.file.try_clone().map_err(|e| unreadable(&e))?;
+                Ok(Source::new(file, shared.content.size))
+            }
+        };
+        source.map_err(|error| Trouble::permanent(error.to_string()))
+    }
 }
 
 /// What an archiver is asked about one file.
@@ -46,9 +99,13 @@ pub(super) struct Archiver<'a> {
 impl Archiver<'_> {
     /// Archives one open file and proves the archive.
     pub(super) fn archive(&self, entry: &GuestEntry, file: &File) -> Result<Proved, Trouble> {
-        let (draft, finished) = self.store(entry, file)?;
-        let objects = named(&draft, finished)?;
-        let content = self.hash(file, entry.size)?;
+        let hashed = Arc::default();
+        let (draft, shelf) = self.store(entry, file, &hashed)?;
+        let objects = self.named(&draft, shelf)?;
+        let content = match hashed.get() {
+            Some(content) => content.clone(),
+            None => self.hash(file, entry.size)?,
+        };
         let proof = self.plugin.proof();
         match proof {
             Proof::Restore => self.prove(&draft.note, &objects, &content)?,
@@ -63,7 +120,12 @@ impl Archiver<'_> {
         })
     }
 
-    fn store(&self, entry: &GuestEntry, file: &File) -> Result<(Draft, Vec<Finished>), Trouble> {
+    fn store(
+        &self,
+        entry: &GuestEntry,
+        file: &File,
+        hashed: &Arc<OnceLock<Content>>,
+    ) -> Result<(Draft, Shelf), Trouble> {
         let terms = self
             .plugin
             .terms(Arc::clone(&self.settings), self.run, entry.size);
@@ -73,7 +135,7 @@ impl Archiver<'_> {
         let call = async {
             let instance = self.prepared.instantiate_async(&mut store).await?;
             let table = &mut store.data_mut().table;
-            let source = table.push(Source::new(file, entry.size))?;
+            let source = table.push(Source::sharing(file, entry.size, hashed))?;
             let target = table.push(self.target.clone())?;
             let (source, target) = (lent(&source), lent(&target));
             let archiver = instance.retain_plugin_archiver();
@@ -90,18 +152,14 @@ impl Archiver<'_> {
             let reason = format!("its note has {} bytes, more than {NOTE}", draft.note.len());
             return Err(Trouble::permanent(reason));
         }
-        Ok((draft, std::mem::take(&mut store.data_mut().shelf.objects)))
+        Ok((draft, std::mem::take(&mut store.data_mut().shelf)))
     }
 
     /// Runs the plugin's own `restore` over what was stored, in a fresh instance,
     /// and compares what comes out with the file.
-    fn prove(&self, note: &[u8], objects: &[Finished], content: &Content) -> Result<(), Trouble> {
-        let mut sources = Vec::with_capacity(objects.len());
-        for object in objects {
-            let file = object.staged.open_read();
-            let file = file.map_err(|error| Trouble::permanent(error.to_string()))?;
-            sources.push(Source::new(file, object.staged.size()));
-        }
+    fn prove(&self, note: &[u8], objects: &[Part], content: &Content) -> Result<(), Trouble> {
+        let sources = objects.iter().map(Part::source);
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let restorer = Restorer {
             machine: self.machine,
             plugin: self.plugin,
@@ -132,27 +190,53 @@ impl Archiver<'_> {
             .terms(Arc::clone(&self.settings), self.run, size)
             .wall;
         let deadline = Instant::now() + wall;
-        let mut hasher = blake3::Hasher::new();
-        let mut source = Positioned { file, at: 0 };
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            if Instant::now() > deadline {
-                return Err(Trouble {
-                    kind: TroubleKind::OutOfTime,
-                    reason: OutOfTime(wall).to_string(),
-                });
-            }
-            let read = source
-                .read(&mut buffer)
-                .map_err(|error| unreadable(&error))?;
-            match buffer.get(..read) {
-                Some(bytes) if !bytes.is_empty() => hasher.update(bytes),
-                Some(_) | None => break,
-            };
+        match content_of(file, &mut checkpoint(deadline)) {
+            Ok(Ok(content)) => Ok(content),
+            Ok(Err(Interrupted)) => Err(Trouble {
+                kind: TroubleKind::OutOfTime,
+                reason: OutOfTime(wall).to_string(),
+            }),
+            Err(error) => Err(unreadable(&error)),
         }
-        Ok(Content {
-            size: source.at,
-            blake3: hasher.finalize().to_hex().to_string(),
+    }
+
+    /// The objects a draft names, each once; what it finished and does not name is
+    /// dropped, and with that forgotten.
+    fn named(&self, draft: &Draft, mut shelf: Shelf) -> Result<Vec<Part>, Trouble> {
+        if draft.objects.is_empty() {
+            return Err(Trouble::permanent(
+                "it stored nothing: its draft names no object",
+            ));
+        }
+        let mut objects = Vec::with_capacity(draft.objects.len());
+        for name in &draft.objects {
+            let mut finished = shelf.objects.iter();
+            if let Some(at) = finished.position(|object| object.name.as_str() == name) {
+                objects.push(Part::New(shelf.objects.swap_remove(at)));
+                continue;
+            }
+            let found = shelf.found.iter().find(|found| found.as_str() == name);
+            let Some(found) = found.cloned() else {
+                let shown: String = name.escape_debug().take(200).collect();
+                let reason = format!("its draft names `{shown}`, which it did not finish");
+                return Err(Trouble::permanent(reason));
+            };
+            shelf.found.remove(&found);
+            objects.push(Part::Shared(self.shared(found)?));
+        }
+        Ok(objects)
+    }
+
+    /// An object that was there before, looked at as closely as one of our own.
+    fn shared(&self, name: ObjectName) -> Result<Shared, Trouble> {
+        let opened = self.target.destination.open_durable(&name);
+        let file = opened.map_err(|error| Trouble::permanent(error.to_string()))?;
+        let size = file.metadata().map_err(|error| unreadable(&error))?.len();
+        let content = self.hash(&file, size)?;
+        Ok(Shared {
+            name,
+            file,
+            content,
         })
     }
 }
@@ -222,37 +306,14 @@ fn lent<T: 'static>(owned: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(owned.rep())
 }
 
-/// The finished objects a draft names, each once; what it does not name is dropped,
-/// and with that forgotten.
-fn named(draft: &Draft, mut finished: Vec<Finished>) -> Result<Vec<Finished>, Trouble> {
-    if draft.objects.is_empty() {
-        return Err(Trouble::permanent(
-            "it stored nothing: its draft names no object",
-        ));
-    }
-    let mut objects = Vec::with_capacity(draft.objects.len());
-    for name in &draft.objects {
-        let at = finished
-            .iter()
-            .position(|object| object.name.as_str() == name);
-        let Some(at) = at else {
-            let shown: String = name.escape_debug().take(200).collect();
-            let reason = format!("its draft names `{shown}`, which it did not finish");
-            return Err(Trouble::permanent(reason));
-        };
-        objects.push(finished.swap_remove(at));
-    }
-    Ok(objects)
-}
-
 /// The weaker proof: the one stored object is the file itself.
-fn read_back(objects: &[Finished], content: &Content) -> Result<(), Trouble> {
+fn read_back(objects: &[Part], content: &Content) -> Result<(), Trouble> {
     let [object] = objects else {
         return Err(Trouble::permanent(
             "an archive of several objects cannot be proved by reading it back",
         ));
     };
-    let record = record(object.name.as_str(), &object.staged);
+    let record = object.record();
     let stored = Content {
         size: record.size,
         blake3: record.blake3,
@@ -263,7 +324,7 @@ fn read_back(objects: &[Finished], content: &Content) -> Result<(), Trouble> {
     }
 }
 
-pub(super) fn record(name: &str, staged: &Staged) -> ObjectRecord {
+fn record(name: &str, staged: &Staged) -> ObjectRecord {
     ObjectRecord {
         name: name.to_owned(),
         size: staged.size(),
@@ -285,19 +346,5 @@ fn unreadable(error: &std::io::Error) -> Trouble {
     Trouble {
         kind: TroubleKind::Retryable,
         reason: format!("the file cannot be read: {}", crate::store::in_words(error)),
-    }
-}
-
-/// Reads from the beginning, wherever the descriptor's own offset is.
-struct Positioned<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for Positioned<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
     }
 }

@@ -8,10 +8,11 @@
     reason = "the generated bindings name these types publicly"
 )]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use wasmtime::component::Resource;
@@ -20,7 +21,8 @@ use super::contract::blobs_api::{Host, HostDestination, HostSink, HostSource};
 use super::contract::{FailureClass, GuestFailure, GuestObject, GuestOnExisting};
 use super::guest::Guest;
 use crate::destination::{
-    Destination, DestinationError, Interrupted, ObjectName, OnExisting, Staged, StagedWriter,
+    Checkpoint, Destination, DestinationError, Interrupted, ObjectName, OnExisting, Staged,
+    StagedWriter,
 };
 use crate::receipt::Content;
 
@@ -35,11 +37,24 @@ const OBJECTS: usize = 1_000;
 pub struct Source {
     file: File,
     size: u64,
+    content: Arc<OnceLock<Content>>,
 }
 
 impl Source {
     pub(super) fn new(file: File, size: u64) -> Source {
-        Source { file, size }
+        Source {
+            file,
+            size,
+            content: Arc::default(),
+        }
+    }
+
+    /// A source whose hash, once somebody needs it, is known to the caller too.
+    pub(super) fn sharing(file: File, size: u64, content: &Arc<OnceLock<Content>>) -> Source {
+        Source {
+            content: Arc::clone(content),
+            ..Source::new(file, size)
+        }
     }
 
     fn read(&self, offset: u64, length: u32) -> std::io::Result<Vec<u8>> {
@@ -121,6 +136,28 @@ impl Restored {
     }
 }
 
+/// Length and hash of everything a file has, from its beginning.
+pub(super) fn content_of(
+    file: &File,
+    checkpoint: Checkpoint<'_>,
+) -> std::io::Result<Result<Content, Interrupted>> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; READ as usize];
+    let mut size = 0;
+    loop {
+        if let Err(interrupted) = checkpoint() {
+            return Ok(Err(interrupted));
+        }
+        let read = file.read_at(&mut buffer, size)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            let blake3 = hasher.finalize().to_hex().to_string();
+            return Ok(Ok(Content { size, blake3 }));
+        };
+        hasher.update(bytes);
+        size += read as u64;
+    }
+}
+
 /// The error inside a trap when more was written than there may be.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum TooMuch {
@@ -128,7 +165,7 @@ pub(super) enum TooMuch {
     Restored(u64),
     #[error("it wrote more than the {0} bytes it may")]
     Written(u64),
-    #[error("it finished more than {OBJECTS} objects")]
+    #[error("it finished, or looked up, more than {OBJECTS} objects")]
     Objects,
 }
 
@@ -136,6 +173,8 @@ pub(super) enum TooMuch {
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     pub(super) objects: Vec<Finished>,
+    /// Published objects it looked up and found.
+    pub(super) found: BTreeSet<ObjectName>,
 }
 
 /// A finished object.
@@ -177,7 +216,7 @@ fn unreadable(error: &std::io::Error) -> GuestFailure {
 }
 
 /// Looks at the clock between two slices of a host-side copy.
-fn checkpoint(deadline: Instant) -> impl FnMut() -> Result<(), Interrupted> {
+pub(super) fn checkpoint(deadline: Instant) -> impl FnMut() -> Result<(), Interrupted> {
     move || match Instant::now() < deadline {
         true => Ok(()),
         false => Err(Interrupted),
@@ -200,6 +239,26 @@ impl HostSource for Guest {
         self.check_time()?;
         let source = self.table.get(&source)?;
         Ok(source.read(offset, length).map_err(|e| unreadable(&e)))
+    }
+
+    fn digest(
+        &mut self,
+        source: Resource<Source>,
+    ) -> wasmtime::Result<Result<String, GuestFailure>> {
+        let deadline = self.deadline;
+        let source = self.table.get(&source)?;
+        if let Some(content) = source.content.get() {
+            return Ok(Ok(content.blake3.clone()));
+        }
+        match content_of(&source.file, &mut checkpoint(deadline)) {
+            Ok(Ok(content)) => {
+                let digest = content.blake3.clone();
+                let _ = source.content.set(content);
+                Ok(Ok(digest))
+            }
+            Ok(Err(Interrupted)) => Err(super::guest::OutOfTime(self.wall()).into()),
+            Err(error) => Ok(Err(unreadable(&error))),
+        }
     }
 
     fn drop(&mut self, source: Resource<Source>) -> wasmtime::Result<()> {
@@ -229,18 +288,26 @@ impl HostDestination for Guest {
         target: Resource<Target>,
         name: String,
     ) -> wasmtime::Result<Result<Option<GuestObject>, GuestFailure>> {
+        self.check_time()?;
         let target = self.table.get(&target)?;
         let found = target
             .destination
             .parse_name(&name)
             .and_then(|name| target.destination.lookup(&name));
-        Ok(match found {
-            Ok(object) => Ok(object.map(|object| GuestObject {
-                name: object.name.as_str().to_owned(),
-                size: object.size,
-            })),
-            Err(error) => Err(refusal(&error)),
-        })
+        let object = match found {
+            Ok(Some(object)) => object,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(refusal(&error))),
+        };
+        let answer = GuestObject {
+            name: object.name.as_str().to_owned(),
+            size: object.size,
+        };
+        self.shelf.found.insert(object.name);
+        match self.shelf.found.len() > OBJECTS {
+            false => Ok(Ok(Some(answer))),
+            true => Err(TooMuch::Objects.into()),
+        }
     }
 
     fn drop(&mut self, target: Resource<Target>) -> wasmtime::Result<()> {
@@ -290,10 +357,7 @@ impl HostSink for Guest {
                 Ok(moved.map_err(|error| refusal(&error)))
             }
             Sink::Restored(_) => {
-                let source = Source {
-                    file,
-                    size: offset + length,
-                };
+                let source = Source::new(file, offset + length);
                 self.splice_restored(&sink, &source, offset)
             }
         }

@@ -14,8 +14,8 @@ use wasmtime::component::Component;
 use super::contract::{ArchivePluginPre, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts, Terms};
-use super::manifest::{Kind, Manifest};
-use super::{CodeCache, PluginError};
+use super::manifest::{Kind, Manifest, granted};
+use super::{CodeCache, PluginError, schema};
 use crate::config::{Config, Grants, Plugin as Configured, Wasm};
 use crate::receipt::{PluginVersion, Proof};
 
@@ -31,6 +31,14 @@ pub const fn builtins() -> &'static [(&'static str, &'static [u8])] {
         (
             "backup",
             include_bytes!("../../plugins/prebuilt/backup.wasm"),
+        ),
+        (
+            "compress",
+            include_bytes!("../../plugins/prebuilt/compress.wasm"),
+        ),
+        (
+            "dedup-backup",
+            include_bytes!("../../plugins/prebuilt/dedup-backup.wasm"),
         ),
         (
             "legal-hold",
@@ -91,9 +99,13 @@ impl Plugin {
         }
         let loaded = Plugin::from_bytes(plugin, origin, wasm, &configured.grants, cache)?;
         loaded.check_grants()?;
-        loaded.check_settings(&configured.settings)?;
+        let settings = schema::settle(&loaded.manifest.settings, &configured.settings);
+        let settings = settings.map_err(|objections| PluginError::Settings {
+            plugin: plugin.clone(),
+            objections,
+        })?;
         Ok(Plugin {
-            settings: configured.settings.clone(),
+            settings,
             proof: configured.proof,
             ..loaded
         })
@@ -125,25 +137,36 @@ impl Plugin {
     }
 
     fn check_grants(&self) -> Result<(), PluginError> {
-        match self.manifest.asks.destinations && self.grants.destinations.is_empty() {
-            false => Ok(()),
-            true => Err(PluginError::NotGranted {
+        let asks = &self.manifest.asks;
+        match asks.covered_by(&self.grants) {
+            true => Ok(()),
+            false => Err(PluginError::NotGranted {
                 plugin: self.name.to_string(),
-                asks: "a destination".to_owned(),
-                grants: "none; write `grants = { destinations = [\"…\"] }`".to_owned(),
+                asks: asks.to_string(),
+                grants: granted(&self.grants),
             }),
         }
     }
 
-    /// Checks settings or arguments against the plugin's schema.
-    pub fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), PluginError> {
-        match self.manifest.objections(settings).into_iter().next() {
-            None => Ok(()),
-            Some((key, problem)) => Err(PluginError::Setting {
-                plugin: self.name.to_string(),
-                key,
-                problem,
-            }),
+    /// The settings it runs with: the configuration's, with a policy's arguments laid
+    /// over them key by key, or all that is wrong with that.
+    pub fn settings_with(
+        &self,
+        arguments: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, PluginError> {
+        let schema = &self.manifest.settings;
+        let object = |objections| PluginError::Settings {
+            plugin: self.name.to_string(),
+            objections,
+        };
+        let arguments = schema::settle(schema, arguments).map_err(object)?;
+        let mut settings = self.settings.clone();
+        settings.extend(arguments);
+        let mut objections = schema::missing(schema, &settings);
+        objections.extend(schema::too_large(schema, &settings, self.grants.memory));
+        match objections.is_empty() {
+            true => Ok(settings),
+            false => Err(object(objections)),
         }
     }
 
@@ -175,13 +198,6 @@ impl Plugin {
     /// What it was granted.
     pub fn grants(&self) -> &Grants {
         &self.grants
-    }
-
-    /// The configured settings with a policy's arguments laid over them.
-    pub(super) fn settings_with(&self, arguments: &Map<String, Value>) -> Map<String, Value> {
-        let mut settings = self.settings.clone();
-        settings.extend(arguments.clone());
-        settings
     }
 
     /// What an instance for files of so many bytes is made with.

@@ -70,6 +70,8 @@ impl Trouble {
             let reason = "it asked for more memory than it is granted".to_owned();
             (TroubleKind::Trapped, reason)
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
+            let trap = trap.to_string();
+            let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
             (TroubleKind::Trapped, format!("it trapped: {trap}"))
         } else {
             (

@@ -19,7 +19,7 @@
 (data (i32.const 96) "\40\00\00\00\06\00\00\00")
 (data (i32.const 128) "failed on purpose")
 
-(func (export "cabi_realloc") (param i32 i32 $align i32 $new i32) (result i32)
+(func (export "cabi_realloc") (param i32 i32) (param $align i32) (param $new i32) (result i32)
   (local $at i32)
   (local.set $at (i32.and
     (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))

@@ -4,7 +4,7 @@
 (data (i32.const 64) "review")
 (data (i32.const 128) "failed on purpose")
 
-(func $realloc (export "cabi_realloc") (param i32 i32 $align i32 $new i32) (result i32)
+(func $realloc (export "cabi_realloc") (param i32 i32) (param $align i32) (param $new i32) (result i32)
   (local $at i32)
   (local.set $at (i32.and
     (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))

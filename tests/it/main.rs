@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod archives;
 mod builtins;
 mod guests;
 mod hostile;
