@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod init;
 mod plan;
+mod plugin;
 mod restore;
 mod runs;
 mod show;
@@ -66,6 +67,9 @@ enum Command {
     Apply(apply::Apply),
     /// Explain what is decided about one file.
     Why(why::Why),
+    /// Write, examine, test and pin plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Bring archived files back.
     Restore(restore::Restore),
     /// List earlier runs, or the files of one.
@@ -119,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
+        Command::Plugin(command) => command.run(&edge),
         Command::Restore(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
     };

@@ -166,8 +166,12 @@ pub struct Plugin {
     pub span: Range<usize>,
     /// Where its component comes from.
     pub wasm: Wasm,
+    /// Where that is written in the configuration.
+    pub wasm_at: Range<usize>,
     /// The SHA-256 its component must have, in small hexadecimal digits.
     pub sha256: Option<String>,
+    /// Where the pin is written in the configuration.
+    pub sha256_at: Option<Range<usize>>,
     /// Default settings; arguments in a policy override them key by key. Texts
     /// such as `64 MiB` are left to the plugin's schema.
     pub settings: serde_json::Map<String, serde_json::Value>,

@@ -278,7 +278,6 @@ impl<'a> Hooks<'a> {
         };
         let file = self.open(step)?;
         let entry = self.entry(step, attempt);
-        let output = ready.plugin.grants().output.map(|size| size.0);
         let archiver = Archiver {
             machine: &ready.machine,
             plugin: &ready.plugin,
@@ -287,7 +286,9 @@ impl<'a> Hooks<'a> {
             run: &self.run,
             target: Target {
                 destination: Arc::clone(destination),
-                limit: output.unwrap_or_else(|| step.facts.size.saturating_mul(2) + OVERHEAD),
+                limit: output_limit(&ready.plugin, step.facts.size),
+                space: None,
+                ends_after: None,
             },
         };
         let proved = archiver.archive(&entry, &file)?;
@@ -476,27 +477,44 @@ fn publish(
     proved: Proved,
     receipt: Receipt,
 ) -> Result<Receipt, Trouble> {
-    let failed = |error: DestinationError| Trouble {
+    let beside = proved.objects.first().map(|object| object.name().clone());
+    publish_objects(destination, proved.objects)?;
+    match beside {
+        Some(object) => leave_receipt(destination, &object, receipt).map_err(unpublished),
+        None => Ok(receipt),
+    }
+}
+
+pub(super) fn publish_objects(
+    destination: &Destination,
+    objects: Vec<Part>,
+) -> Result<(), Trouble> {
+    for object in objects {
+        match object {
+            Part::New(new) => {
+                let published = new.staged.publish(destination, &new.name, new.on_existing);
+                published.map_err(unpublished)?;
+            }
+            Part::Shared(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn unpublished(error: DestinationError) -> Trouble {
+    Trouble {
         kind: match error {
             DestinationError::Full { .. } | DestinationError::Io { .. } => TroubleKind::Retryable,
             _ => TroubleKind::Permanent,
         },
         reason: error.to_string(),
-    };
-    let beside = proved.objects.first().map(|object| object.name().clone());
-    for object in proved.objects {
-        match object {
-            Part::New(new) => {
-                let published = new.staged.publish(destination, &new.name, new.on_existing);
-                published.map_err(failed)?;
-            }
-            Part::Shared(_) => {}
-        }
     }
-    match beside {
-        Some(object) => leave_receipt(destination, &object, receipt).map_err(failed),
-        None => Ok(receipt),
-    }
+}
+
+/// The most bytes the archive of a file may take.
+pub(super) fn output_limit(plugin: &Plugin, size: u64) -> u64 {
+    let granted = plugin.grants().output.map(|size| size.0);
+    granted.unwrap_or_else(|| size.saturating_mul(2).saturating_add(OVERHEAD))
 }
 
 /// An object may carry several receipts: it may hold several files' bytes, and a run

@@ -75,13 +75,38 @@ pub struct Target {
     pub(super) destination: Arc<Destination>,
     /// The most bytes one instance may write.
     pub(super) limit: u64,
+    /// Bytes after which it pretends to be full, so that a plugin's author sees what
+    /// his plugin makes of that.
+    pub(super) space: Option<u64>,
+    /// Bytes after which the call is ended, as when the operator has had enough.
+    pub(super) ends_after: Option<u64>,
+}
+
+impl Target {
+    fn within(&self, written: u64, more: u64) -> wasmtime::Result<u64> {
+        let total = within(written, more, self.limit)?;
+        match self.ends_after.is_some_and(|end| total > end) {
+            false => Ok(total),
+            true => Err(TooMuch::Cancelled.into()),
+        }
+    }
+
+    /// The answer of a full disk, once so many bytes would be in one object.
+    fn refuses(&self, bytes: u64) -> Option<GuestFailure> {
+        let full = self.space.is_some_and(|space| bytes > space);
+        full.then(|| GuestFailure {
+            class: FailureClass::Retryable,
+            code: "no-space".to_owned(),
+            message: "no space is left in the destination".to_owned(),
+        })
+    }
 }
 
 /// Bytes on their way out of a guest.
 #[derive(Debug)]
 pub enum Sink {
     /// Into an object that is not published yet.
-    Object(Box<StagedWriter>, u64),
+    Object(Box<StagedWriter>, Target),
     /// Back into the file they came from: compared, and perhaps written.
     Restored(Box<Restored>),
 }
@@ -165,6 +190,8 @@ pub(super) enum TooMuch {
     Restored(u64),
     #[error("it wrote more than the {0} bytes it may")]
     Written(u64),
+    #[error("it was ended while it wrote")]
+    Cancelled,
     #[error("it finished, or looked up, more than {OBJECTS} objects")]
     Objects,
 }
@@ -274,11 +301,11 @@ impl HostDestination for Guest {
     ) -> wasmtime::Result<Result<Resource<Sink>, GuestFailure>> {
         self.check_time()?;
         let target = self.table.get(&target)?;
-        let (created, limit) = (target.destination.create(), target.limit);
-        match created {
+        let target = target.clone();
+        match target.destination.create() {
             Ok(writer) => Ok(Ok(self
                 .table
-                .push(Sink::Object(Box::new(writer), limit))?)),
+                .push(Sink::Object(Box::new(writer), target))?)),
             Err(error) => Ok(Err(refusal(&error))),
         }
     }
@@ -325,8 +352,11 @@ impl HostSink for Guest {
         self.check_time()?;
         match self.table.get_mut(&sink)? {
             Sink::Restored(restored) => restored.write(&bytes).map(Ok),
-            Sink::Object(writer, limit) => {
-                within(writer.size(), bytes.len() as u64, *limit)?;
+            Sink::Object(writer, target) => {
+                let total = target.within(writer.size(), bytes.len() as u64)?;
+                if let Some(full) = target.refuses(total) {
+                    return Ok(Err(full));
+                }
                 Ok(writer.write(&bytes).map_err(|error| refusal(&error)))
             }
         }
@@ -348,8 +378,11 @@ impl HostSink for Guest {
             Err(error) => return Ok(Err(unreadable(&error))),
         };
         match self.table.get_mut(&sink)? {
-            Sink::Object(writer, limit) => {
-                within(writer.size(), length, *limit)?;
+            Sink::Object(writer, target) => {
+                let total = target.within(writer.size(), length)?;
+                if let Some(full) = target.refuses(total) {
+                    return Ok(Err(full));
+                }
                 let moved = writer.splice(&file, offset, length, &mut checkpoint(deadline));
                 if let Err(DestinationError::Interrupted { .. }) = &moved {
                     return Err(super::guest::OutOfTime(self.wall()).into());
@@ -434,9 +467,9 @@ impl Guest {
     }
 }
 
-fn within(written: u64, more: u64, limit: u64) -> wasmtime::Result<()> {
+fn within(written: u64, more: u64, limit: u64) -> wasmtime::Result<u64> {
     match written.checked_add(more) {
-        Some(total) if total <= limit => Ok(()),
+        Some(total) if total <= limit => Ok(total),
         Some(_) | None => Err(TooMuch::Written(limit).into()),
     }
 }

@@ -190,6 +190,11 @@ impl Plugin {
         }
     }
 
+    /// SHA-256 of the component, as a pin has it.
+    pub fn sha256(&self) -> String {
+        hexadecimal(&sha2::Sha256::digest(&self.wasm))
+    }
+
     /// How its archives are proved.
     pub fn proof(&self) -> Proof {
         self.proof
@@ -320,7 +325,7 @@ impl Catalogue {
     }
 }
 
-fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
+pub(super) fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
     let found = builtins().iter().find(|(name, _)| *name == wanted);
     found.map(|(_, wasm)| wasm.to_vec()).ok_or_else(|| {
         let known: Vec<_> = builtins()
@@ -335,7 +340,7 @@ fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
     })
 }
 
-fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
+pub(super) fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
     let unreadable = |source| PluginError::Unreadable {
         plugin: plugin.to_owned(),
         path: path.to_owned(),

@@ -112,6 +112,71 @@ pub(super) fn granted(grants: &Grants) -> String {
     format!("{destinations}, {} of memory", grants.memory)
 }
 
+/// Interfaces that every plugin finds, with nothing behind those of the system: what a
+/// standard library imports whatever its program does. Nothing else can be had.
+pub const LINKED: [&str; 23] = [
+    "retain:plugin/types",
+    "retain:plugin/log",
+    "retain:plugin/config",
+    "retain:plugin/run",
+    "retain:plugin/blobs",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:clocks/wall-clock",
+    "wasi:clocks/monotonic-clock",
+    "wasi:random/insecure-seed",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+];
+
+/// One interface a component wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Its name with its version.
+    pub name: String,
+    /// Whether it is there for every plugin; otherwise the component does not load.
+    pub linked: bool,
+}
+
+/// What a component imports, read without running anything; nothing where it cannot
+/// be read.
+pub fn imports(wasm: &[u8]) -> Vec<Import> {
+    let mut imports = Vec::new();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload {
+            // Inner components import from the outer one, which is no grant.
+            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Payload::ComponentImportSection(section)) if depth == 0 => {
+                let named = section.into_iter().flatten();
+                imports.extend(named.map(|import| {
+                    let name = import.name.name.to_owned();
+                    let plain = name.split('@').next().unwrap_or_default();
+                    Import {
+                        linked: LINKED.contains(&plain),
+                        name: name.escape_debug().to_string(),
+                    }
+                }));
+            }
+            Ok(_) => {}
+            Err(_) => return Vec::new(),
+        }
+    }
+    imports
+}
+
 /// Why a component has no usable manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {

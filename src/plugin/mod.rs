@@ -15,6 +15,7 @@ mod approve;
 mod archive;
 mod blobs;
 mod cache;
+mod conformance;
 mod contract;
 mod engine;
 mod guest;
@@ -23,17 +24,20 @@ mod manifest;
 mod restore;
 mod review;
 mod schema;
+mod trial;
 mod trouble;
 
 use std::path::PathBuf;
 
 pub use approve::{Approved, Blocked, Hooks, Verdict};
 pub use cache::CodeCache;
+pub use conformance::{Case, Conformance};
 pub use guest::RunFacts;
 pub use load::{Catalogue, Plugin, builtins};
-pub use manifest::{Asks, Kind, Manifest, ManifestError};
+pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports};
 pub use restore::{Restoration, RestoreError};
 pub use schema::Objection;
+pub use trial::{Archived, Failed, FailedClass, Room, Subject, Trial};
 
 /// Why a plugin cannot be used at all.
 ///

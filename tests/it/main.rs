@@ -16,6 +16,7 @@ mod inventory;
 mod main_job;
 mod mistakes;
 mod oddities;
+mod plugin_commands;
 mod policies;
 mod shop;
 mod stock_analysis;

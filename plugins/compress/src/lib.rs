@@ -7,8 +7,8 @@
 use std::io;
 
 use retain_plugin::{
-    Archiver, Destination, Draft, Entry, Failure, GENERATIONS, OnExisting, Sink, Source, export,
-    settings,
+    Archiver, Destination, Draft, Entry, Failure, GENERATIONS, OnExisting, Sink, SinkWriter, Source,
+    export, settings,
 };
 use serde::Deserialize;
 use structured_zstd::decoding::{FrameDecoder, StreamingDecoder};
@@ -68,8 +68,8 @@ impl Archiver for Compress {
         };
         let mut decoder = StreamingDecoder::<_, FrameDecoder>::new(object.reader());
         let mut writer = sink.writer();
-        io::copy(&mut decoder, &mut writer)?;
-        writer.end()
+        let written = io::copy(&mut decoder, &mut writer).map(drop);
+        writer.end_after(written)
     }
 }
 
@@ -79,19 +79,35 @@ fn compress(
     destination: &Destination,
     name: &str,
 ) -> Result<String, Failure> {
-    let sink = destination.create()?;
-    let mut encoder = StreamingEncoder::new(sink.writer(), CompressionLevel::from_level(settings.level));
-    if let Some(window) = settings.window {
-        let parameters = CompressionParameters::builder(CompressionLevel::from_level(settings.level))
+    let level = CompressionLevel::from_level(settings.level);
+    let parameters = settings.window.map(|window| {
+        CompressionParameters::builder(level)
             .window_log(window.next_power_of_two().ilog2())
             .enable_long_distance_matching(window > LONG)
             .build()
-            .map_err(|error| Failure::misconfigured(format!("`window` and `level`: {error}")))?;
-        encoder.set_parameters(&parameters)?;
+            .map_err(|error| Failure::misconfigured(format!("`window` and `level`: {error}")))
+    });
+    let parameters = parameters.transpose()?;
+    let sink = destination.create()?;
+    let mut writer = sink.writer();
+    let written = encode(level, parameters.as_ref(), source, &mut writer);
+    writer.end_after(written)?;
+    Ok(Sink::finish(sink, name, OnExisting::SameBytes)?.name)
+}
+
+fn encode(
+    level: CompressionLevel,
+    parameters: Option<&CompressionParameters>,
+    source: &Source,
+    writer: &mut SinkWriter<'_>,
+) -> io::Result<()> {
+    let mut encoder = StreamingEncoder::new(writer, level);
+    if let Some(parameters) = parameters {
+        encoder.set_parameters(parameters)?;
     }
     encoder.set_content_checksum(true)?;
     encoder.set_pledged_content_size(source.size())?;
     io::copy(&mut source.reader(), &mut encoder)?;
-    encoder.finish()?.end()?;
-    Ok(Sink::finish(sink, name, OnExisting::SameBytes)?.name)
+    encoder.finish()?;
+    Ok(())
 }

@@ -18,7 +18,7 @@ impl Source {
 impl Sink {
     /// Writes, gathered into large pieces; [`SinkWriter::end`] writes the last one.
     pub fn writer(&self) -> SinkWriter<'_> {
-        SinkWriter { sink: self, held: Vec::with_capacity(CHUNK) }
+        SinkWriter { sink: self, held: Vec::with_capacity(CHUNK), failure: None }
     }
 }
 
@@ -49,6 +49,7 @@ impl Read for SourceReader<'_> {
 pub struct SinkWriter<'a> {
     sink: &'a Sink,
     held: Vec<u8>,
+    failure: Option<Failure>,
 }
 
 impl SinkWriter<'_> {
@@ -58,9 +59,22 @@ impl SinkWriter<'_> {
         self.write_held()
     }
 
+    /// Ends after somebody else has written into it. Encoders put words of their own
+    /// in an error's place; what the host said comes first, because only that says
+    /// whether it is worth trying again.
+    pub fn end_after(mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match (self.failure.take(), written) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(error)) => Err(error.into()),
+            (None, Ok(())) => self.end(),
+        }
+    }
+
     fn write_held(&mut self) -> Result<(), Failure> {
         if !self.held.is_empty() {
-            self.sink.write(&self.held)?;
+            let written = self.sink.write(&self.held);
+            self.failure = written.as_ref().err().cloned();
+            written?;
             self.held.clear();
         }
         Ok(())
