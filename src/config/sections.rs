@@ -9,8 +9,8 @@ use crate::config::codes;
 use crate::config::reader::{Complaint, Place, Reader, Section, absolute};
 use crate::config::schema::joined;
 use crate::config::{
-    Destination, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store, Token, Warn,
-    Wasm, Writers,
+    Destination, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store, Token,
+    Warn, Wasm, Writers,
 };
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::receipt::Proof;
@@ -208,6 +208,7 @@ fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> 
         .keys()
         .map(|key| (key.clone(), written.value_span(key)))
         .collect();
+    let filter = read_filter(section, reader);
     let proof = reader.parsed(section, "proof", parse_proof);
     let grants = read_grants(&section.section("grants"), reader);
     Some(Plugin {
@@ -219,8 +220,38 @@ fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> 
         sha256_at: section.has("sha256").then(|| section.value_span("sha256")),
         settings,
         settings_at,
+        filter,
         proof: proof.unwrap_or(Proof::Restore),
         grants,
+    })
+}
+
+fn read_filter(plugin: &Section<'_>, reader: &mut Reader<'_>) -> Option<Filter> {
+    if !plugin.has("filter") {
+        return None;
+    }
+    let section = plugin.section("filter");
+    let mut texts = |key| {
+        let texts = reader.texts(&section, key).into_iter();
+        texts.map(|(text, _)| text).collect()
+    };
+    let (args, restore_args) = (texts("args"), texts("restore_args"));
+    let suffix = reader.parsed(&section, "suffix", |text| match text.contains('/') {
+        true => Err(Complaint::new("a suffix has no `/`", "write it as `.gz`")),
+        false => Ok(text.to_owned()),
+    });
+    if !section.has("restore_args") {
+        let message = format!("`{}` has no `restore_args`", section.path);
+        let help = "say how it turns an archive into the file again: `restore_args = [\"-dc\"]`";
+        let span = section.span.clone();
+        reader
+            .findings
+            .error(codes::MISSING_KEY, span, message, help);
+    }
+    Some(Filter {
+        args,
+        restore_args,
+        suffix: suffix.unwrap_or_default(),
     })
 }
 

@@ -210,7 +210,9 @@ impl<'a> Hooks<'a> {
                     });
                 answers.collect()
             }
-            Prepared::Archiver(_) => self.archive_all(index, hook, ready, steps),
+            Prepared::Archiver(_) | Prepared::Filter(_) => {
+                self.archive_all(index, hook, ready, steps)
+            }
         }
     }
 
@@ -271,8 +273,7 @@ impl<'a> Hooks<'a> {
     }
 
     fn archive_once(&self, ready: &Ready, step: &Step, attempt: u32) -> Result<Receipt, Trouble> {
-        let (Prepared::Archiver(prepared), Some((destination, name))) =
-            (&ready.prepared, &ready.destination)
+        let (Some(craft), Some((destination, name))) = (ready.prepared.craft(), &ready.destination)
         else {
             return Err(Trouble::permanent("the hook names no destination"));
         };
@@ -281,7 +282,7 @@ impl<'a> Hooks<'a> {
         let archiver = Archiver {
             machine: &ready.machine,
             plugin: &ready.plugin,
-            prepared,
+            craft,
             settings: ready.settings.to_string().into(),
             run: &self.run,
             target: Target {
@@ -422,10 +423,10 @@ impl Ready {
             .map_err(|error| error.to_string())?;
         let destination = match (&prepared, &hook.destination) {
             (Prepared::Reviewer(_), _) => None,
-            (Prepared::Archiver(_), None) => {
+            (Prepared::Archiver(_) | Prepared::Filter(_), None) => {
                 return Err("it stores files, and the policy does not say `into` where".to_owned());
             }
-            (Prepared::Archiver(_), Some(name)) => {
+            (Prepared::Archiver(_) | Prepared::Filter(_), Some(name)) => {
                 catalogue.keep(&plugin).map_err(|error| {
                     format!("a copy of the plugin cannot be kept for restoring: {error}")
                 })?;

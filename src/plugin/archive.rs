@@ -5,15 +5,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::CommandPre;
 
-use super::blobs::{Finished, Restored, Shelf, Sink, Source, Target, checkpoint, content_of};
+use super::blobs::{
+    Finished, Restored, Shelf, Sink, Source, Target, checkpoint, content_of, refusal,
+};
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
-use super::guest::{Guest, OutOfTime, RunFacts};
+use super::filter;
+use super::guest::{Guest, OutOfTime, RunFacts, Terms};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
-use crate::destination::{Interrupted, ObjectName, Staged};
+use crate::destination::{DestinationError, Interrupted, ObjectName, OnExisting, Staged};
 use crate::receipt::{Content, ObjectRecord, Proof};
+use crate::time::Stamp;
+
+/// The longest component file systems take, in bytes; receipts need some of it.
+const COMPONENT: usize = 255;
 
 /// The most bytes of a note.
 const NOTE: usize = 64 << 10;
@@ -90,10 +98,17 @@ impl Part {
 pub(super) struct Archiver<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
-    pub(super) prepared: &'a ArchivePluginPre<Guest>,
+    pub(super) craft: Craft<'a>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
     pub(super) target: Target,
+}
+
+/// What stores and restores: a plugin that knows the contract, or a command.
+#[derive(Clone, Copy)]
+pub(super) enum Craft<'a> {
+    Plugin(&'a ArchivePluginPre<Guest>),
+    Filter(&'a CommandPre<Guest>),
 }
 
 impl Archiver<'_> {
@@ -129,11 +144,15 @@ impl Archiver<'_> {
         let terms = self
             .plugin
             .terms(Arc::clone(&self.settings), self.run, entry.size);
+        let prepared = match self.craft {
+            Craft::Plugin(prepared) => prepared,
+            Craft::Filter(prepared) => return self.store_filtered(entry, file, terms, prepared),
+        };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let file = file.try_clone().map_err(|error| unreadable(&error))?;
         let call = async {
-            let instance = self.prepared.instantiate_async(&mut store).await?;
+            let instance = prepared.instantiate_async(&mut store).await?;
             let table = &mut store.data_mut().table;
             let source = table.push(Source::sharing(file, entry.size, hashed))?;
             let target = table.push(self.target.clone())?;
@@ -155,6 +174,54 @@ impl Archiver<'_> {
         Ok((draft, std::mem::take(&mut store.data_mut().shelf)))
     }
 
+    /// One object holds all that a command has written.
+    fn store_filtered(
+        &self,
+        entry: &GuestEntry,
+        file: &File,
+        terms: Terms,
+        prepared: &CommandPre<Guest>,
+    ) -> Result<(Draft, Shelf), Trouble> {
+        let deadline = Instant::now() + terms.wall;
+        let refused = |error: DestinationError| Trouble::reported(&refusal(&error));
+        let file = file.try_clone().map_err(|error| unreadable(&error))?;
+        let writer = self.target.destination.create().map_err(refused)?;
+        let sink = Sink::Object(Box::new(writer), self.target.clone());
+        let args = filter::arguments(&self.settings, "args");
+        let input = (file, entry.size);
+        let written = filter::run(self.machine, prepared, terms, &args, input, sink)?;
+        let Sink::Object(writer, _) = written else {
+            return Err(Trouble::permanent("its sink went astray"));
+        };
+        let staged = writer.finish(&mut checkpoint(deadline)).map_err(refused)?;
+        let name = filtered_name(entry, &filter::suffix(&self.settings));
+        let on_existing = OnExisting::SameBytes;
+        let mut free = None;
+        // Another generation with the same time has other bytes and the first name.
+        for name in [&name, &format!("{name}-{}", start(&entry.key, 8))] {
+            let name = staged.parse_name(name).map_err(refused)?;
+            match staged.check_free(&name, on_existing) {
+                Ok(()) => free = free.or(Some(name)),
+                Err(DestinationError::Exists { .. }) => {}
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        let name = free.ok_or_else(|| {
+            Trouble::permanent("the destination holds other objects under its names")
+        })?;
+        let draft = Draft {
+            objects: vec![name.as_str().to_owned()],
+            note: Vec::new(),
+        };
+        let mut shelf = Shelf::default();
+        shelf.objects.push(Finished {
+            name,
+            on_existing,
+            staged,
+        });
+        Ok((draft, shelf))
+    }
+
     /// Runs the plugin's own `restore` over what was stored, in a fresh instance,
     /// and compares what comes out with the file.
     fn prove(&self, note: &[u8], objects: &[Part], content: &Content) -> Result<(), Trouble> {
@@ -163,7 +230,7 @@ impl Archiver<'_> {
         let restorer = Restorer {
             machine: self.machine,
             plugin: self.plugin,
-            prepared: self.prepared,
+            craft: self.craft,
             settings: Arc::clone(&self.settings),
             run: self.run,
         };
@@ -245,7 +312,7 @@ impl Archiver<'_> {
 pub(super) struct Restorer<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
-    pub(super) prepared: &'a ArchivePluginPre<Guest>,
+    pub(super) craft: Craft<'a>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
 }
@@ -261,6 +328,10 @@ impl Restorer<'_> {
         let terms = self
             .plugin
             .terms(Arc::clone(&self.settings), self.run, restored.expected());
+        let prepared = match self.craft {
+            Craft::Plugin(prepared) => prepared,
+            Craft::Filter(prepared) => return self.unfilter(objects, restored, terms, prepared),
+        };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let pushed = store
@@ -270,7 +341,7 @@ impl Restorer<'_> {
         let sink = pushed.map_err(|error| Trouble::permanent(error.to_string()))?;
         let lent_sink = lent(&sink);
         let call = async {
-            let instance = self.prepared.instantiate_async(&mut store).await?;
+            let instance = prepared.instantiate_async(&mut store).await?;
             let table = &mut store.data_mut().table;
             let objects = objects.into_iter().map(|object| table.push(object));
             let objects = objects.collect::<Result<Vec<_>, _>>()?;
@@ -289,6 +360,53 @@ impl Restorer<'_> {
             Ok(Sink::Object(..)) | Err(_) => Err(Trouble::permanent("its sink went astray")),
         }
     }
+}
+
+impl Restorer<'_> {
+    fn unfilter(
+        &self,
+        objects: Vec<Source>,
+        restored: Restored,
+        terms: Terms,
+        prepared: &CommandPre<Guest>,
+    ) -> Result<Content, Trouble> {
+        let Ok([object]) = <[Source; 1]>::try_from(objects) else {
+            return Err(Trouble::permanent("a command's archive is one object"));
+        };
+        let args = filter::arguments(&self.settings, "restore_args");
+        let sink = Sink::Restored(Box::new(restored));
+        let input = object.into_parts();
+        match filter::run(self.machine, prepared, terms, &args, input, sink)? {
+            Sink::Restored(restored) => Ok(restored.finish()),
+            Sink::Object(..) => Err(Trouble::permanent("its sink went astray")),
+        }
+    }
+}
+
+/// What a command's object is called: as `backup` would, and the suffix.
+fn filtered_name(entry: &GuestEntry, suffix: &str) -> String {
+    let GuestEntry {
+        collection,
+        path,
+        modified,
+        key,
+        ..
+    } = entry;
+    let stamp = Stamp::new(modified.seconds, modified.nanoseconds).to_basic_utc();
+    let name = format!("{collection}/{path}@{stamp}{suffix}");
+    let fitting = name.split('/').map(|part| match part.len() <= COMPONENT {
+        true => part.to_owned(),
+        false => {
+            let mark = format!("~{}{suffix}", start(key, 16));
+            let end = part.floor_char_boundary(COMPONENT.saturating_sub(mark.len()));
+            format!("{}{mark}", part.get(..end).unwrap_or_default())
+        }
+    });
+    fitting.collect::<Vec<_>>().join("/")
+}
+
+fn start(key: &str, length: usize) -> &str {
+    key.get(..length).unwrap_or(key)
 }
 
 /// A call with its second limit: the guest's own is the epoch's.

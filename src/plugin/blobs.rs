@@ -57,6 +57,10 @@ impl Source {
         }
     }
 
+    pub(super) fn into_parts(self) -> (File, u64) {
+        (self.file, self.size)
+    }
+
     fn read(&self, offset: u64, length: u32) -> std::io::Result<Vec<u8>> {
         let left = self
             .size
@@ -99,6 +103,22 @@ impl Target {
             code: "no-space".to_owned(),
             message: "no space is left in the destination".to_owned(),
         })
+    }
+}
+
+impl Sink {
+    /// Appends bytes; the inner error is for the guest, the outer one ends it.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> wasmtime::Result<Result<(), GuestFailure>> {
+        match self {
+            Sink::Restored(restored) => restored.write(bytes).map(Ok),
+            Sink::Object(writer, target) => {
+                let total = target.within(writer.size(), bytes.len() as u64)?;
+                if let Some(full) = target.refuses(total) {
+                    return Ok(Err(full));
+                }
+                Ok(writer.write(bytes).map_err(|error| refusal(&error)))
+            }
+        }
     }
 }
 
@@ -213,7 +233,7 @@ pub(super) struct Finished {
 }
 
 /// A destination's refusal as a guest sees it.
-fn refusal(error: &DestinationError) -> GuestFailure {
+pub(super) fn refusal(error: &DestinationError) -> GuestFailure {
     let (class, code) = match error {
         DestinationError::Full { .. } => (FailureClass::Retryable, "no-space"),
         DestinationError::Io { .. } => (FailureClass::Retryable, "io"),
@@ -350,16 +370,7 @@ impl HostSink for Guest {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestFailure>> {
         self.check_time()?;
-        match self.table.get_mut(&sink)? {
-            Sink::Restored(restored) => restored.write(&bytes).map(Ok),
-            Sink::Object(writer, target) => {
-                let total = target.within(writer.size(), bytes.len() as u64)?;
-                if let Some(full) = target.refuses(total) {
-                    return Ok(Err(full));
-                }
-                Ok(writer.write(&bytes).map_err(|error| refusal(&error)))
-            }
-        }
+        self.table.get_mut(&sink)?.append(&bytes)
     }
 
     fn splice(

@@ -417,7 +417,7 @@ fn odd_names() -> Result<Vec<RelPath>, String> {
         accents.as_bytes(),
         deep.as_bytes(),
     ];
-    let parsed = names.iter().map(|name| RelPath::parse(name));
+    let parsed = names.iter().map(RelPath::parse);
     parsed
         .map(|path| path.map_err(|error| error.to_string()))
         .collect()

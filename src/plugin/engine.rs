@@ -19,6 +19,7 @@ pub(super) struct Machine {
     pub(super) engine: Engine,
     pub(super) reviewers: Linker<Guest>,
     pub(super) archivers: Linker<Guest>,
+    pub(super) filters: Linker<Guest>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -58,11 +59,14 @@ impl Machine {
         let mut archivers = Linker::new(&engine);
         link_wasi(&mut archivers)?;
         ArchivePlugin::add_to_linker::<_, HasGuest>(&mut archivers, |guest| guest)?;
+        let mut filters = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut filters)?;
         tick(engine.weak())?;
         Ok(Machine {
             engine,
             reviewers,
             archivers,
+            filters,
             runtime,
         })
     }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{
+    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+};
 
 use super::blobs::Shelf;
 use super::contract::{config_api, log_api, run_api};
@@ -60,11 +62,20 @@ pub(super) struct OutOfTime(pub(super) Duration);
 
 impl Guest {
     pub(super) fn store(machine: &Machine, terms: Terms) -> Store<Guest> {
+        Guest::store_with(machine, terms, |_| {})
+    }
+
+    /// An instance whose WASI is not quite empty.
+    pub(super) fn store_with(
+        machine: &Machine,
+        terms: Terms,
+        fill: impl FnOnce(&mut WasiCtxBuilder),
+    ) -> Store<Guest> {
         let deadline = Instant::now() + terms.wall;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let guest = Guest {
-            wasi: nothing(&terms.run.now),
+            wasi: nothing(&terms.run.now, fill),
             table,
             shelf: Shelf::default(),
             deadline,
@@ -103,14 +114,18 @@ impl Guest {
 }
 
 /// WASI with nothing in it.
-fn nothing(now: &Now) -> WasiCtx {
+fn nothing(now: &Now, fill: impl FnOnce(&mut WasiCtxBuilder)) -> WasiCtx {
     let clock = RunClock::at(now);
-    WasiCtx::builder()
-        .insecure_random_seed(0x7265_7461_696e)
+    let mut wasi = WasiCtx::builder();
+    wasi.insecure_random_seed(0x7265_7461_696e)
         .max_random_size(4096)
         .wall_clock(clock)
         .monotonic_clock(clock)
-        .build()
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    fill(&mut wasi);
+    wasi.build()
 }
 
 /// The run's moment, standing still: a plugin decides alike whenever it is called.

@@ -10,11 +10,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::Digest;
 use wasmtime::component::Component;
+use wasmtime_wasi::p2::bindings::CommandPre;
 
+use super::archive::Craft;
 use super::contract::{ArchivePluginPre, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts, Terms};
-use super::manifest::{Kind, Manifest, granted};
+use super::manifest::{FILTER, Kind, Manifest, granted};
 use super::{CodeCache, PluginError, schema};
 use crate::config::{Config, Grants, Plugin as Configured, Wasm};
 use crate::receipt::{PluginVersion, Proof};
@@ -76,6 +78,18 @@ impl std::fmt::Debug for Plugin {
 pub(super) enum Prepared {
     Reviewer(ReviewPluginPre<Guest>),
     Archiver(ArchivePluginPre<Guest>),
+    Filter(CommandPre<Guest>),
+}
+
+impl Prepared {
+    /// How it stores and restores, where it does.
+    pub(super) fn craft(&self) -> Option<Craft<'_>> {
+        match self {
+            Prepared::Reviewer(_) => None,
+            Prepared::Archiver(prepared) => Some(Craft::Plugin(prepared)),
+            Prepared::Filter(prepared) => Some(Craft::Filter(prepared)),
+        }
+    }
 }
 
 impl Plugin {
@@ -97,7 +111,16 @@ impl Plugin {
                 });
             }
         }
-        let loaded = Plugin::from_bytes(plugin, origin, wasm, &configured.grants, cache)?;
+        let grants = &configured.grants;
+        if let Some(filter) = &configured.filter {
+            let loaded = Plugin::filter(plugin, origin, wasm, grants, cache)?;
+            return Ok(Plugin {
+                settings: super::filter::settings(filter),
+                proof: configured.proof,
+                ..loaded
+            });
+        }
+        let loaded = Plugin::from_bytes(plugin, origin, wasm, grants, cache)?;
         loaded.check_grants()?;
         let settings = schema::settle(&loaded.manifest.settings, &configured.settings);
         let settings = settings.map_err(|objections| PluginError::Settings {
@@ -122,6 +145,33 @@ impl Plugin {
             plugin: name.to_owned(),
             source,
         })?;
+        Ok(Plugin {
+            name: name.into(),
+            origin,
+            manifest,
+            digest: blake3::hash(&wasm),
+            wasm,
+            settings: Map::new(),
+            proof: Proof::Restore,
+            grants: grants.clone(),
+            cache: cache.cloned(),
+            prepared: OnceLock::new(),
+        })
+    }
+
+    /// A command that reads stdin and writes stdout, and says nothing of itself.
+    fn filter(
+        name: &str,
+        origin: String,
+        wasm: Vec<u8>,
+        grants: &Grants,
+        cache: Option<&CodeCache>,
+    ) -> Result<Plugin, PluginError> {
+        let manifest =
+            Manifest::of_filter(name, &wasm).map_err(|source| PluginError::Manifest {
+                plugin: name.to_owned(),
+                source,
+            })?;
         Ok(Plugin {
             name: name.into(),
             origin,
@@ -232,10 +282,18 @@ impl Plugin {
 
     fn compile(&self, machine: &Machine) -> wasmtime::Result<Prepared> {
         let engine = &machine.engine;
+        let is_filter = self.manifest.is_filter();
+        let adapted = is_filter.then(|| super::filter::component(&self.wasm));
+        let adapted = adapted.transpose()?;
+        let wasm = adapted.as_deref().unwrap_or(&self.wasm);
         let component = match &self.cache {
-            Some(cache) => cache.component(engine, &self.wasm)?,
-            None => Component::new(engine, &self.wasm)?,
+            Some(cache) => cache.component(engine, wasm)?,
+            None => Component::new(engine, wasm)?,
         };
+        if is_filter {
+            let prepared = machine.filters.instantiate_pre(&component)?;
+            return Ok(Prepared::Filter(CommandPre::new(prepared)?));
+        }
         Ok(match self.manifest.kind {
             Kind::Reviewer => Prepared::Reviewer(ReviewPluginPre::new(
                 machine.reviewers.instantiate_pre(&component)?,
@@ -315,7 +373,11 @@ impl Catalogue {
             .or_else(builtin)?;
         let grants = Grants::default();
         let origin = version.wasm.clone();
-        Plugin::from_bytes(&version.name, origin, wasm, &grants, self.cache.as_ref())
+        let load = match version.version.as_str() {
+            FILTER => Plugin::filter,
+            _ => Plugin::from_bytes,
+        };
+        load(&version.name, origin, wasm, &grants, self.cache.as_ref())
             .ok()
             .map(Arc::new)
     }

@@ -16,6 +16,9 @@ const SECTION: &str = "retain:manifest";
 /// The contract this host speaks.
 pub(super) const CONTRACT: &str = "retain:plugin@0.1.0";
 
+/// What a receipt has for the version of a command that knows nothing of us.
+pub(super) const FILTER: &str = "filter";
+
 /// A plugin's own description. Asking grants nothing.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
@@ -201,6 +204,29 @@ pub enum ManifestError {
 }
 
 impl Manifest {
+    /// What stands for the manifest of a command, which has none.
+    pub(super) fn of_filter(name: &str, wasm: &[u8]) -> Result<Manifest, ManifestError> {
+        if !Parser::is_component(wasm) && !Parser::is_core_wasm(wasm) {
+            let what = "it does not begin like one".to_owned();
+            return Err(ManifestError::NotAComponent(what));
+        }
+        Ok(Manifest {
+            name: name.to_owned(),
+            version: FILTER.to_owned(),
+            contract: FILTER.to_owned(),
+            kind: Kind::Archiver,
+            description: "a command that reads stdin and writes stdout".to_owned(),
+            license: String::new(),
+            asks: Asks::default(),
+            suffix: String::new(),
+            settings: Value::Null,
+        })
+    }
+
+    pub(super) fn is_filter(&self) -> bool {
+        self.contract == FILTER
+    }
+
     /// Finds and reads the manifest; nested modules are looked into, because that is
     /// where compilers leave custom sections.
     pub fn read(wasm: &[u8]) -> Result<Manifest, ManifestError> {

@@ -18,6 +18,7 @@ mod cache;
 mod conformance;
 mod contract;
 mod engine;
+mod filter;
 mod guest;
 mod load;
 mod manifest;

@@ -8,7 +8,7 @@ use super::archive::Restorer;
 use super::blobs::{Restored, Source};
 use super::engine::Machine;
 use super::guest::RunFacts;
-use super::load::{Catalogue, Prepared};
+use super::load::Catalogue;
 use crate::destination::{Destination, DestinationError};
 use crate::path::RelPath;
 use crate::receipt::Receipt;
@@ -124,13 +124,14 @@ impl Catalogue {
             reason,
         };
         let machine = Machine::shared()?;
-        let Prepared::Archiver(prepared) = plugin.prepare(&machine)? else {
+        let prepared = plugin.prepare(&machine)?;
+        let Some(craft) = prepared.craft() else {
             return Err(failed("it is no archiver".to_owned()));
         };
         let restorer = Restorer {
             machine: &machine,
             plugin: &plugin,
-            prepared: &prepared,
+            craft,
             settings: receipt.settings.to_string().into(),
             run,
         };

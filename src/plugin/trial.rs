@@ -154,13 +154,13 @@ impl Trial {
         destination: &Arc<Destination>,
         room: Room,
     ) -> Result<Archived, Failed> {
-        let Prepared::Archiver(prepared) = &self.prepared else {
+        let Some(craft) = self.prepared.craft() else {
             return Err(Trouble::permanent("it is no archiver").into());
         };
         let archiver = Archiver {
             machine: &self.machine,
             plugin: &self.plugin,
-            prepared,
+            craft,
             settings: Arc::clone(&self.settings),
             run: &self.run,
             target: Target {
@@ -186,13 +186,13 @@ impl Trial {
         archived: &Archived,
         destination: &Destination,
     ) -> Result<Content, Failed> {
-        let Prepared::Archiver(prepared) = &self.prepared else {
+        let Some(craft) = self.prepared.craft() else {
             return Err(Trouble::permanent("it is no archiver").into());
         };
         let restorer = Restorer {
             machine: &self.machine,
             plugin: &self.plugin,
-            prepared,
+            craft,
             settings: Arc::clone(&self.settings),
             run: &self.run,
         };

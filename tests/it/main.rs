@@ -10,6 +10,7 @@
 
 mod archives;
 mod builtins;
+mod filters;
 mod guests;
 mod hostile;
 mod inventory;
