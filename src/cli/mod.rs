@@ -1,6 +1,7 @@
 //! The command line: one file per command, data on stdout, talk on stderr.
 
 mod apply;
+mod catalogue;
 mod check;
 mod demo;
 mod init;
@@ -9,6 +10,7 @@ mod plugin;
 mod restore;
 mod runs;
 mod show;
+mod verify;
 mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -72,6 +74,11 @@ enum Command {
     Plugin(plugin::Plugin),
     /// Bring archived files back.
     Restore(restore::Restore),
+    /// Prove stored archives again.
+    Verify(verify::Verify),
+    /// Look after what is known of archives.
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
     /// List earlier runs, or the files of one.
     Runs(runs::Runs),
 }
@@ -124,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
         Command::Plugin(command) => command.run(&edge),
+        Command::Verify(command) => command.run(&edge),
+        Command::Catalogue(command) => command.run(&edge),
         Command::Restore(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
     };

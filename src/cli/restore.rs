@@ -34,6 +34,10 @@ pub(super) struct Restore {
     /// Write below this directory instead of into the store.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// Restore by the plugin with this digest instead of the one that wrote the archive,
+    /// where that must not run any more; the beginning of it will do.
+    #[arg(long, value_name = "DIGEST")]
+    with: Option<String>,
 }
 
 impl Restore {
@@ -48,7 +52,10 @@ impl Restore {
         let wanted = self.wanted(edge, &config, &journal)?;
         anyhow::ensure!(!wanted.is_empty(), "that run archived nothing");
         let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
-        let catalogue = Catalogue::load(&config, names);
+        let mut catalogue = Catalogue::load(&config, names);
+        if let Some(digest) = &self.with {
+            catalogue.restore_with(digest)?;
+        }
         let run = RunFacts {
             id: "restore".to_owned(),
             now: Now::from_clock(),

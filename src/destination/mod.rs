@@ -13,6 +13,7 @@
 mod copy;
 mod directory;
 mod error;
+mod listing;
 mod name;
 mod staging;
 mod url;

@@ -5,6 +5,7 @@
 //! leaves, and the next run settles it by looking. Receipts are recorded before the
 //! intents of the files they are about. The report is a fold over what lies here.
 
+mod adopt;
 mod form;
 mod outcome;
 mod run_id;
@@ -391,7 +392,7 @@ impl Journal {
     pub fn known_root(&self, store: &str) -> Result<Option<String>, JournalError> {
         self.connection
             .query_row(
-                "select root from runs where store = ? order by started desc limit 1",
+                "select root from runs where store = ? and root <> '' order by started desc limit 1",
                 [store],
                 |row| row.get(0),
             )

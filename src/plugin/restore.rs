@@ -92,7 +92,7 @@ impl Catalogue {
             },
         };
         let file = Arc::new(Mutex::new(Some(root.create_file(path).map_err(writing)?)));
-        self.write(receipt, Box::new(Shared(Arc::clone(&file))), run)?;
+        self.write(receipt, Some(Box::new(Shared(Arc::clone(&file)))), run)?;
         let written = file.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(written) = written else {
             return Err(RestoreError::Receipt("its file was lost".to_owned()));
@@ -104,11 +104,17 @@ impl Catalogue {
         })
     }
 
+    /// Proves an archive again as on the day it was written: its objects are what was
+    /// stored, and the plugin makes the file's bytes of them.
+    pub fn verify(&self, receipt: &Receipt, run: &RunFacts) -> Result<(), RestoreError> {
+        self.write(receipt, None, run)
+    }
+
     /// Runs the plugin's `restore` into a writer and compares what came.
     fn write(
         &self,
         receipt: &Receipt,
-        onward: Box<dyn Write + Send>,
+        onward: Option<Box<dyn Write + Send>>,
         run: &RunFacts,
     ) -> Result<(), RestoreError> {
         let plugin = self.version(&receipt.plugin).ok_or_else(|| {
@@ -137,7 +143,7 @@ impl Catalogue {
         };
         let note = note(&receipt.note)
             .ok_or_else(|| RestoreError::Receipt("its note is not hexadecimal".to_owned()))?;
-        let restored = Restored::new(receipt.source.size, Some(onward));
+        let restored = Restored::new(receipt.source.size, onward);
         let content = restorer
             .restore(&note, objects(receipt)?, restored)
             .map_err(|trouble| failed(trouble.reason))?;

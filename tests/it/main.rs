@@ -22,3 +22,4 @@ mod policies;
 mod shop;
 mod stock_analysis;
 mod tidy;
+mod verify;
