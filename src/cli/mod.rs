@@ -109,6 +109,9 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command this process was started with.
 pub fn main() -> ExitCode {
+    if let Some(exit) = crate::plugin::compile_by_children() {
+        return exit;
+    }
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wasmtime=error"));

@@ -141,9 +141,12 @@ impl Archiver<'_> {
         file: &File,
         hashed: &Arc<OnceLock<Content>>,
     ) -> Result<(Draft, Shelf), Trouble> {
-        let terms = self
-            .plugin
-            .terms(Arc::clone(&self.settings), self.run, entry.size);
+        let terms = Terms {
+            file: entry.path.as_str().into(),
+            ..self
+                .plugin
+                .terms(Arc::clone(&self.settings), self.run, entry.size)
+        };
         let prepared = match self.craft {
             Craft::Plugin(prepared) => prepared,
             Craft::Filter(prepared) => return self.store_filtered(entry, file, terms, prepared),

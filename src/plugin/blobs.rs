@@ -32,6 +32,10 @@ const READ: u32 = 1 << 20;
 /// The most objects one archive may consist of.
 const OBJECTS: usize = 1_000;
 
+/// The most objects that may be begun and neither finished nor dropped: each holds a
+/// descriptor of ours.
+const SINKS: usize = 64;
+
 /// Something to read, by position: a guest may read in any order.
 #[derive(Debug)]
 pub struct Source {
@@ -210,6 +214,8 @@ pub(super) enum TooMuch {
     Restored(u64),
     #[error("it wrote more than the {0} bytes it may")]
     Written(u64),
+    #[error("it began more than {SINKS} objects at once")]
+    Sinks,
     #[error("it was ended while it wrote")]
     Cancelled,
     #[error("it finished, or looked up, more than {OBJECTS} objects")]
@@ -322,6 +328,10 @@ impl HostDestination for Guest {
         self.check_time()?;
         let target = self.table.get(&target)?;
         let target = target.clone();
+        if self.sinks >= SINKS {
+            return Err(TooMuch::Sinks.into());
+        }
+        self.sinks += 1;
         match target.destination.create() {
             Ok(writer) => Ok(Ok(self
                 .table
@@ -413,7 +423,9 @@ impl HostSink for Guest {
         name: String,
         existing: GuestOnExisting,
     ) -> wasmtime::Result<Result<GuestObject, GuestFailure>> {
-        let writer = match self.table.delete(sink)? {
+        let sink = self.table.delete(sink)?;
+        self.sinks = self.sinks.saturating_sub(1);
+        let writer = match sink {
             Sink::Object(writer, _) => writer,
             Sink::Restored(_) => wasmtime::bail!("a lent sink cannot be finished"),
         };
@@ -451,6 +463,7 @@ impl HostSink for Guest {
 
     fn drop(&mut self, sink: Resource<Sink>) -> wasmtime::Result<()> {
         self.table.delete(sink)?;
+        self.sinks = self.sinks.saturating_sub(1);
         Ok(())
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Terms {
     pub(super) plugin: Arc<str>,
     pub(super) settings: Arc<str>,
     pub(super) run: RunFacts,
+    /// The file it is called for, for its log; nothing where there are many.
+    pub(super) file: Arc<str>,
     pub(super) memory: usize,
     /// For the whole life of the instance.
     pub(super) wall: Duration,
@@ -50,6 +52,8 @@ pub(super) struct Guest {
     wasi: WasiCtx,
     pub(super) table: ResourceTable,
     pub(super) shelf: Shelf,
+    /// Objects begun and not finished.
+    pub(super) sinks: usize,
     pub(super) deadline: Instant,
     memory: Memory,
     logged: usize,
@@ -78,6 +82,7 @@ impl Guest {
             wasi: nothing(&terms.run.now, fill),
             table,
             shelf: Shelf::default(),
+            sinks: 0,
             deadline,
             memory: Memory::up_to(terms.memory),
             logged: 0,
@@ -246,20 +251,23 @@ impl super::contract::types_api::Host for Guest {}
 impl log_api::Host for Guest {
     fn log(&mut self, level: log_api::Level, message: String) -> wasmtime::Result<()> {
         self.logged += 1;
-        let (plugin, run) = (&*self.terms.plugin, &*self.terms.run.id);
+        let Terms {
+            plugin, run, file, ..
+        } = &self.terms;
+        let (plugin, run, file) = (&**plugin, &*run.id, &**file);
         if self.logged > LOG_LINES {
             if self.logged == LOG_LINES + 1 {
-                tracing::warn!(plugin, run, "it logs too much; the rest is left out");
+                tracing::warn!(plugin, run, file, "it logs too much; the rest is left out");
             }
             return self.check_time();
         }
         let end = message.floor_char_boundary(LOG_LINE);
         let line = message.get(..end).unwrap_or_default().escape_debug();
         match level {
-            log_api::Level::Error => tracing::error!(plugin, run, "{line}"),
-            log_api::Level::Warn => tracing::warn!(plugin, run, "{line}"),
-            log_api::Level::Info => tracing::info!(plugin, run, "{line}"),
-            log_api::Level::Debug => tracing::debug!(plugin, run, "{line}"),
+            log_api::Level::Error => tracing::error!(plugin, run, file, "{line}"),
+            log_api::Level::Warn => tracing::warn!(plugin, run, file, "{line}"),
+            log_api::Level::Info => tracing::info!(plugin, run, file, "{line}"),
+            log_api::Level::Debug => tracing::debug!(plugin, run, file, "{line}"),
         }
         Ok(())
     }

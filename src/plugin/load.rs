@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha2::Digest;
-use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::archive::Craft;
@@ -263,6 +262,7 @@ impl Plugin {
             plugin: Arc::clone(&self.name),
             settings,
             run: run.clone(),
+            file: "".into(),
             memory: usize::try_from(self.grants.memory.0).unwrap_or(usize::MAX),
             wall: wall.saturating_add(PER_GIB.saturating_mul(gibibytes)),
         }
@@ -288,7 +288,7 @@ impl Plugin {
         let wasm = adapted.as_deref().unwrap_or(&self.wasm);
         let component = match &self.cache {
             Some(cache) => cache.component(engine, wasm)?,
-            None => Component::new(engine, wasm)?,
+            None => super::cache::uncached(engine, wasm)?,
         };
         if is_filter {
             let prepared = machine.filters.instantiate_pre(&component)?;

@@ -15,6 +15,7 @@ mod approve;
 mod archive;
 mod blobs;
 mod cache;
+mod compile;
 mod conformance;
 mod contract;
 mod engine;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 
 pub use approve::{Approved, Blocked, Hooks, Verdict};
 pub use cache::CodeCache;
+pub use compile::compile_by_children;
 pub use conformance::{Case, Conformance};
 pub use guest::RunFacts;
 pub use load::{Catalogue, Plugin, builtins};
