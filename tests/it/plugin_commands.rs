@@ -19,7 +19,7 @@ fn test(shop: &Shop, file: &str, more: &[&str]) -> Said {
 }
 
 /// Whether guests can be built here.
-pub fn builds_guests() -> bool {
+fn builds_guests() -> bool {
     let targets = Command::new("rustup")
         .args(["target", "list", "--installed"])
         .output();
