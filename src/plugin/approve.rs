@@ -22,7 +22,7 @@ use crate::destination::{Destination, DestinationError, ObjectName};
 use crate::entry::Facts;
 use crate::plan::{Hook, Otherwise, Plan, Step};
 use crate::receipt::{DestinationName, Metadata, Receipt};
-use crate::store::{Root, Stale, read_xattrs};
+use crate::store::{Root, Stale};
 
 /// Files archived at once: the time goes into waiting for the disk.
 const WORKERS: usize = 4;
@@ -295,14 +295,8 @@ impl<'a> Hooks<'a> {
         let proved = archiver.archive(&entry, &file)?;
         // The very bytes that were hashed must still be the planned ones.
         drop(file);
-        let file = self.open(step)?;
-        let xattrs = read_xattrs(&file).map_err(|error| {
-            let reason = crate::store::in_words(&error);
-            Trouble::permanent(format!("its attributes cannot be read: {reason}"))
-        })?;
-        let mut receipt = self.receipt(ready, step, &entry, &proved, name);
-        let written = |(name, value): (String, Vec<u8>)| (name, hexadecimal(&value));
-        receipt.metadata.xattrs = xattrs.into_iter().map(written).collect();
+        self.open(step)?;
+        let receipt = self.receipt(ready, step, &entry, &proved, name);
         publish(destination, proved, receipt)
     }
 

@@ -12,7 +12,7 @@ use super::load::Catalogue;
 use crate::destination::{Destination, DestinationError};
 use crate::path::RelPath;
 use crate::receipt::Receipt;
-use crate::store::{Attributes, NewFile, Root, Shortfall, Xattrs};
+use crate::store::{Attributes, NewFile, Root, Shortfall};
 use crate::time::Stamp;
 
 /// A file that is there again, byte for byte.
@@ -94,10 +94,9 @@ impl Catalogue {
         let file = Arc::new(Mutex::new(Some(root.create_file(path).map_err(writing)?)));
         self.write(receipt, Some(Box::new(Shared(Arc::clone(&file)))), run)?;
         let written = file.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut written) = written else {
+        let Some(written) = written else {
             return Err(RestoreError::Receipt("its file was lost".to_owned()));
         };
-        written.give_xattrs(xattrs(receipt)?);
         let shortfalls = written.publish(&attributes(receipt)).map_err(writing)?;
         Ok(Restoration {
             bytes: receipt.source.size,
@@ -185,17 +184,6 @@ fn attributes(receipt: &Receipt) -> Attributes {
         group: metadata.group,
         modified: Stamp::new(metadata.modified_seconds, metadata.modified_nanoseconds),
     }
-}
-
-fn xattrs(receipt: &Receipt) -> Result<Xattrs, RestoreError> {
-    let broken = |name: &str| {
-        let reason = format!("its attribute `{}` is not hexadecimal", name.escape_debug());
-        RestoreError::Receipt(reason)
-    };
-    let written = receipt.metadata.xattrs.iter();
-    written
-        .map(|(name, value)| Ok((name.clone(), note(value).ok_or_else(|| broken(name))?)))
-        .collect()
 }
 
 fn note(hexadecimal: &str) -> Option<Vec<u8>> {

@@ -12,7 +12,6 @@ use rustix::io::Errno;
 
 use super::control::random_name;
 use super::dir::{Dir, Name};
-use super::xattrs::{Part, Xattrs, write_xattrs};
 use super::{Root, in_words};
 use crate::path::RelPath;
 use crate::time::Stamp;
@@ -54,7 +53,6 @@ pub struct NewFile {
     path: RelPath,
     draft: String,
     file: File,
-    xattrs: Xattrs,
 }
 
 impl Root {
@@ -78,7 +76,6 @@ impl Root {
             path: path.clone(),
             draft,
             file: File::from(file),
-            xattrs: Xattrs::new(),
         })
     }
 
@@ -122,19 +119,12 @@ impl Write for NewFile {
 }
 
 impl NewFile {
-    /// Extended attributes it is to have as well.
-    pub fn give_xattrs(&mut self, xattrs: Xattrs) {
-        self.xattrs = xattrs;
-    }
-
     /// Gives the file its attributes and its name, durably, replacing nothing.
     ///
     /// The error is [`io::ErrorKind::AlreadyExists`] when something has taken the
     /// name meanwhile; that stays.
     pub fn publish(self, attributes: &Attributes) -> io::Result<Vec<Shortfall>> {
-        let mut shortfalls = write_xattrs(&self.file, &self.xattrs, Part::Ordinary);
-        shortfalls.extend(apply(&self.file, attributes));
-        shortfalls.extend(write_xattrs(&self.file, &self.xattrs, Part::Security));
+        let shortfalls = apply(&self.file, attributes);
         self.file.sync_all()?;
         let Some(name) = Name::of(&self.path) else {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -15,7 +15,6 @@ mod facts;
 mod removal;
 mod root;
 mod trash;
-mod xattrs;
 
 use std::io;
 use std::path::PathBuf;
@@ -30,7 +29,6 @@ pub(crate) use removal::Moment;
 pub use removal::{Recovery, Removal};
 pub use root::{Root, Space, Stale};
 pub use trash::{Cleared, Slot, Trash};
-pub use xattrs::{Xattrs, read_xattrs};
 
 /// The directory in a store's root that is ours; it is never scanned.
 pub const CONTROL: &str = ".retain";

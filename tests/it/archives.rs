@@ -81,27 +81,6 @@ fn a_compressed_file_is_smaller_and_comes_back_byte_for_byte() {
 }
 
 #[test]
-fn extended_attributes_come_back_with_the_file() {
-    use rustix::fs::{XattrFlags, getxattr, setxattr};
-    let shop = compress("compress");
-    shop.file("f", "content", 10 * DAY);
-    let file = shop.path("store/f");
-    let name = "user.origin";
-    if setxattr(&file, name, b"sensor\0 7\xff", XattrFlags::empty()).is_err() {
-        eprintln!("skipped: there are no extended attributes here");
-        return;
-    }
-    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
-    assert!(!shop.has("f"));
-    let said = shop.run(&["restore", "f"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(!said.err.contains("not set"), "{said:?}");
-    let mut value = [0; 32];
-    let length = getxattr(&file, name, &mut value).unwrap();
-    assert_eq!(&value[..length], b"sensor\0 7\xff");
-}
-
-#[test]
 fn level_and_window_change_the_archive_and_not_the_file() {
     let content = text(2_000_000);
     let mut sizes = Vec::new();
