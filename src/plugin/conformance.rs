@@ -389,6 +389,7 @@ fn subject(name: &str, content: &[u8]) -> Result<Subject, String> {
 fn named(path: RelPath) -> Subject {
     Subject {
         size: 0,
+        links: 1,
         modified: MODIFIED,
         key: blake3::hash(path.as_bytes()).to_hex().to_string(),
         attempt: 1,

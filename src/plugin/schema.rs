@@ -349,7 +349,7 @@ mod tests {
             "required": ["paths"],
             "properties": {
                 "level": {"type": "integer", "minimum": 1, "maximum": 22, "memory-from": {"1": 10, "19": 1000}},
-                "window": {"type": "integer", "format": "size", "maximum": 1_048_576, "memory-times": 4},
+                "window": {"type": "integer", "format": "size", "maximum": 1_000_000, "memory-times": 4},
                 "pause": {"type": "integer", "format": "duration"},
                 "paths": {"type": "array", "items": {"$ref": "#/$defs/path"}, "minItems": 1},
                 "how": {"enum": ["fast", "small"]},
@@ -374,7 +374,7 @@ mod tests {
         check(json!({"level": 30}), "`level` must be at most 22, not 30");
         check(json!({"lvel": 3}), "did you mean `level`");
         check(json!({"window": true}), "a size such as");
-        check(json!({"window": "8 MB"}), "at most 1 MiB");
+        check(json!({"window": "8 MB"}), "at most 1 MB");
         check(json!({"window": "8 parsecs"}), "`window`: ");
         check(json!({"pause": "soon"}), "`pause`: ");
         check(json!({"paths": []}), "`paths` must not be empty");

@@ -48,6 +48,8 @@ pub struct Subject {
     pub path: RelPath,
     /// Its length in bytes.
     pub size: u64,
+    /// How many names it has.
+    pub links: u64,
     /// Seconds of its modification time.
     pub modified: i64,
     /// The idempotency key.
@@ -249,7 +251,7 @@ fn entry(subject: &Subject) -> GuestEntry {
             seconds: subject.modified,
             nanoseconds: 0,
         },
-        links: 1,
+        links: subject.links,
         collection: "trial".to_owned(),
         rule: "trial.retain:1".to_owned(),
         captures: Vec::new(),

@@ -8,6 +8,8 @@
 (import "retain:plugin/blobs@0.1.0" "[resource-drop]source" (func $drop_source (param i32)))
 (import "retain:plugin/blobs@0.1.0" "[resource-drop]destination" (func $drop_destination (param i32)))
 (import "retain:plugin/blobs@0.1.0" "[resource-drop]sink" (func $drop_sink (param i32)))
+(import "retain:plugin/run@0.1.0" "id" (func $run_id (param i32)))
+(import "retain:plugin/run@0.1.0" "now" (func $run_now (param i32)))
 (import "retain:plugin/log@0.1.0" "log" (func $log (param i32 i32 i32)))
 
 (memory (export "memory") 2)

@@ -18,6 +18,7 @@ mod main_job;
 mod mistakes;
 mod oddities;
 mod plugin_commands;
+mod plugin_docs;
 mod policies;
 mod shop;
 mod stock_analysis;

@@ -81,6 +81,35 @@ fn a_new_plugin_builds_and_passes_its_tests_unchanged() {
 }
 
 #[test]
+fn a_reviewer_in_c_builds_and_passes_its_tests_unchanged() {
+    let clang = Command::new("clang").arg("--print-targets").output();
+    let linker = Command::new("wasm-ld").arg("--version").output();
+    let able = clang.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("wasm32"));
+    if !able || linker.is_err() {
+        eprintln!("skipped: clang and lld for wasm32 are not installed");
+        return;
+    }
+    let shop = Shop::new("keep always");
+    let said = shop.run(&["plugin", "new", "in-c", "--kind", "archiver", "--lang", "c"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert_eq!(shop.run(&["plugin", "new", "in-c", "--lang", "c"]).code, 0);
+    let said = building(&shop, &["plugin", "build", "in-c"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = test(&shop, "in-c/in-c.wasm", &[]);
+    assert_eq!(said.code, 0, "{said:?}");
+
+    shop.file("a", "x", DAY);
+    let alone = ["plugin", "run", "in-c/in-c.wasm", "store/a"];
+    assert!(shop.run(&alone).out.contains("it may go"));
+    fs::hard_link(shop.path("store/a"), shop.path("store/b")).unwrap();
+    let said = shop.run(&alone);
+    assert!(
+        said.out.contains("it is kept: it has other names"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn the_program_s_own_plugins_stand_the_suite() {
     let shop = Shop::new("keep always");
     for (name, settings) in [

@@ -1,5 +1,6 @@
 //! `retain plugin`: for whoever writes a plugin, and for whoever has to trust one.
 
+mod component;
 mod examine;
 mod new;
 mod pin;

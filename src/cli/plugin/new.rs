@@ -39,6 +39,8 @@ enum Kind {
 enum Language {
     /// Rust, with the kit.
     Rust,
+    /// C, with a header; reviewers only.
+    C,
 }
 
 /// The kit as it is in this program: path in the project, text.
@@ -84,6 +86,10 @@ impl New {
             "`{}` is no name for a plugin: it has small letters, digits and `-`, and begins with a letter",
             self.name
         );
+        anyhow::ensure!(
+            (self.lang, self.kind) != (Language::C, Kind::Archiver),
+            "archivers are written in Rust: the header for C has reviewers only"
+        );
         let directory = PathBuf::from(&self.name);
         fs::create_dir(&directory).with_context(|| {
             format!(
@@ -91,7 +97,41 @@ impl New {
                 directory.display()
             )
         })?;
-        let Language::Rust = self.lang;
+        match self.lang {
+            Language::Rust => self.rust(&directory)?,
+            Language::C => self.c(&directory)?,
+        }
+        match edge.is_json() {
+            true => say(&json!({"directory": directory.display().to_string()}).to_string())?,
+            false => say(&format!(
+                "wrote {0}/\nnext: `cd {0}`, `retain plugin build`, `retain plugin test {0}.wasm`",
+                self.name
+            ))?,
+        }
+        Ok(Exit::Done)
+    }
+
+    fn c(&self, directory: &Path) -> anyhow::Result<()> {
+        let manifest = json!({
+            "name": self.name,
+            "version": "0.1.0",
+            "contract": "retain:plugin@0.1.0",
+            "kind": "reviewer",
+            "description": "keeps files that have another name somewhere",
+            "license": "Apache-2.0 OR MIT",
+            "settings": {"type": "object", "properties": {}},
+        });
+        write(directory, "plugin.json", &format!("{manifest:#}\n"))?;
+        write(directory, "plugin.c", include_str!("template/c/plugin.c"))?;
+        write(directory, "retain.h", include_str!("template/c/retain.h"))?;
+        write(
+            directory,
+            "wit/retain.wit",
+            include_str!("../../../plugins/sdk/wit/retain.wit"),
+        )
+    }
+
+    fn rust(&self, directory: &Path) -> anyhow::Result<()> {
         let (kind, code, schema) = match self.kind {
             Kind::Reviewer => (
                 "reviewer",
@@ -104,22 +144,15 @@ impl New {
                 include_str!("template/archiver.json"),
             ),
         };
-        write(&directory, "Cargo.toml", &cargo_toml(&self.name, kind))?;
-        write(&directory, "src/lib.rs", code)?;
-        write(&directory, "src/settings.json", schema)?;
-        write(&directory, ".gitignore", "/target\n")?;
+        write(directory, "Cargo.toml", &cargo_toml(&self.name, kind))?;
+        write(directory, "src/lib.rs", code)?;
+        write(directory, "src/settings.json", schema)?;
+        write(directory, ".gitignore", "/target\n")?;
         let kit = directory.join("retain-plugin");
         for (path, text) in KIT {
             write(&kit, path, &alone(text))?;
         }
-        match edge.is_json() {
-            true => say(&json!({"directory": directory.display().to_string()}).to_string())?,
-            false => say(&format!(
-                "wrote {0}/\nnext: `cd {0}`, `retain plugin build`, `retain plugin test {0}.wasm`",
-                self.name
-            ))?,
-        }
-        Ok(Exit::Done)
+        Ok(())
     }
 }
 
@@ -194,6 +227,42 @@ const HOSTS: [&str; 5] = [
 
 impl Build {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
+        let component = match self.directory.join("plugin.json").exists() {
+            true => self.c()?,
+            false => self.rust()?,
+        };
+        let wasm = fs::read(&component)?;
+        let manifest = crate::plugin::Manifest::read(&wasm)
+            .with_context(|| format!("`{}`", component.display()))?;
+        match edge.is_json() {
+            true => say(&json!({
+                "component": component.display().to_string(),
+                "name": manifest.name,
+                "version": manifest.version,
+                "bytes": wasm.len(),
+            })
+            .to_string())?,
+            false => say(&format!(
+                "built {}: {} {}, {}",
+                component.display(),
+                super::examine::kind(manifest.kind),
+                manifest.version,
+                crate::units::Size(wasm.len() as u64)
+            ))?,
+        }
+        Ok(Exit::Done)
+    }
+
+    fn c(&self) -> anyhow::Result<PathBuf> {
+        let wasm = super::component::from_c(&self.directory)?;
+        let manifest = crate::plugin::Manifest::read(&wasm).context("`plugin.json`")?;
+        let component = self.directory.join(format!("{}.wasm", manifest.name));
+        fs::write(&component, wasm)
+            .with_context(|| format!("cannot write `{}`", component.display()))?;
+        Ok(component)
+    }
+
+    fn rust(&self) -> anyhow::Result<PathBuf> {
         let manifest = self.directory.join("Cargo.toml");
         let text = fs::read_to_string(&manifest).with_context(|| {
             format!(
@@ -230,26 +299,7 @@ impl Build {
         let component = self.directory.join(format!("{name}.wasm"));
         fs::copy(&built, &component)
             .with_context(|| format!("cannot copy `{}`", built.display()))?;
-        let wasm = fs::read(&component)?;
-        let manifest = crate::plugin::Manifest::read(&wasm)
-            .with_context(|| format!("`{}`", component.display()))?;
-        match edge.is_json() {
-            true => say(&json!({
-                "component": component.display().to_string(),
-                "name": manifest.name,
-                "version": manifest.version,
-                "bytes": wasm.len(),
-            })
-            .to_string())?,
-            false => say(&format!(
-                "built {}: {} {}, {}",
-                component.display(),
-                super::examine::kind(manifest.kind),
-                manifest.version,
-                crate::units::Size(wasm.len() as u64)
-            ))?,
-        }
-        Ok(Exit::Done)
+        Ok(component)
     }
 }
 

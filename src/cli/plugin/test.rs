@@ -184,6 +184,7 @@ fn subject(path: &Path, file: &File) -> anyhow::Result<Subject> {
     Ok(Subject {
         path: RelPath::parse(name.as_bytes())?,
         size: facts.len(),
+        links: facts.nlink(),
         modified: facts.mtime(),
         key: blake3::hash(key.as_bytes()).to_hex().to_string(),
         attempt: 1,
@@ -329,6 +330,7 @@ impl Bench {
             Ok(Subject {
                 path: RelPath::parse(format!("charts/AAPL_1h/{n:06}.png"))?,
                 size: 4 << 10,
+                links: 1,
                 modified: 1_770_000_000,
                 key: format!("{n:064x}"),
                 attempt: 1,
