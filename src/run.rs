@@ -454,8 +454,19 @@ fn check_arguments(
     objections.iter().map(finding).collect()
 }
 
+/// What is wrong with the plugins of a configuration, whether or not a policy names
+/// them yet.
+pub fn check_plugins(config: &Config) -> Vec<Diagnostic> {
+    let load = |configured| crate::plugin::Plugin::load(configured, None).err();
+    let broken = config.plugins.values();
+    let broken = broken.filter_map(|configured| Some((configured, load(configured)?)));
+    broken
+        .flat_map(|(configured, error)| configured_badly(config, configured, &error))
+        .collect()
+}
+
 /// Why a plugin cannot be used as the configuration has it, shown there.
-pub fn configured_badly(
+fn configured_badly(
     config: &Config,
     configured: &crate::config::Plugin,
     error: &crate::plugin::PluginError,

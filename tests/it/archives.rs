@@ -138,6 +138,25 @@ fn settings_of_the_configuration_are_held_against_the_schema_where_they_stand() 
 }
 
 #[test]
+fn a_plugin_no_policy_names_is_checked_all_the_same_and_one_that_is_named_once() {
+    let shop = compress("compress");
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let compress = "settings = { level = 40 }\n";
+    let unused = "[plugins.unused]\nwasm = \"builtin:nothing\"\n";
+    shop.write("retain.toml", format!("{configuration}{compress}{unused}"));
+    let said = shop.run(&["check", "--format", "json"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let findings: Value = serde_json::from_str(&said.out).unwrap();
+    let codes: Vec<_> = findings["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| &f["code"])
+        .collect();
+    assert_eq!(codes, ["R0504", "R0502"], "{said:?}");
+}
+
+#[test]
 fn the_same_bytes_are_stored_once_across_files_and_runs() {
     let shop = dedup();
     shop.file("one", "same", 10 * DAY);
