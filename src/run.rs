@@ -95,6 +95,27 @@ impl<'c> Job<'c> {
         }
     }
 
+    /// Warnings about destinations on the store's own file system: what breaks that
+    /// breaks file and archive alike, and a copy that shares its blocks is no second one.
+    pub fn too_near(&self) -> Vec<Diagnostic> {
+        use std::os::unix::fs::MetadataExt;
+        let device = |path: &Path| std::fs::metadata(path).ok().map(|found| found.dev());
+        let Some(own) = device(&self.store.path.path) else {
+            return Vec::new();
+        };
+        let source = self.policy.source();
+        let near = self.policy.hooks().filter_map(|hook| {
+            let (name, at) = hook.destination.as_ref()?;
+            let directory = &self.config.destinations.get(name)?.directory.path;
+            // One that is not made yet will lie where its parent does.
+            let its = device(directory).or_else(|| device(directory.parent()?))?;
+            let message = format!("`{name}` lies on the same file system as the files it keeps");
+            let finding = Diagnostic::warning("R0506", source, at.clone(), message);
+            (its == own).then(|| finding.help("another disk survives more than this one"))
+        });
+        near.collect()
+    }
+
     /// Names of the plugins the policy uses.
     fn plugins(&self) -> impl Iterator<Item = &str> {
         self.policy.hooks().map(|hook| hook.plugin.as_str())

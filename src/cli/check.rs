@@ -30,6 +30,7 @@ impl Check {
                     match edge.job(&config, store) {
                         Ok(job) => {
                             findings.extend(job.warnings.0.clone());
+                            findings.extend(job.too_near());
                             checked.push((store.name.clone(), store.policy.written.clone()));
                         }
                         Err(Diagnostics(found)) => findings.extend(found),

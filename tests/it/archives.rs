@@ -138,6 +138,17 @@ fn settings_of_the_configuration_are_held_against_the_schema_where_they_stand() 
 }
 
 #[test]
+fn a_destination_on_the_store_s_own_file_system_is_warned_about() {
+    let shop = compress("compress");
+    let said = shop.run(&["check"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.err.contains("`cold` lies on the same file system"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_plugin_no_policy_names_is_checked_all_the_same_and_one_that_is_named_once() {
     let shop = compress("compress");
     let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
