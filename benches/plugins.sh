@@ -1,16 +1,16 @@
 #!/bin/sh
 # The plugin rows of BENCHMARKS.md: archivers beside the tools people use, on one file of
 # text in a directory on disk, alternating, medians of five. Needs `zstd`.
-# usage: benches/plugins.sh path/to/retain [directory]
+# usage: benches/plugins.sh path/to/retain [directory [bytes]]
 set -eu
 retain=$(realpath "$1")
 place=$(mktemp -d "${2:-/tmp}/retain-bench.XXXXXX")
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 
-# 256 MiB of lines as logs have them.
-awk 'BEGIN { srand(1); split("GET PUT /api/charts /api/orders AAPL MSFT 200 404", w, " ")
-    for (n = 0; n < 268435456; n += length(l) + 1) {
+# Lines as logs have them; as many bytes as the third argument says, 256 MiB without.
+awk -v bytes="${3:-268435456}" 'BEGIN { srand(1); split("GET PUT /api/charts /api/orders AAPL MSFT 200 404", w, " ")
+    for (n = 0; n < bytes; n += length(l) + 1) {
         l = w[int(rand()*8)+1] " " w[int(rand()*8)+1] " " w[int(rand()*8)+1] " " int(rand()*4294967296)
         print l } }' > input
 size=$(stat -c %s input)
