@@ -42,6 +42,9 @@ pub struct Facts {
     pub changed: Stamp,
     /// When the content was last read (atime), as far as the mount keeps it.
     pub accessed: Stamp,
+    /// When the object was made (birth time), where the file system keeps it; never
+    /// part of an identity, since programs may carry it from file to file.
+    pub created: Option<Stamp>,
     /// How many names the object has.
     pub links: u64,
     /// Permission bits and file type, as `stat` reports them.

@@ -1,15 +1,18 @@
 //! `retain` deletes files by policy, and only what can be brought back.
 //!
-//! Everything flows one way, and each stage's result can only be built by the
-//! stage before it: policy text is checked, a store is scanned, the two make a
-//! plan, plugins may shrink it, what is left is applied and journalled. The
-//! modules stand in that order; `ARCHITECTURE.md` shows the whole house.
+//! Everything flows one way: policy text is checked, a store is scanned, the two make
+//! a plan, plugins may shrink it, what is left is applied and journalled. A checked
+//! policy and an approved plan can only be built by their own stage; an inventory and
+//! a plan are open data, so that they can be saved, compared and made up by a test.
+//! The modules stand in that order; `ARCHITECTURE.md` shows the whole house.
 
 pub mod units;
 
 pub mod time;
 
 pub mod path;
+
+pub mod url;
 
 pub mod entry;
 

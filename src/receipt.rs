@@ -13,7 +13,8 @@ pub struct Receipt {
     pub version: u32,
     /// The run that wrote the archive.
     pub run: String,
-    /// When, RFC 3339 in UTC.
+    /// The moment that run's decisions hold for, RFC 3339 in UTC: what the plugin was
+    /// told, and is told again when it restores.
     pub at: String,
     /// The store the file lay in.
     pub store: String,
@@ -39,6 +40,18 @@ pub struct Receipt {
     pub metadata: Metadata,
     /// How the archive was proved.
     pub proof: Proof,
+    /// What the plugin had when it was proved, so that it has no less when it restores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// What one instance of a plugin may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Its memory in bytes.
+    pub memory: u64,
+    /// Seconds for one call, with the allowance for the file's size.
+    pub wall_seconds: u64,
 }
 
 /// A plugin at the version that wrote an archive.
@@ -63,6 +76,9 @@ pub struct DestinationName {
     pub url: String,
     /// True when it lay on the same file system as the store.
     pub same_filesystem: bool,
+    /// Its identity, by which an unmounted volume is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// One stored object.

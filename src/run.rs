@@ -7,18 +7,21 @@
 //! Each batch is archived and proved, recorded, removed and settled before the next,
 //! so a full disk gets room before every archive is written.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::apply::{Hand, Recovered, recover};
-use crate::config::{Config, MissingRoot, Store};
-use crate::diagnostic::{Diagnostic, Diagnostics, Source};
-use crate::entry::Entry;
+use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
+use crate::destination::device_of;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Journal, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Ask, Notice, Plan, plan};
-use crate::plugin::{Catalogue, Hooks, RunFacts};
+use crate::path::RelPath;
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
+use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
+use crate::receipt::Proof;
 use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root, StoreError};
 use crate::time::Now;
@@ -48,6 +51,18 @@ pub enum RunError {
         /// What is wrong.
         reason: String,
     },
+    /// An earlier run was cut short, and not everything it left can be looked at.
+    #[error(
+        "an earlier run was cut short, and what became of {files} of its files cannot be seen: `{path}`: {reason}"
+    )]
+    Undecided {
+        /// How many files.
+        files: usize,
+        /// The first of them.
+        path: RelPath,
+        /// What the system said about it.
+        reason: String,
+    },
     /// A saved plan does not fit.
     #[error("this plan cannot be applied: {0}")]
     Plan(String),
@@ -57,6 +72,16 @@ pub enum RunError {
     /// Something the system refused.
     #[error("{0}")]
     System(String),
+    /// It had begun, and could not go on.
+    #[error("run {run} of store `{store}` was stopped: {source}")]
+    Stopped {
+        /// The store.
+        store: String,
+        /// The run.
+        run: RunId,
+        /// What stopped it.
+        source: Box<RunError>,
+    },
 }
 
 /// A store with its checked policy.
@@ -78,11 +103,13 @@ impl<'c> Job<'c> {
     pub fn load(
         config: &'c Config,
         store: &'c Store,
-        environment: policy::Environment<'_>,
+        environment: &Environment,
     ) -> Result<Job<'c>, Diagnostics> {
-        let source = read_policy(&store.policy.path, &config.file)
+        let directory = config.directory();
+        let source = read_policy(&store.policy.path, directory)
             .map_err(|reason| Diagnostics(vec![policy_missing(config, store, &reason)]))?;
-        let Checked { policy, warnings } = policy::load(&source, environment)?;
+        let Checked { policy, warnings } =
+            environment.ask(directory, |world| policy::load(&source, world))?;
         let findings = check_hooks(config, &policy);
         match findings.is_empty() {
             true => Ok(Job {
@@ -98,19 +125,15 @@ impl<'c> Job<'c> {
     /// Warnings about destinations on the store's own file system: what breaks that
     /// breaks file and archive alike, and a copy that shares its blocks is no second one.
     pub fn too_near(&self) -> Vec<Diagnostic> {
-        use std::os::unix::fs::MetadataExt;
-        let device = |path: &Path| std::fs::metadata(path).ok().map(|found| found.dev());
-        let Some(own) = device(&self.store.path.path) else {
+        let Some(own) = device_of(&self.store.path.path) else {
             return Vec::new();
         };
-        let source = self.policy.source();
         let near = self.policy.hooks().filter_map(|hook| {
             let (name, at) = hook.destination.as_ref()?;
             let directory = &self.config.destinations.get(name)?.directory.path;
-            // One that is not made yet will lie where its parent does.
-            let its = device(directory).or_else(|| device(directory.parent()?))?;
+            let its = device_of(directory)?;
             let message = format!("`{name}` lies on the same file system as the files it keeps");
-            let finding = Diagnostic::warning("R0506", source, at.clone(), message);
+            let finding = Diagnostic::warning("R0506", &hook.source, at.clone(), message);
             (its == own).then(|| finding.help("another disk survives more than this one"))
         });
         near.collect()
@@ -123,7 +146,14 @@ impl<'c> Job<'c> {
 
     /// Looks at the store and decides. Nothing is changed, not even a lock taken.
     pub fn plan(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Planned, RunError> {
-        let root = self.open()?;
+        let path = &self.store.path.path;
+        if self.store.missing == MissingRoot::Create && !path.exists() {
+            return Err(RunError::System(format!(
+                "the store `{}` is not there yet; the first `retain apply` makes it, as `create = true` says",
+                path.display()
+            )));
+        }
+        let root = Root::open(path)?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
         Ok(self.plan_in(root, identity.unwrap_or_default(), now, seen))
@@ -137,34 +167,62 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        let ask = Ask {
+        let mut plan = plan(
+            &self.policy,
+            &inventory,
+            self.ask(&root, &inventory, identity, now),
+        );
+        for hook in &mut plan.hooks {
+            (hook.proof, hook.configured) = self.configured(hook);
+        }
+        // First, because long lists of notes are cut.
+        let near = self.near(&plan, &root);
+        plan.notices.splice(0..0, near);
+        Planned {
+            plan,
+            root,
+            inventory,
+        }
+    }
+
+    /// What a plan has to know besides the policy and the files.
+    fn ask(&self, root: &Root, inventory: &Inventory, identity: String, now: &Now) -> Ask {
+        Ask {
             store: self.store.name.clone(),
             root: identity,
             now: now.clone(),
-            notices: notices(&inventory),
-        };
-        Planned {
-            plan: plan(&self.policy, &inventory.entries, ask),
-            root,
-            entries: inventory.entries,
+            disk: root.space().ok().map(|space| Disk {
+                used: space.total.saturating_sub(space.free),
+                available: space.available,
+            }),
+            ledger: Vec::new(),
+            notices: notices(inventory),
         }
+    }
+
+    /// What is decided at some moment about one path of a store that was looked at.
+    pub fn decide(&self, planned: &Planned, path: &RelPath, now: &Now) -> Option<Decision> {
+        let ask = self.ask(&planned.root, &planned.inventory, String::new(), now);
+        let paths = std::slice::from_ref(path);
+        let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
+        decisions.into_iter().next()
     }
 
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
-        let (root, lock, mut journal) = self.seize()?;
-        let recovered = recover(
-            &mut journal,
-            &root,
-            &self.store.name,
-            &now.timestamp().to_string(),
-        )?;
-        let identity = root.establish_identity()?;
-        let planned = self.plan_in(root, identity, now, seen);
+        let Seized {
+            root,
+            identity,
+            lock,
+            journal,
+            recovered,
+        } = self.seize(now)?;
+        let planned = self.plan_in(root, identity.clone(), now, seen);
         Ok(Taken {
             job: self,
             planned,
+            identity,
             journal,
             recovered,
             _lock: lock,
@@ -186,14 +244,14 @@ impl<'c> Job<'c> {
                 self.store.policy.written
             )));
         }
-        let (root, lock, mut journal) = self.seize()?;
-        let recovered = recover(
-            &mut journal,
-            &root,
-            &self.store.name,
-            &now.timestamp().to_string(),
-        )?;
-        let identity = root.establish_identity()?;
+        self.check_saved(&plan, now)?;
+        let Seized {
+            root,
+            identity,
+            lock,
+            journal,
+            recovered,
+        } = self.seize(now)?;
         // A plan made before the first run knows no identity; its files' device and
         // inode numbers are compared in any case.
         if !plan.root.is_empty() && plan.root != identity {
@@ -206,21 +264,123 @@ impl<'c> Job<'c> {
             planned: Planned {
                 plan,
                 root,
-                entries: Vec::new(),
+                inventory: Inventory::default(),
             },
+            identity,
             journal,
             recovered,
             _lock: lock,
         })
     }
 
-    fn seize(&self) -> Result<(Root, Lock, Journal), RunError> {
+    /// What a saved plan says that today's configuration or clock does not allow.
+    fn check_saved(&self, plan: &Plan, now: &Now) -> Result<(), RunError> {
+        if plan.now.timestamp() > now.timestamp() {
+            return Err(RunError::Plan(format!(
+                "it was made at {}, and the clock says {}; set the clock or make a new plan",
+                plan.now.timestamp(),
+                now.timestamp()
+            )));
+        }
+        for step in &plan.steps {
+            let mut boundaries = self.store.boundaries.iter();
+            if let Some(boundary) = boundaries.find(|boundary| step.path.starts_with(boundary)) {
+                return Err(RunError::Plan(format!(
+                    "`{}` lies in `{boundary}`, where another store, a destination or the state is now; make a new plan",
+                    step.path
+                )));
+            }
+        }
+        for hook in &plan.hooks {
+            if (hook.proof, hook.configured.clone()) != self.configured(hook) {
+                return Err(RunError::Plan(format!(
+                    "plugin `{}`, its settings, grants or proof, or the place of its destination has changed since; make a new plan",
+                    hook.plugin
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Destinations of a plan that do not outlive the store's own disk.
+    fn near(&self, plan: &Plan, root: &Root) -> Vec<Notice> {
+        let device = root.stat(&RelPath::root()).map(|facts| facts.id.device);
+        let named: BTreeSet<&String> = plan
+            .hooks
+            .iter()
+            .filter_map(|hook| hook.destination.as_ref())
+            .collect();
+        let same = named.into_iter().filter(|name| {
+            let destination = self.config.destinations.get(*name);
+            let place = destination.and_then(|d| device_of(&d.directory.path));
+            place.is_some() && place == device.as_ref().ok().copied()
+        });
+        same.map(|name| Notice {
+            path: None,
+            message: format!(
+                "archives in `{name}` lie on the same filesystem as the store; another disk survives more"
+            ),
+        })
+        .collect()
+    }
+
+    /// How a hook's archives are proved, and the digest of all that the configuration
+    /// says about how it runs and where it stores.
+    fn configured(&self, hook: &Hook) -> (Option<Proof>, String) {
+        let configured = self.config.plugins.get(&hook.plugin);
+        // One that does not load blocks its files, whatever a plan says.
+        let loaded = configured.and_then(|configured| Plugin::load(configured, None).ok());
+        let Some(plugin) = loaded else {
+            return (None, String::new());
+        };
+        let proof = match plugin.manifest().kind {
+            Kind::Reviewer => None,
+            Kind::Archiver => Some(plugin.proof()),
+        };
+        let grants = plugin.grants();
+        let destination = hook.destination.as_ref();
+        let destination = destination.and_then(|name| self.config.destinations.get(name));
+        let all = serde_json::json!({
+            "component": plugin.version().digest,
+            "settings": plugin.settings_with(&hook.arguments).ok(),
+            "proof": proof,
+            "destinations": grants.destinations,
+            "memory": grants.memory.0,
+            "wall": grants.wall_seconds,
+            "output": grants.output.map(|size| size.0),
+            "destination": destination.map(|destination| &destination.url),
+        });
+        let digest = blake3::hash(all.to_string().as_bytes());
+        (proof, digest.to_hex().to_string())
+    }
+
+    /// Locks the store and settles what a crash left; nothing begins before all of it
+    /// is known.
+    fn seize(&self, now: &Now) -> Result<Seized, RunError> {
         let root = self.open()?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
         let lock = root.lock()?;
-        let journal = Journal::open(&self.config.state)?;
-        Ok((root, lock, journal))
+        // A draft that stays is only litter where nobody looks.
+        let _ = root.sweep_drafts(&lock);
+        let mut journal = Journal::open(&self.config.state)?;
+        let identity = root.establish_identity()?;
+        let at = now.timestamp().to_string();
+        let recovered = recover(&mut journal, &root, &identity, &at)?;
+        match recovered.undecided.first() {
+            None => Ok(Seized {
+                root,
+                identity,
+                lock,
+                journal,
+                recovered,
+            }),
+            Some((path, reason)) => Err(RunError::Undecided {
+                files: recovered.undecided.len(),
+                path: path.clone(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     fn open(&self) -> Result<Root, RunError> {
@@ -240,22 +400,45 @@ impl<'c> Job<'c> {
     /// A root that lost its identity, or has another, may be an unmounted volume or a
     /// wrong path: whatever lies there is not what the policy was written for.
     fn check_known(&self, identity: Option<&str>) -> Result<(), RunError> {
-        let known = match Journal::open_existing(&self.config.state)? {
-            Some(journal) => journal.known_root(&self.store.name)?,
-            None => None,
-        };
-        let reason = match (known.as_deref(), identity) {
-            (None, _) => return Ok(()),
-            (Some(known), Some(found)) if known == found => return Ok(()),
-            (Some(_), None) => "its `.retain/id` is missing; is the volume mounted?",
-            (Some(_), Some(_)) => "its `.retain/id` is another one",
-        };
-        Err(RunError::Root {
-            store: self.store.name.clone(),
-            root: self.store.path.path.clone(),
-            reason: reason.to_owned(),
-        })
+        match Journal::open_existing(&self.config.state)? {
+            Some(journal) => check_known(&journal, self.store, identity),
+            None => Ok(()),
+        }
     }
+}
+
+fn check_known(journal: &Journal, store: &Store, identity: Option<&str>) -> Result<(), RunError> {
+    let known = journal.known_root(&store.name)?;
+    let reason = match (known.as_deref(), identity) {
+        (None, _) => return Ok(()),
+        (Some(known), Some(found)) if known == found => return Ok(()),
+        (Some(_), None) => "its `.retain/id` is missing; is the volume mounted?",
+        (Some(_), Some(_)) => "its `.retain/id` is another one",
+    };
+    Err(RunError::Root {
+        store: store.name.clone(),
+        root: store.path.path.clone(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// A store's root for restoring into: locked against runs, and known to be the one
+/// the archives are of.
+pub fn open_to_restore(journal: &Journal, store: &Store) -> Result<(Root, Lock), RunError> {
+    let root = Root::open(&store.path.path)?;
+    check_known(journal, store, root.identity()?.as_deref())?;
+    let lock = root.lock()?;
+    let _ = root.sweep_drafts(&lock);
+    Ok((root, lock))
+}
+
+/// A store taken, before anything is decided.
+struct Seized {
+    root: Root,
+    identity: String,
+    lock: Lock,
+    journal: Journal,
+    recovered: Recovered,
 }
 
 /// A plan with what it was made from.
@@ -266,7 +449,7 @@ pub struct Planned {
     /// The store, open.
     pub root: Root,
     /// What was found in it.
-    pub entries: Vec<Entry>,
+    pub inventory: Inventory,
 }
 
 /// A store that is ours until this is dropped.
@@ -275,6 +458,7 @@ pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    identity: String,
     journal: Journal,
     /// What an earlier run had left.
     pub recovered: Recovered,
@@ -290,6 +474,12 @@ pub struct Done {
     pub tallies: Tallies,
     /// How many files were archived first.
     pub receipts: u64,
+    /// How many of these were only read back, not restored.
+    pub read_back: u64,
+    /// How many of these were not proved at all.
+    pub unproved: u64,
+    /// How many of these lie on the store's own file system.
+    pub same_filesystem: u64,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
 }
@@ -315,31 +505,76 @@ impl Taken<'_> {
         if breaker == Breaker::Holds && !plan.tripped.is_empty() {
             return Err(RunError::Tripped);
         }
+        let is_plain = |step: &Step| step.unit.is_none() && step.action == Action::Remove;
+        if !plan.steps.iter().all(is_plain) || !plan.directories.is_empty() {
+            return Err(RunError::Plan(
+                "it removes whole directories or replaces files, which is planned but not carried out yet".to_owned(),
+            ));
+        }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
         let root = &self.planned.root;
         self.journal.begin(&Start {
             id: &id,
             plan,
+            root: &self.identity,
             root_path: root.path(),
             at: now.timestamp().to_string(),
         })?;
+        let ended = self.carry_out(&id, now, progress);
+        let state = match &ended {
+            Ok(_) => State::Completed,
+            Err(_) => State::Stopped,
+        };
+        let at = Now::from_clock().timestamp().to_string();
+        let finished = self.journal.finish(&id, &at, state);
+        ended
+            .and_then(|done| finished.map(|()| done).map_err(RunError::from))
+            .map_err(|source| RunError::Stopped {
+                store: self.job.store.name.clone(),
+                run: id,
+                source: Box::new(source),
+            })
+    }
+
+    /// What a run does between its beginning and its end.
+    fn carry_out(
+        &mut self,
+        id: &RunId,
+        now: &Now,
+        progress: &dyn Fn(usize),
+    ) -> Result<Done, RunError> {
+        let plan = &self.planned.plan;
+        let root = &self.planned.root;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let facts = RunFacts {
             id: id.to_string(),
             now: now.clone(),
         };
-        let hooks = Hooks::ready(plan, root, &catalogue, &self.job.config.destinations, facts);
+        let destinations = &self.job.config.destinations;
+        let mut known = BTreeMap::new();
+        for hook in &plan.hooks {
+            let named = hook.destination.as_ref();
+            if let Some(destination) = named.and_then(|name| destinations.get(name))
+                && let Some(identity) = self.journal.known_destination(&destination.url)?
+            {
+                known.insert(destination.url.clone(), identity);
+            }
+        }
+        let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
         let hand = Hand {
             plan,
             root,
             trash: &trash,
-            run: &id,
+            run: id,
         };
         let mut done = Done {
             id: id.clone(),
             tallies: Tallies::default(),
             receipts: 0,
+            read_back: 0,
+            unproved: 0,
+            same_filesystem: 0,
             kept: Vec::new(),
         };
         let mut begin = 0;
@@ -354,8 +589,6 @@ impl Taken<'_> {
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);
-        let ended = Now::from_clock().timestamp().to_string();
-        self.journal.finish(&id, &ended, State::Completed)?;
         Ok(done)
     }
 }
@@ -367,7 +600,15 @@ impl Done {
         approved: &crate::plugin::Approved,
         outcomes: Vec<(usize, Outcome)>,
     ) {
-        self.receipts += approved.receipts().len() as u64;
+        for receipt in approved.receipts() {
+            self.receipts += 1;
+            self.same_filesystem += u64::from(receipt.destination.same_filesystem);
+            match receipt.proof {
+                Proof::Restore => {}
+                Proof::ReadBack => self.read_back += 1,
+                Proof::None => self.unproved += 1,
+            }
+        }
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
             let gone = outcome.class() == crate::journal::Class::Removed;
@@ -376,17 +617,6 @@ impl Done {
             }
         }
     }
-}
-
-/// The policy's text, named as people call it: relative to the configuration.
-fn read_policy(path: &Path, configuration: &Path) -> Result<Source, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => crate::store::in_words(&error),
-    })?;
-    let directory = configuration.parent().unwrap_or(Path::new("/"));
-    let name = path.strip_prefix(directory).unwrap_or(path);
-    Ok(Source::new(name.display().to_string(), text))
 }
 
 fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
@@ -401,9 +631,9 @@ fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
 /// Plugins and destinations a policy names and the configuration does not have, and
 /// arguments the plugin does not take.
 fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
-    let source = policy.source();
     let mut findings = Vec::new();
     for hook in policy.hooks() {
+        let source = &hook.source;
         let at = hook.plugin_at.clone();
         let Some(configured) = config.plugins.get(&hook.plugin) else {
             let message = format!("there is no plugin `{}` in the configuration", hook.plugin);
@@ -447,7 +677,7 @@ fn check_arguments(
     plugin: &crate::plugin::Plugin,
     hook: &policy::Hook,
     config: &Config,
-    source: &Source,
+    source: &crate::diagnostic::Source,
 ) -> Vec<Diagnostic> {
     let Err(error) = plugin.settings_with(&hook.arguments) else {
         return Vec::new();

@@ -1,7 +1,7 @@
 //! Instants: the stamps files carry, and the one `now` a run is decided by.
 //!
-//! This is the only module that reads a clock. Everything below the edge of the
-//! program is given a [`Now`].
+//! This is the only module that reads the wall clock. Whatever decides is given a
+//! [`Now`]; only the moment a run ends is read again, for the journal.
 
 use std::fmt;
 
@@ -99,7 +99,8 @@ impl fmt::Display for Stamp {
 pub struct Now(Timestamp);
 
 impl Now {
-    /// Reads the system's clock. Called at the edge, once per run.
+    /// Reads the system's clock: at the edge when a run begins, and once more for the
+    /// journal when it ends.
     pub fn from_clock() -> Now {
         Now(Timestamp::now())
     }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use jiff::{ToSpan, ZonedDateTime};
+use jiff::ZonedDateTime;
 
 use crate::diagnostic::nearest;
 use crate::time::Stamp;
@@ -233,10 +233,28 @@ impl Span {
         let instant = Stamp::from(now.timestamp());
         match self {
             Span::Exact(seconds) => instant.minus_seconds(seconds),
-            Span::Months(months) => match now.checked_sub(i64::from(months).months()) {
-                Ok(earlier) => Stamp::from(earlier.timestamp()),
-                Err(_) => Stamp::MIN,
-            },
+            Span::Months(months) => {
+                let span = jiff::Span::new().try_months(months);
+                match span.and_then(|span| now.checked_sub(span)) {
+                    Ok(earlier) => Stamp::from(earlier.timestamp()),
+                    Err(_) => Stamp::MIN,
+                }
+            }
+        }
+    }
+
+    /// The instant this span after a moment, if the calendar reaches that far.
+    pub fn after(self, moment: &ZonedDateTime) -> Option<jiff::Timestamp> {
+        match self {
+            Span::Exact(seconds) => {
+                let seconds = i64::try_from(seconds).ok()?;
+                let span = jiff::SignedDuration::from_secs(seconds);
+                moment.timestamp().checked_add(span).ok()
+            }
+            Span::Months(months) => {
+                let span = jiff::Span::new().try_months(months).ok()?;
+                Some(moment.checked_add(span).ok()?.timestamp())
+            }
         }
     }
 

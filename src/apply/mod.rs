@@ -90,9 +90,9 @@ impl Hand<'_> {
             Removal::Vanished => Outcome::Vanished,
             Removal::Unverifiable(reason) => Outcome::Unverifiable { reason },
             Removal::Failed(reason) => Outcome::Failed { reason },
-            Removal::StrangerKept { slot } => Outcome::InTrash {
+            Removal::StrangerKept { slot, reason } => Outcome::InTrash {
                 place: place(slot),
-                reason: "another file had taken its name, and a third took that one's".to_owned(),
+                reason: format!("another file had taken the planned one's name; {reason}"),
             },
             Removal::Stranded { slot, reason } => Outcome::InTrash {
                 place: place(slot),
@@ -119,25 +119,50 @@ fn blocked(blocked: &Blocked) -> Outcome {
     }
 }
 
-/// The directory files are just being removed from: steps come in path order, so one
-/// handle serves all of a directory's files.
+/// The directory a file is just being removed from, opened anew from the root for each:
+/// a handle that is kept stays on its directory even when that is moved out of the
+/// store, and its files would go where no policy reaches.
 #[derive(Default)]
-struct Parents(Option<(RelPath, Dir)>);
+struct Parents(Option<Dir>);
 
 impl Parents {
     fn of(&mut self, root: &Root, path: &RelPath) -> Result<&Dir, Removal> {
         let parent = path
             .parent()
             .ok_or_else(|| Removal::Unverifiable("it is the store's root".to_owned()))?;
-        let held = self.0.take_if(|(held, _)| *held == parent);
-        let (_, dir) = match held {
-            Some(held) => self.0.insert(held),
-            None => {
-                let dir = root.open_dir(&parent);
-                let dir = dir.map_err(|error| Removal::out_of_reach(&error))?;
-                self.0.insert((parent, dir))
-            }
+        let dir = root.open_dir(&parent);
+        let dir = dir.map_err(|error| Removal::out_of_reach(&error))?;
+        Ok(self.0.insert(dir))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_moved_out_of_the_store_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let store = place.path().join("store");
+        std::fs::create_dir_all(store.join("dir")).unwrap();
+        for name in ["a", "b"] {
+            std::fs::write(store.join("dir").join(name), name).unwrap();
+        }
+        let root = Root::open(&store).unwrap();
+        let trash = root.establish_trash("run").unwrap();
+        let [a, b] = ["dir/a", "dir/b"].map(|name| {
+            let path = RelPath::parse(name).unwrap();
+            let facts = root.stat(&path).unwrap();
+            (path, facts)
+        });
+        let mut parents = Parents::default();
+        let mut remove = |(path, facts): &(RelPath, Facts)| match parents.of(&root, path) {
+            Ok(parent) => trash.remove(parent, path, facts),
+            Err(removal) => removal,
         };
-        Ok(dir)
+        assert!(matches!(remove(&a), Removal::Removed { .. }));
+        std::fs::rename(store.join("dir"), place.path().join("outside")).unwrap();
+        assert_eq!(remove(&b), Removal::Vanished);
+        assert!(place.path().join("outside/b").exists());
     }
 }

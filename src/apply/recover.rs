@@ -1,6 +1,6 @@
 //! What a crash left, settled by looking before anything new is begun.
 
-use crate::journal::{Journal, JournalError, Outcome, State};
+use crate::journal::{Intent, Journal, JournalError, Outcome, State};
 use crate::path::RelPath;
 use crate::store::{Recovery, Root, Trash, in_words};
 
@@ -11,64 +11,97 @@ pub struct Recovered {
     pub gone: u64,
     /// Files that are in their place, some put back there just now.
     pub in_place: u64,
-    /// Files that lie in the trash, with the place: their names are taken.
-    pub in_trash: Vec<(RelPath, String)>,
+    /// Files that lie in the trash, with the place and why they are not put back.
+    pub in_trash: Vec<(RelPath, String, String)>,
+    /// Files of which it could not be found out, and why. Their batches stay open,
+    /// and nothing new may begin.
+    pub undecided: Vec<(RelPath, String)>,
 }
 
-/// Settles every batch of a store that has no outcomes, and ends the runs they
-/// belong to. Doing it twice does nothing the second time.
+/// Settles every batch in a root, known by its identity, that has no outcomes, and
+/// ends the runs they belong to. A batch with a file of which nothing can be said is
+/// left as it is, to be looked at again. Doing it twice does nothing the second time.
 pub fn recover(
     journal: &mut Journal,
     root: &Root,
-    store: &str,
+    identity: &str,
     at: &str,
 ) -> Result<Recovered, JournalError> {
     let mut recovered = Recovered::default();
-    for left in journal.unsettled(store)? {
-        let trash = root.establish_trash(left.run.as_str());
+    for left in journal.unsettled(identity)? {
+        let trash = match root.establish_trash(left.run.as_str()) {
+            Ok(trash) => trash,
+            Err(error) => {
+                let lost = left.intents.into_iter();
+                let lost = lost.map(|intent| (intent.path, error.to_string()));
+                recovered.undecided.extend(lost);
+                continue;
+            }
+        };
+        let mut found = Recovered::default();
         let outcomes: Vec<Outcome> = left
             .intents
             .iter()
-            .map(|intent| match &trash {
-                Ok(trash) => settle(root, trash, &intent.path, &mut recovered),
-                Err(error) => Outcome::Failed {
-                    reason: error.to_string(),
-                },
-            })
+            .filter_map(|intent| settle(root, &trash, intent, &mut found))
             .collect();
-        journal.settle(left.batch, &outcomes)?;
-        if let Ok(trash) = trash {
-            // What must stay in it keeps it there.
-            let _ = root.clear_trash(trash);
+        if found.undecided.is_empty() {
+            journal.settle(left.batch, &outcomes)?;
         }
+        recovered.add(found);
+        // What must stay in it keeps it there.
+        let _ = root.clear_trash(trash);
     }
-    for run in journal.unfinished(store)? {
-        journal.finish(&run, at, State::Interrupted)?;
+    if recovered.undecided.is_empty() {
+        for run in journal.unfinished(identity)? {
+            journal.finish(&run, at, State::Interrupted)?;
+        }
     }
     Ok(recovered)
 }
 
-fn settle(root: &Root, trash: &Trash, path: &RelPath, recovered: &mut Recovered) -> Outcome {
-    match root.recover(path, trash) {
+impl Recovered {
+    fn add(&mut self, more: Recovered) {
+        self.gone += more.gone;
+        self.in_place += more.in_place;
+        self.in_trash.extend(more.in_trash);
+        self.undecided.extend(more.undecided);
+    }
+}
+
+/// What became of one file; nothing where that cannot be found out.
+fn settle(
+    root: &Root,
+    trash: &Trash,
+    Intent { path, facts, .. }: &Intent,
+    recovered: &mut Recovered,
+) -> Option<Outcome> {
+    match root.recover(path, facts, trash) {
         Ok(Recovery::Gone) => {
             recovered.gone += 1;
             // How much it gave back is not known any more.
-            Outcome::Removed { freed: 0 }
+            Some(Outcome::Removed { freed: 0 })
         }
         Ok(Recovery::InPlace) => {
             recovered.in_place += 1;
-            Outcome::Interrupted
+            Some(Outcome::Interrupted)
         }
-        Ok(Recovery::Stranded { slot }) => {
+        Ok(Recovery::Altered) => {
+            recovered.in_place += 1;
+            Some(Outcome::Changed)
+        }
+        Ok(Recovery::Stranded { slot, reason }) => {
             let place = trash.place(&slot);
-            recovered.in_trash.push((path.clone(), place.clone()));
-            Outcome::InTrash {
+            let stranded = (path.clone(), place.clone(), reason.clone());
+            recovered.in_trash.push(stranded);
+            Some(Outcome::InTrash {
                 place,
-                reason: "a run was cut short, and the file's name is taken now".to_owned(),
-            }
+                reason: format!("a run was cut short, and {reason}"),
+            })
         }
-        Err(error) => Outcome::Failed {
-            reason: in_words(&error),
-        },
+        Err(error) => {
+            let reason = in_words(&error);
+            recovered.undecided.push((path.clone(), reason));
+            None
+        }
     }
 }

@@ -39,16 +39,9 @@ impl Apply {
             self.confirm.is_none(),
             "`--confirm` goes with a saved plan: `retain plan STORE -o FILE`, then `retain apply FILE --confirm DIGEST`"
         );
-        let mut worst = Exit::Done;
-        for store in edge.stores(&config, &self.targets)? {
-            let exit = self.apply_store(edge, &config, store)?;
-            worst = match (worst, exit) {
-                (Exit::Tripped, _) | (_, Exit::Tripped) => Exit::Tripped,
-                (Exit::Done, exit) => exit,
-                (worst, _) => worst,
-            };
-        }
-        Ok(worst)
+        edge.each_store(&config, &self.targets, |store| {
+            self.apply_store(edge, &config, store)
+        })
     }
 
     fn apply_store(&self, edge: &Edge, config: &Config, store: &Store) -> anyhow::Result<Exit> {
@@ -149,14 +142,17 @@ fn show_recovered(taken: &Taken<'_>) {
     let recovered = &taken.recovered;
     if recovered.gone + recovered.in_place > 0 || !recovered.in_trash.is_empty() {
         complain(&format!(
-            "note: an earlier run was cut short: {} were removed by it, {} are in their place",
+            "note: an earlier run was cut short: {} had gone, {} in their place",
             show::files(recovered.gone),
-            recovered.in_place
+            match recovered.in_place {
+                1 => "1 is".to_owned(),
+                files => format!("{files} are"),
+            }
         ));
     }
-    for (path, place) in &recovered.in_trash {
+    for (path, place, reason) in &recovered.in_trash {
         complain(&format!(
-            "note: what was `{path}` lies in `{place}`, because its name is taken"
+            "note: what was `{path}` lies in `{place}`: {reason}"
         ));
     }
 }

@@ -54,7 +54,7 @@ impl Rebuild {
             })?;
             let destination = Destination::open_existing(name, &configured.url)?;
             for found in destination.receipts()? {
-                match read(&destination, &found) {
+                match read(&destination, &configured.url, &found) {
                     Ok(receipt) => receipts.push(receipt),
                     Err(error) => {
                         odd += 1;
@@ -83,7 +83,7 @@ impl Rebuild {
 
 /// A receipt whose objects are there. Where it says it lies is where it lay when it was
 /// written; where it was found is where it lies.
-fn read(destination: &Destination, name: &ObjectName) -> anyhow::Result<Receipt> {
+fn read(destination: &Destination, url: &str, name: &ObjectName) -> anyhow::Result<Receipt> {
     let mut text = String::new();
     let file = destination.open_object(name)?;
     file.take(LARGEST).read_to_string(&mut text)?;
@@ -107,6 +107,6 @@ fn read(destination: &Destination, name: &ObjectName) -> anyhow::Result<Receipt>
         );
     }
     destination.name().clone_into(&mut receipt.destination.name);
-    destination.url().clone_into(&mut receipt.destination.url);
+    url.clone_into(&mut receipt.destination.url);
     Ok(receipt)
 }

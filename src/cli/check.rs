@@ -55,7 +55,7 @@ impl Check {
             let list: Vec<_> = findings.0.iter().map(finding).collect();
             say(&json!({ "findings": list }).to_string())?;
         } else if findings.has_errors() {
-            show_findings(&findings);
+            show_findings(&findings, "nothing was touched");
         } else {
             for warning in &findings.0 {
                 complain(&warning.render(look()));

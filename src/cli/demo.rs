@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::show::{self, Detail};
 use super::{Edge, Exit, complain, look, say};
 use crate::journal::Journal;
-use crate::plugin::{Catalogue, RunFacts};
+use crate::plugin::Catalogue;
 use crate::run::Breaker;
 use crate::time::Now;
 
@@ -156,12 +156,8 @@ impl Demo {
             .find(|stored| stored.receipt.path == probe.to_string());
         let wanted = wanted.with_context(|| format!("there is no receipt of `{probe}`"))?;
         let catalogue = Catalogue::load(&config, ["backup"]);
-        let run = RunFacts {
-            id: "restore".to_owned(),
-            now,
-        };
         let opened = crate::store::Root::open(&root)?;
-        catalogue.restore(&wanted.receipt, &opened, &probe, &run)?;
+        catalogue.restore(&wanted.receipt, &opened, &probe)?;
         let after = fs::read(root.join(probe.as_os()))?;
         anyhow::ensure!(before == after, "`{probe}` came back with other bytes");
         say(&format!("   all {} bytes are the same", after.len()))?;

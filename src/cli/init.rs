@@ -8,6 +8,8 @@ use anyhow::Context;
 use walkdir::WalkDir;
 
 use super::{Edge, Exit, say};
+use crate::diagnostic::Source;
+use crate::policy;
 
 /// Write a configuration and a policy to begin with.
 ///
@@ -124,7 +126,17 @@ path = "state"
 /// A policy that removes nothing but what is clearly old, and stops before a wipe.
 fn first_policy(name: &str, count: usize) -> String {
     let bound = (count / 10).max(100);
-    let collection = name.replace('-', "_");
+    let plain = name.replace('-', "_");
+    let policy = policy_text(&plain, bound);
+    // A directory may be called by a word of the language, such as `store`.
+    let source = Source::new(String::new(), policy.clone());
+    match policy::load(&source, policy::Environment::nothing()) {
+        Ok(_) => policy,
+        Err(_) => policy_text(&format!("{plain}_files"), bound),
+    }
+}
+
+fn policy_text(collection: &str, bound: usize) -> String {
     format!(
         r#"# What may go. What no statement names is never touched.
 edition 2026

@@ -10,6 +10,7 @@ mod plugin;
 mod restore;
 mod runs;
 mod show;
+mod test;
 mod verify;
 mod why;
 
@@ -63,6 +64,8 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Run the `test` blocks of policies.
+    Test(test::Test),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
@@ -94,6 +97,25 @@ enum Exit {
     Refused,
     /// The breaker refuses.
     Tripped,
+    /// What was asked for was looked at, and the answer is no.
+    No,
+}
+
+impl Exit {
+    /// How a command ended that did several things.
+    fn of_all(exits: &[Exit]) -> Exit {
+        let all = |wanted| exits.iter().all(|exit| *exit == wanted);
+        if exits.contains(&Exit::Tripped) {
+            Exit::Tripped
+        } else if all(Exit::Done) {
+            Exit::Done
+        } else if all(Exit::Refused) {
+            Exit::Refused
+        } else {
+            // Something may have been touched, so it is no refusal.
+            Exit::Trouble
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -103,6 +125,7 @@ impl From<Exit> for ExitCode {
             Exit::Trouble => 1,
             Exit::Refused => 2,
             Exit::Tripped => 3,
+            Exit::No => 4,
         })
     }
 }
@@ -130,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Test(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
@@ -142,7 +166,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => report(&error).into(),
+        Err(error) => report(&error, "nothing was touched").into(),
     }
 }
 
@@ -181,6 +205,32 @@ impl Edge {
         names.iter().map(|name| self.store(config, name)).collect()
     }
 
+    /// Does something for each of the named stores, or all that are enabled. What is
+    /// wrong with one is reported and does not keep the others from their turn.
+    fn each_store<'c>(
+        &self,
+        config: &'c Config,
+        names: &[String],
+        mut work: impl FnMut(&'c Store) -> anyhow::Result<Exit>,
+    ) -> anyhow::Result<Exit> {
+        let stores = self.stores(config, names)?;
+        if let [store] = stores.as_slice() {
+            return work(store);
+        }
+        let mut exits = Vec::with_capacity(stores.len());
+        for store in stores {
+            exits.push(match work(store) {
+                Err(error) if is_broken_pipe(&error) => return Err(error),
+                Err(error) => {
+                    complain(&format!("store {}:", store.name));
+                    report(&error, &format!("store `{}` was not touched", store.name))
+                }
+                Ok(exit) => exit,
+            });
+        }
+        Ok(Exit::of_all(&exits))
+    }
+
     fn store<'c>(&self, config: &'c Config, name: &str) -> anyhow::Result<&'c Store> {
         config.stores.get(name).with_context(|| {
             let names = config.stores.keys().map(String::as_str);
@@ -199,9 +249,7 @@ impl Edge {
     }
 
     fn job<'c>(&self, config: &'c Config, store: &'c Store) -> Result<Job<'c>, Diagnostics> {
-        Job::load(config, store, &|name| {
-            self.environment.text(name).map(str::to_owned)
-        })
+        Job::load(config, store, &self.environment)
     }
 
     fn is_json(&self) -> bool {
@@ -231,7 +279,7 @@ fn complain(text: &str) {
 }
 
 /// Shows an error with everything that is known about it, and says how it ends.
-fn report(error: &anyhow::Error) -> Exit {
+fn report(error: &anyhow::Error, untouched: &str) -> Exit {
     let findings =
         error
             .downcast_ref::<Diagnostics>()
@@ -240,17 +288,32 @@ fn report(error: &anyhow::Error) -> Exit {
                 _ => None,
             });
     if let Some(findings) = findings {
-        show_findings(findings);
+        show_findings(findings, untouched);
         return Exit::Refused;
     }
-    complain(&format!("error: {error:#}"));
+    complain(&format!("error: {}", in_full(error)));
     if let Some(help) = error.downcast_ref::<RunError>().and_then(help) {
         complain(&format!("help: {help}"));
     }
     match error.downcast_ref::<RunError>() {
         Some(RunError::Tripped) => Exit::Tripped,
+        Some(RunError::Stopped { .. }) => Exit::Trouble,
         Some(_) | None => Exit::Refused,
     }
+}
+
+/// An error and its causes. Many of ours say their cause in their own words, which
+/// is not said again.
+fn in_full(error: &anyhow::Error) -> String {
+    let mut full = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match full.contains(&cause) {
+            true => {}
+            false if full.is_empty() => full = cause,
+            false => full = format!("{full}: {cause}"),
+        }
+    }
+    full
 }
 
 fn help(error: &RunError) -> Option<&'static str> {
@@ -264,6 +327,12 @@ fn help(error: &RunError) -> Option<&'static str> {
         RunError::Root { .. } => Some(
             "mount the volume; if the tree was replaced on purpose, give the store another name",
         ),
+        RunError::Undecided { .. } => Some(
+            "nothing is removed before that is known: make the file's directory and `.retain/trash` accessible to this user, then run again",
+        ),
+        RunError::Stopped { .. } => Some(
+            "what it had done is recorded, `retain runs last` shows it; mend the cause and run again",
+        ),
         RunError::Policy(_)
         | RunError::Store(_)
         | RunError::Journal(_)
@@ -273,7 +342,7 @@ fn help(error: &RunError) -> Option<&'static str> {
     }
 }
 
-fn show_findings(findings: &Diagnostics) {
+fn show_findings(findings: &Diagnostics, untouched: &str) {
     for finding in &findings.0 {
         complain(&finding.render(look()));
     }
@@ -283,8 +352,8 @@ fn show_findings(findings: &Diagnostics) {
         .filter(|f| f.severity() == Severity::Error)
         .count();
     complain(&match errors {
-        1 => "1 mistake; nothing was touched".to_owned(),
-        errors => format!("{errors} mistakes; nothing was touched"),
+        1 => format!("1 mistake; {untouched}"),
+        errors => format!("{errors} mistakes; {untouched}"),
     });
 }
 

@@ -36,8 +36,7 @@ impl Plan {
             true => Detail::All,
             false => Detail::Some,
         };
-        let mut exit = Exit::Done;
-        for store in stores {
+        edge.each_store(&config, &self.stores, |store| {
             let job = edge.job(&config, store)?;
             for warning in &job.warnings.0 {
                 complain(&warning.render(look()));
@@ -58,25 +57,35 @@ impl Plan {
                     detail,
                 ))?,
             }
-            if !plan.tripped.is_empty() {
-                exit = Exit::Tripped;
-            }
-        }
-        Ok(exit)
+            Ok(match plan.tripped.is_empty() {
+                true => Exit::Done,
+                false => Exit::Tripped,
+            })
+        })
     }
 }
 
-/// A plan decides over files, so nobody else may change it between the two commands.
+/// A plan decides over files, so nobody else may change it between the two commands:
+/// it is a file of our own from its first byte, and has its name only when it is whole.
 fn save(file: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let draft = PathBuf::from(name);
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
+    let mut written = options
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
-        .open(file)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
+        .open(&draft)?;
+    let saved = written
+        .write_all(text.as_bytes())
+        .and_then(|()| written.write_all(b"\n"))
+        .and_then(|()| written.sync_all())
+        .and_then(|()| std::fs::rename(&draft, file));
+    if saved.is_err() {
+        // What cannot be removed is only litter.
+        let _ = std::fs::remove_file(&draft);
+    }
+    saved
 }

@@ -1,19 +1,20 @@
 //! `retain restore`
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::json;
 
 use super::show::files;
-use super::{Edge, Exit, complain, say};
+use super::{Edge, Exit, complain, in_full, say};
 use crate::config::Config;
 use crate::journal::{Journal, StoredReceipt};
 use crate::path::RelPath;
-use crate::plugin::{Catalogue, RunFacts};
+use crate::plugin::Catalogue;
 use crate::receipt::Receipt;
-use crate::store::Root;
+use crate::store::{Lock, Root};
 use crate::time::Now;
 use crate::units::Size;
 
@@ -40,6 +41,13 @@ pub(super) struct Restore {
     with: Option<String>,
 }
 
+/// A directory that is restored into.
+struct Place {
+    root: Root,
+    /// Held as long as files are written, so that no run counts or removes them.
+    _lock: Option<Lock>,
+}
+
 impl Restore {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
@@ -56,18 +64,27 @@ impl Restore {
         if let Some(digest) = &self.with {
             catalogue.restore_with(digest)?;
         }
-        let run = RunFacts {
-            id: "restore".to_owned(),
-            now: Now::from_clock(),
-        };
         let mut failed = 0;
+        let mut restored: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut places = BTreeMap::new();
         for StoredReceipt { receipt, .. } in &wanted {
-            match self.restore(edge, &config, &catalogue, receipt, &run) {
-                Ok(()) => {}
+            let place = self.place(edge, &config, &journal, receipt, &mut places);
+            match place.and_then(|place| self.restore(edge, &catalogue, receipt, place)) {
+                Ok(()) => {
+                    let paths = restored.entry(receipt.store.clone()).or_default();
+                    paths.insert(receipt.path.clone());
+                }
                 Err(error) => {
                     failed += 1;
-                    complain(&format!("error: {}: {error:#}", receipt.path));
+                    complain(&format!("error: {}: {}", receipt.path, in_full(&error)));
                 }
+            }
+        }
+        // Planning looks at the store again, and needs no lock.
+        drop(places);
+        if self.to.is_none() {
+            for (store, paths) in &restored {
+                warn_of_removal(edge, &config, store, paths);
             }
         }
         if wanted.len() > 1 && !edge.is_json() {
@@ -137,27 +154,55 @@ impl Restore {
         }
     }
 
-    fn restore(
+    /// Where a receipt's file is written: opened once, and a store also locked.
+    fn place<'p>(
         &self,
         edge: &Edge,
         config: &Config,
-        catalogue: &Catalogue,
+        journal: &Journal,
         receipt: &Receipt,
-        run: &RunFacts,
-    ) -> anyhow::Result<()> {
-        let path = RelPath::unescape(&receipt.path)
-            .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
-        let directory = match &self.to {
+        places: &'p mut BTreeMap<String, Place>,
+    ) -> anyhow::Result<&'p Root> {
+        let name = match &self.to {
+            Some(_) => String::new(),
+            None => receipt.store.clone(),
+        };
+        let place = match places.entry(name) {
+            Entry::Occupied(place) => return Ok(&place.into_mut().root),
+            Entry::Vacant(place) => place,
+        };
+        let opened = match &self.to {
             Some(directory) => {
                 std::fs::create_dir_all(directory)
                     .with_context(|| format!("cannot make `{}`", directory.display()))?;
-                directory.clone()
+                Place {
+                    root: Root::open(directory)?,
+                    _lock: None,
+                }
             }
-            None => edge.store(config, &receipt.store)?.path.path.clone(),
+            None => {
+                let store = edge.store(config, &receipt.store)?;
+                let (root, lock) = crate::run::open_to_restore(journal, store)?;
+                Place {
+                    root,
+                    _lock: Some(lock),
+                }
+            }
         };
-        let root = Root::open(&directory)?;
-        let restored = catalogue.restore(receipt, &root, &path, run)?;
-        let place = directory.join(path.as_os());
+        Ok(&place.insert(opened).root)
+    }
+
+    fn restore(
+        &self,
+        edge: &Edge,
+        catalogue: &Catalogue,
+        receipt: &Receipt,
+        root: &Root,
+    ) -> anyhow::Result<()> {
+        let path = RelPath::unescape(&receipt.path)
+            .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
+        let restored = catalogue.restore(receipt, root, &path)?;
+        let place = root.path().join(path.as_os());
         if edge.is_json() {
             say(&json!({
                 "path": receipt.path,
@@ -180,5 +225,30 @@ impl Restore {
             complain(&format!("note: {path}: {shortfall}"));
         }
         Ok(())
+    }
+}
+
+/// A restored file is as old as it was: says which of them the next run would remove
+/// again. What cannot be found out is not worth an error, the files are there.
+fn warn_of_removal(edge: &Edge, config: &Config, store: &str, paths: &BTreeSet<String>) {
+    let planned = edge
+        .store(config, store)
+        .and_then(|store| Ok(edge.job(config, store)?))
+        .and_then(|job| Ok(job.plan(&Now::from_clock(), std::sync::Arc::default())?));
+    let Ok(planned) = planned else {
+        complain(&format!(
+            "note: `retain plan {store}` says whether the next run would remove them again"
+        ));
+        return;
+    };
+    for step in &planned.plan.steps {
+        let path = step.path.to_string();
+        if paths.contains(&path) {
+            let rule = planned.plan.rules.get(step.rule);
+            complain(&format!(
+                "note: {path}: the next run would remove it again, by {}; `touch` it or protect it by a `keep` statement",
+                rule.map(ToString::to_string).unwrap_or_default()
+            ));
+        }
     }
 }

@@ -59,12 +59,16 @@ fn state(run: &Summary) -> &'static str {
 
 fn line(run: &Summary) -> String {
     let tallies = &run.tallies;
+    let vanished = match tallies.vanished {
+        0 => String::new(),
+        vanished => format!(", already gone {vanished}"),
+    };
     let trouble = match tallies.trouble {
         0 => String::new(),
         trouble => format!(", {trouble} with trouble"),
     };
     format!(
-        "{}  {}  {}  removed {}, freed {}, archived {}, kept {}{trouble}",
+        "{}  {}  {}  removed {}, freed {}, archived {}, kept {}{vanished}{trouble}",
         run.id,
         run.store,
         state(run),
@@ -107,6 +111,7 @@ fn summary_json(run: &Summary) -> serde_json::Value {
         "removed": run.tallies.removed,
         "freed": run.tallies.freed,
         "archived": run.receipts,
+        "vanished": run.tallies.vanished,
         "kept": run.tallies.kept,
         "trouble": run.tallies.trouble,
     })

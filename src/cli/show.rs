@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::journal::Outcome;
 use crate::path::RelPath;
 use crate::plan::{Otherwise, Plan, Step, Tally};
+use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
 
@@ -163,7 +164,13 @@ fn after(plan: &Plan, steps: &[&Step]) -> String {
                 Otherwise::Keep => "",
                 Otherwise::DeleteAnyway => " (OTHERWISE DELETED ANYWAY)",
             };
-            format!("{}{}{anyway}", hook.plugin, into.unwrap_or_default())
+            let proof = match hook.proof {
+                Some(Proof::Restore) | None => "",
+                Some(Proof::ReadBack) => " (read back, not restored)",
+                Some(Proof::None) => " (NOT PROVED)",
+            };
+            let into = into.unwrap_or_default();
+            format!("{}{into}{proof}{anyway}", hook.plugin)
         });
     match named.collect::<Vec<_>>() {
         names if names.is_empty() => ", without a backup".to_owned(),
@@ -201,12 +208,18 @@ pub(super) fn done(store: &str, done: &Done) -> String {
         files(tallies.removed),
         Size(tallies.freed)
     );
-    if done.receipts > 0 {
-        let _ = write!(
-            out,
-            "; {} archived and proved to restore first",
-            done.receipts
-        );
+    let restored = done.receipts.saturating_sub(done.read_back + done.unproved);
+    for (count, how) in [
+        (restored, "archived and proved to restore first"),
+        (done.read_back, "archived and read back first"),
+        (done.unproved, "archived first, NOT PROVED"),
+    ] {
+        if count > 0 {
+            let _ = write!(out, "; {count} {how}");
+        }
+    }
+    if done.same_filesystem > 0 {
+        let _ = write!(out, " (same filesystem)");
     }
     out.push('\n');
     for (path, outcome) in done.kept.iter().take(50) {
@@ -234,8 +247,12 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "store": store,
         "run": done.id.as_str(),
         "removed": done.tallies.removed,
+        "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,
+        "read_back": done.read_back,
+        "unproved": done.unproved,
+        "same_filesystem": done.same_filesystem,
         "kept": kept.collect::<Vec<_>>(),
     })
 }

@@ -6,8 +6,7 @@ use serde_json::json;
 use super::{Edge, Exit, complain, say};
 use crate::config::Config;
 use crate::journal::{Journal, StoredReceipt};
-use crate::plugin::{Catalogue, RunFacts};
-use crate::time::Now;
+use crate::plugin::Catalogue;
 
 /// Prove stored archives again: each is restored into nothing and compared.
 #[derive(Debug, clap::Args)]
@@ -34,13 +33,9 @@ impl Verify {
         };
         let names = config.plugins.keys().map(String::as_str);
         let catalogue = Catalogue::load(&config, names);
-        let run = RunFacts {
-            id: "verify".to_owned(),
-            now: Now::from_clock(),
-        };
         let mut failed = 0_usize;
         for StoredReceipt { run: by, receipt } in &chosen {
-            let proved = catalogue.verify(receipt, &run);
+            let proved = catalogue.verify(receipt);
             failed += usize::from(proved.is_err());
             let error = proved.err().map(|error| error.to_string());
             if edge.is_json() {

@@ -8,11 +8,19 @@ use serde_json::json;
 
 use super::{Edge, Exit, say};
 use crate::config::{Config, Store};
+use crate::entry::{Entry, Facts, FileId, Kind};
 use crate::path::RelPath;
-use crate::policy::{Matcher, Protector, Truth, Verdict};
+use crate::plan::{Decision, word};
+use crate::policy::{Fate, Matcher};
+use crate::run::{Job, Planned};
 use crate::time::Now;
+use crate::units::{Elapsed, Size, Span};
 
-/// Explain what is decided about one file.
+/// Explain what is decided about one file: every statement that speaks of it, with its
+/// values, and when the answer next changes.
+///
+/// The file need not exist: `retain why AAPL_1h/new.png --modified 7d --size 3MB` says
+/// what would become of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Why {
     /// The file, as you would name it here, or as it is called in the store.
@@ -20,6 +28,30 @@ pub(super) struct Why {
     /// The store it lies in, where that is not clear.
     #[arg(long)]
     store: Option<String>,
+    /// Suppose it was last modified so long ago.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    modified: Option<Span>,
+    /// Suppose it was last read so long ago.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    accessed: Option<Span>,
+    /// Suppose it is so large.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    size: Option<Size>,
+}
+
+fn age(text: &str) -> Result<Span, String> {
+    Span::parse(text).map_err(|error| in_words(&error))
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    Size::parse(text).map_err(|error| in_words(&error))
+}
+
+fn in_words(error: &crate::units::UnitError) -> String {
+    match error.help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
+    }
 }
 
 impl Why {
@@ -29,114 +61,221 @@ impl Why {
         let job = edge.job(&config, store)?;
         let now = Now::from_clock();
         let planned = job.plan(&now, std::sync::Arc::default())?;
-        let found = planned
-            .entries
-            .binary_search_by(|entry| entry.path.cmp(&path))
-            .ok();
-        let entry = match found.and_then(|at| planned.entries.get(at)) {
-            Some(entry) => entry.clone(),
-            None => {
-                let facts = planned
-                    .root
-                    .stat(&path)
-                    .with_context(|| format!("`{path}` is not in store `{}`", store.name))?;
-                crate::entry::Entry {
-                    path: path.clone(),
-                    facts: Ok(facts),
-                }
-            }
+        let entry = self.entry(store, &planned, &path, &now)?;
+        let planned = Planned {
+            inventory: planned.inventory.supposing(entry.clone()),
+            ..planned
         };
+        let decision = job
+            .decide(&planned, &path, &now)
+            .with_context(|| format!("nothing is decided about `{path}`"))?;
+        let next = next_change(&job, &planned, &path, &now, &decision);
         let matcher = Matcher::new(&job.policy, &now);
-        let memberships = matcher.memberships(&path);
-        let rules = job.policy.rules();
-        let rule = |index: usize| {
-            rules
-                .get(index)
-                .map(ToString::to_string)
-                .unwrap_or_default()
-        };
-        let step = planned.plan.steps.iter().find(|step| step.path == path);
-        let (goes, decision) = match step {
-            Some(step) => {
-                let rule = planned.plan.rules.get(step.rule).map(ToString::to_string);
-                (
-                    true,
-                    format!(
-                        "would be removed by {}: {}",
-                        rule.unwrap_or_default(),
-                        step.reason
-                    ),
-                )
-            }
-            None if memberships.is_empty() => (false, "is kept: no collection names it".to_owned()),
-            None => (
-                false,
-                match matcher.judge(&entry, &memberships) {
-                    Verdict::Kept(Protector::Rule(by)) => format!("is kept by {}", rule(by)),
-                    Verdict::Kept(Protector::Possibly(by)) => {
-                        format!("is kept: {} cannot be ruled out", rule(by))
-                    }
-                    Verdict::Kept(Protector::Unreadable) => {
-                        "is kept: its facts cannot be read".to_owned()
-                    }
-                    Verdict::Kept(Protector::FutureClock) => {
-                        "is kept: its time lies in the future".to_owned()
-                    }
-                    Verdict::Doomed { rule: by, .. } => {
-                        format!("is kept by a floor, although {} would remove it", rule(by))
-                    }
-                    Verdict::Open => "is kept: no statement removes it".to_owned(),
-                },
-            ),
-        };
-        let said = matcher.explain(&entry);
-        if edge.is_json() {
-            let said: Vec<_> = said
-                .iter()
-                .map(|said| {
-                    json!({
-                        "rule": rule(said.rule),
-                        "text": rules.get(said.rule).map(|rule| rule.text.clone()),
-                        "holds": word(said.holds),
-                        "tests": said.tests,
-                    })
-                })
-                .collect();
-            let answer = json!({
-                "store": store.name,
-                "path": path.to_string(),
-                "removed": goes,
-                "decision": decision,
-                "collections": memberships
-                    .iter()
-                    .filter_map(|place| job.policy.collection_name(place))
-                    .collect::<Vec<_>>(),
-                "statements": said,
-            });
-            say(&answer.to_string())?;
-            return Ok(Exit::Done);
-        }
-        say(&format!("{path} in store {} {decision}", store.name))?;
-        for said in said {
-            let text = rules.get(said.rule).map_or("", |rule| rule.text.as_str());
-            say(&format!("  {}  {text}", rule(said.rule)))?;
-            for test in &said.tests {
-                say(&format!("      {test}"))?;
-            }
-            if said.tests.is_empty() {
-                say(&format!("      holds: {}", word(said.holds)))?;
-            }
+        match edge.is_json() {
+            true => say(&json(&job, &matcher, &entry, &decision, next.as_ref()).to_string())?,
+            false => say(&text(&job, &matcher, &entry, &decision, next.as_ref()))?,
         }
         Ok(Exit::Done)
     }
+
+    fn supposes(&self) -> bool {
+        self.modified.is_some() || self.accessed.is_some() || self.size.is_some()
+    }
+
+    /// The file as it is, as it is supposed to be, or both.
+    fn entry(
+        &self,
+        store: &Store,
+        planned: &Planned,
+        path: &RelPath,
+        now: &Now,
+    ) -> anyhow::Result<Entry> {
+        let entries = &planned.inventory.entries;
+        let found = entries.binary_search_by(|entry| entry.path.cmp(path)).ok();
+        let found = match found.and_then(|at| entries.get(at)) {
+            Some(entry) => Some(entry.clone()),
+            None => planned.root.stat(path).ok().map(|facts| Entry {
+                path: path.clone(),
+                facts: Ok(facts),
+            }),
+        };
+        let Some(mut entry) = found.or_else(|| self.supposes().then(|| imagined(path, now))) else {
+            anyhow::bail!(
+                "`{path}` is not in store `{}`; to ask about a file that is not there yet, say `--modified 7d --size 3MB`",
+                store.name
+            );
+        };
+        if let Ok(facts) = &mut entry.facts {
+            let zoned = now.zoned(&jiff::tz::TimeZone::UTC);
+            if let Some(age) = self.modified {
+                facts.modified = age.before(&zoned);
+                facts.changed = facts.modified;
+                facts.accessed = facts.accessed.max(facts.modified);
+            }
+            if let Some(age) = self.accessed {
+                facts.accessed = age.before(&zoned);
+            }
+            if let Some(size) = self.size {
+                (facts.size, facts.allocated) = (size.0, size.0);
+            }
+        }
+        Ok(entry)
+    }
 }
 
-fn word(truth: Truth) -> &'static str {
-    match truth {
-        Truth::True => "true",
-        Truth::False => "false",
-        Truth::Unknown => "unknown",
+/// A file that is not there, as if it were made just now.
+fn imagined(path: &RelPath, now: &Now) -> Entry {
+    let stamp = now.stamp();
+    Entry {
+        path: path.clone(),
+        facts: Ok(Facts {
+            kind: Kind::File,
+            id: FileId {
+                device: 0,
+                inode: 0,
+            },
+            size: 0,
+            allocated: 0,
+            modified: stamp,
+            changed: stamp,
+            accessed: stamp,
+            created: Some(stamp),
+            links: 1,
+            mode: 0o100_644,
+            owner: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+        }),
     }
+}
+
+/// The first moment at which something else is decided, if all files stay as they are.
+fn next_change(
+    job: &Job<'_>,
+    planned: &Planned,
+    path: &RelPath,
+    now: &Now,
+    decision: &Decision,
+) -> Option<(jiff::Timestamp, Decision)> {
+    let entries = &planned.inventory.entries;
+    let at = entries
+        .binary_search_by(|entry| entry.path.cmp(path))
+        .ok()?;
+    let entry = entries.get(at)?;
+    let matcher = Matcher::new(&job.policy, now);
+    let moments = matcher.turning_points(entry);
+    moments
+        .into_iter()
+        .filter(|moment| *moment > now.timestamp())
+        .take(16)
+        .find_map(|moment| {
+            let then = job.decide(planned, path, &Now::at(moment))?;
+            let same = (then.fate, then.rule) == (decision.fate, decision.rule);
+            (!same).then_some((moment, then))
+        })
+}
+
+fn text(
+    job: &Job<'_>,
+    matcher: &Matcher<'_>,
+    entry: &Entry,
+    decision: &Decision,
+    next: Option<&(jiff::Timestamp, Decision)>,
+) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let store = &job.store.name;
+    let _ = writeln!(out, "{} in store {store} {}", entry.path, decision.words);
+    if let Some(because) = decision
+        .rule
+        .and_then(|rule| job.policy.rules().get(rule)?.because.as_ref())
+    {
+        let _ = writeln!(out, "  because {because}");
+    }
+    for said in matcher.explain(entry) {
+        let Some(rule) = job.policy.rules().get(said.rule) else {
+            continue;
+        };
+        let mark = match decision.rule == Some(said.rule) {
+            true => "→",
+            false => " ",
+        };
+        let _ = writeln!(out, "{mark} {rule}  {}", rule.text);
+        for test in &said.tests {
+            let _ = writeln!(out, "      {test}");
+        }
+        if said.tests.is_empty() {
+            let _ = writeln!(out, "      holds: {}", word(said.holds));
+        }
+    }
+    let _ = match next {
+        Some((moment, then)) => {
+            let zone = job.policy.zone();
+            let local = moment.to_zoned_datetime(zone);
+            let away = moment.as_second().saturating_sub(matcher_now(matcher));
+            let away = Elapsed(u64::try_from(away).unwrap_or(0));
+            write!(
+                out,
+                "the answer changes in {away}, at {}: it {}",
+                local.strftime("%Y-%m-%d %H:%M %Z"),
+                then.words
+            )
+        }
+        None if decision.fate == Fate::Keep => write!(
+            out,
+            "nothing in the policy changes that by the passing of time alone"
+        ),
+        None => write!(out, "the answer stays the same as time passes"),
+    };
+    out
+}
+
+fn matcher_now(matcher: &Matcher<'_>) -> i64 {
+    matcher.now().seconds()
+}
+
+fn json(
+    job: &Job<'_>,
+    matcher: &Matcher<'_>,
+    entry: &Entry,
+    decision: &Decision,
+    next: Option<&(jiff::Timestamp, Decision)>,
+) -> serde_json::Value {
+    let rules = job.policy.rules();
+    let rule = |index: usize| rules.get(index).map(ToString::to_string);
+    let said: Vec<_> = matcher
+        .explain(entry)
+        .iter()
+        .map(|said| {
+            json!({
+                "rule": rule(said.rule),
+                "text": rules.get(said.rule).map(|rule| rule.text.clone()),
+                "holds": word(said.holds),
+                "tests": said.tests,
+            })
+        })
+        .collect();
+    let memberships = matcher.memberships(&entry.path);
+    json!({
+        "store": job.store.name,
+        "path": entry.path.to_string(),
+        "removed": decision.fate == Fate::Delete,
+        "fate": match decision.fate {
+            Fate::Keep => "keep",
+            Fate::Delete => "delete",
+            Fate::Replace => "replace",
+        },
+        "decision": decision.words,
+        "rule": decision.rule.and_then(rule),
+        "collections": memberships
+            .iter()
+            .filter_map(|place| job.policy.collection_name(place))
+            .collect::<Vec<_>>(),
+        "statements": said,
+        "next": next.map(|(moment, then)| json!({
+            "at": moment.to_string(),
+            "decision": then.words,
+        })),
+    })
 }
 
 /// The store a path lies in, and its name there. A path is looked for where the

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::diagnostic::Source;
+use crate::policy::{self, NotText};
 
 /// Environment variables, and who is asking.
 ///
@@ -12,6 +16,38 @@ use std::path::PathBuf;
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
     superuser: bool,
+    names: Arc<OnceLock<Names>>,
+    /// Whether this machine's users and groups are looked up.
+    knows_names: bool,
+}
+
+/// Numbers of the users and groups of this machine.
+#[derive(Debug, Default)]
+struct Names {
+    users: BTreeMap<String, u32>,
+    groups: BTreeMap<String, u32>,
+}
+
+impl Names {
+    /// Read from the files themselves: a static binary cannot load the C library's
+    /// name services, and a container on `scratch` has none.
+    fn of_machine() -> Names {
+        Names {
+            users: names_in(Path::new("/etc/passwd")),
+            groups: names_in(Path::new("/etc/group")),
+        }
+    }
+}
+
+/// Names with their numbers: the first and third field of passwd(5) and group(5).
+fn names_in(file: &Path) -> BTreeMap<String, u32> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((name, fields.nth(1)?.parse().ok()?))
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// What a variable holds.
@@ -34,6 +70,8 @@ impl Environment {
         Environment {
             variables: text_names,
             superuser: rustix::process::geteuid().is_root(),
+            names: Arc::default(),
+            knows_names: true,
         }
     }
 
@@ -66,6 +104,31 @@ impl Environment {
         }
     }
 
+    /// What a policy may ask of the world, with its files found relative to the one that
+    /// uses them; `directory` is the configuration's.
+    pub fn ask<T>(&self, directory: &Path, read: impl FnOnce(policy::Environment<'_>) -> T) -> T {
+        let number = |of: fn(&Names) -> &BTreeMap<String, u32>, name: &str| {
+            let names = self
+                .knows_names
+                .then(|| self.names.get_or_init(Names::of_machine))?;
+            of(names).get(name).copied()
+        };
+        let user = |name: &str| number(|names| &names.users, name);
+        let group = |name: &str| number(|names| &names.groups, name);
+        let variable = |name: &str| match self.variable(name) {
+            Variable::Unset => Ok(None),
+            Variable::Set(text) => Ok(Some(text.to_owned())),
+            Variable::NotText => Err(NotText),
+        };
+        let file = |from: &Source, name: &str| used_file(directory, from, name);
+        read(policy::Environment {
+            variable: &variable,
+            user: &user,
+            group: &group,
+            file: &file,
+        })
+    }
+
     /// Where state lies when the configuration does not say.
     ///
     /// `/var/lib/retain` for the superuser, `$XDG_STATE_HOME/retain` or
@@ -84,6 +147,29 @@ impl Environment {
             .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
             .map(|state| state.join("retain"))
     }
+}
+
+/// A policy that another one uses; sources are named relative to the configuration.
+fn used_file(directory: &Path, from: &Source, name: &str) -> Result<Source, String> {
+    let beside = directory.join(from.name());
+    let path = beside.parent().unwrap_or(directory).join(name);
+    // `a/../b` and `b` are one file: a circle must be seen as one.
+    let path = std::fs::canonicalize(&path).map_err(|error| in_words(&error))?;
+    read_policy(&path, directory)
+}
+
+/// A policy's text, named as people call it: relative to the configuration.
+pub fn read_policy(path: &Path, directory: &Path) -> Result<Source, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        _ => in_words(&error),
+    })?;
+    let name = path.strip_prefix(directory).unwrap_or(path);
+    Ok(Source::new(name.display().to_string(), text))
+}
+
+fn in_words(error: &std::io::Error) -> String {
+    crate::store::in_words(error)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use crate::config::environment::{Environment, Variable};
+pub use crate::config::environment::{Environment, Variable, read_policy};
 pub use crate::config::reader::Place;
 use crate::config::reader::{Findings, Reader, Section};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source};
@@ -250,6 +250,11 @@ pub enum Token {
 }
 
 impl Config {
+    /// The directory the configuration lies in: what relative paths begin at.
+    pub fn directory(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("/"))
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// Warnings are part of a configuration that can be used; where it cannot,
@@ -305,14 +310,6 @@ impl Config {
         }
         config.warnings = found;
         Ok(config)
-    }
-
-    /// The directories below a store's root that its walk must not enter.
-    pub fn inner_stores(&self, store: &str) -> Vec<RelPath> {
-        self.stores
-            .get(store)
-            .map(|store| store.boundaries.clone())
-            .unwrap_or_default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::codes;
 use crate::config::reader::{Complaint, Place, Reader, Section, absolute};
@@ -15,6 +15,7 @@ use crate::config::{
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::receipt::Proof;
 use crate::units::{Size, Span, UnitError};
+use crate::url::UrlError;
 
 /// Everything a document says, before its places are compared.
 pub(super) struct Parts {
@@ -77,6 +78,14 @@ fn read_store(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> O
     let warn = read_warn(&section.section("warn"), reader);
     let io = reader.parsed(section, "io", parse_io).unwrap_or(Io::Normal);
     let rate = reader.count(section, "max_removals_per_second");
+    for (key, written) in [
+        ("io", io == Io::Idle),
+        ("max_removals_per_second", rate.is_some()),
+    ] {
+        if written {
+            warn_of_no_effect(section, key, reader);
+        }
+    }
     Some(Store {
         name,
         span: section.span.clone(),
@@ -114,6 +123,16 @@ fn not_yet(section: &Section<'_>, key: &str, reader: &mut Reader<'_>) {
     let source = reader.findings.source();
     let finding = Diagnostic::error(codes::NOT_YET, source, span, message)
         .help("use a directory for now; `s3://` is reserved for a later version");
+    reader.findings.push(finding);
+}
+
+/// Read so that a configuration can have it, and of no effect in this version.
+fn warn_of_no_effect(section: &Section<'_>, key: &str, reader: &mut Reader<'_>) {
+    let message = format!("`{}` has no effect yet", joined(&section.path, key));
+    let span = section.value_span(key);
+    let source = reader.findings.source();
+    let finding = Diagnostic::warning(codes::NOT_YET, source, span, message)
+        .help("runs go as fast as the disk lets them; start them with `ionice -c3` to be gentle");
     reader.findings.push(finding);
 }
 
@@ -160,7 +179,7 @@ fn read_destination(
         return None;
     }
     let path = match file_path(&written) {
-        Ok(path) => absolute(&reader.directory, Path::new(&path)),
+        Ok(path) => absolute(&reader.directory, &path),
         Err(complaint) => {
             reader.complain(section, "url", complaint);
             return None;
@@ -168,7 +187,7 @@ fn read_destination(
     };
     Some(Destination {
         name,
-        url: format!("file://{}", path.display()),
+        url: crate::url::write(&path),
         directory: Place {
             path,
             written,
@@ -177,26 +196,22 @@ fn read_destination(
     })
 }
 
-/// The path of a `file://` URL, taken literally: `%20` is a name with a percent sign.
-fn file_path(url: &str) -> Result<String, Complaint> {
-    let Some(path) = url.strip_prefix("file://") else {
-        let help = match url.contains("://") {
-            true => "only `file://` is supported: `file:///backups`".to_owned(),
-            false => format!("write `file://{url}`"),
-        };
-        return Err(Complaint::new(
-            format!("`{url}` is no URL of a destination"),
-            help,
-        ));
-    };
-    let relative = path.starts_with("./") || path.starts_with("../");
-    if path.starts_with('/') || relative {
-        return Ok(path.to_owned());
-    }
-    Err(Complaint::new(
-        format!("`{url}` names a host"),
-        format!("write `file:///{path}`, or `file://./{path}` beside the configuration"),
-    ))
+/// The path of a destination's URL, as written.
+fn file_path(url: &str) -> Result<PathBuf, Complaint> {
+    let no_url = format!("`{url}` is no URL of a destination");
+    crate::url::parse(url).map_err(|error| match error {
+        UrlError::NoScheme => Complaint::new(no_url, format!("write `file://{url}`")),
+        UrlError::Scheme => {
+            Complaint::new(no_url, "only `file://` is supported: `file:///backups`")
+        }
+        UrlError::Host => {
+            let path = url.strip_prefix("file://").unwrap_or(url);
+            let help =
+                format!("write `file:///{path}`, or `file://./{path}` beside the configuration");
+            Complaint::new(format!("`{url}` names a host"), help)
+        }
+        UrlError::Escape | UrlError::Nul => Complaint::new(no_url, error.to_string()),
+    })
 }
 
 fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> Option<Plugin> {

@@ -52,7 +52,7 @@ fn a_store_inside_another_is_a_boundary_of_the_outer_one() {
         [stores.charts]\npath = \"/d/output/charts\"\npolicy = \"q\"\n";
     let config = load(text, &home()).unwrap();
     let inner = RelPath::parse("charts").unwrap();
-    assert_eq!(config.inner_stores("all"), [inner]);
-    assert_eq!(config.inner_stores("charts"), []);
+    assert_eq!(config.stores["all"].boundaries, [inner]);
+    assert_eq!(config.stores["charts"].boundaries, []);
     assert_eq!(config.warnings.len(), 1);
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::error::errno_of;
+
 /// Archives are readable by their owner alone: whatever the mode of the original
 /// was, a copy must not be easier to read.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
@@ -30,7 +32,8 @@ impl Directory {
         match rustix::fs::mkdir(path, DIRECTORY_MODE) {
             // A mount point that is there already answers EEXIST first, and one
             // on a read-only file system EROFS; whether it can be opened decides.
-            Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}
+            Err(Errno::EXIST | Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}
+            Ok(()) => crate::store::sync_parent(path).map_err(|error| errno_of(&error))?,
             Err(errno) => return Err(errno),
         }
         Directory::open(path)

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::copy::Stopped;
 use super::name::{NameError, ObjectName};
+use crate::url::UrlError;
 
 /// Why a destination could not be opened, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,7 @@ pub enum DestinationError {
         /// The URL as written.
         url: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: UrlError,
     },
     /// The scheme is known and cannot be served by this version.
     #[error(
@@ -42,6 +43,20 @@ pub enum DestinationError {
         destination: String,
         /// Its directory.
         path: PathBuf,
+    },
+    /// It is not the directory that archives went to before.
+    #[error(
+        "destination `{destination}`: `{}` is not the directory archives went to before, it {problem}; is the volume mounted? if it was replaced on purpose, write `{identity}` into its `.staging/id`", path.display()
+    )]
+    Unknown {
+        /// The destination's name.
+        destination: String,
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// The identity it had.
+        identity: String,
     },
     /// The system refused access.
     #[error(
@@ -136,25 +151,19 @@ pub(super) struct Context(Arc<Names>);
 #[derive(Debug)]
 struct Names {
     destination: String,
-    url: String,
     path: PathBuf,
 }
 
 impl Context {
-    pub(super) fn new(destination: &str, url: &str, path: &Path) -> Context {
+    pub(super) fn new(destination: &str, path: &Path) -> Context {
         Context(Arc::new(Names {
             destination: destination.to_owned(),
-            url: url.to_owned(),
             path: path.to_owned(),
         }))
     }
 
     pub(super) fn name(&self) -> &str {
         &self.0.destination
-    }
-
-    pub(super) fn url(&self) -> &str {
-        &self.0.url
     }
 
     /// A name that can be an object's.

@@ -13,14 +13,14 @@
 mod copy;
 mod directory;
 mod error;
+mod identity;
 mod listing;
 mod name;
 mod staging;
-mod url;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
@@ -33,6 +33,7 @@ pub use self::staging::{Staged, StagedWriter};
 use self::directory::Directory;
 use self::error::Context;
 use self::staging::Session;
+use crate::url::UrlError;
 
 /// An opened destination: the only way to name what lies in it.
 #[derive(Debug)]
@@ -64,29 +65,30 @@ pub enum OnExisting {
 }
 
 impl Destination {
-    /// Opens the destination a URL names, making its last directory if needed.
+    /// Opens the destination in a directory, making the last component if needed.
     ///
     /// `name` is what the configuration calls it; every error repeats it.
-    pub fn open(name: &str, url: &str) -> Result<Destination, DestinationError> {
-        Destination::open_by(name, url, Directory::open_or_make)
+    pub fn open(name: &str, path: &Path) -> Result<Destination, DestinationError> {
+        Destination::open_by(name, path, Directory::open_or_make)
     }
 
-    /// Opens a destination that must be there, to read from it.
+    /// Opens the destination a receipt's URL names, which must be there, to read
+    /// from it.
     pub fn open_existing(name: &str, url: &str) -> Result<Destination, DestinationError> {
-        Destination::open_by(name, url, Directory::open)
+        let path = directory(name, url)?;
+        Destination::open_by(name, &path, Directory::open)
     }
 
     fn open_by(
         name: &str,
-        url: &str,
+        path: &Path,
         open: impl FnOnce(&Path) -> Result<Directory, Errno>,
     ) -> Result<Destination, DestinationError> {
-        let path = url::directory(name, url)?;
-        let context = Context::new(name, url, &path);
-        let root = open(&path).map_err(|errno| match errno {
+        let context = Context::new(name, path);
+        let root = open(path).map_err(|errno| match errno {
             Errno::NOENT => DestinationError::ParentMissing {
                 destination: name.to_owned(),
-                path: path.clone(),
+                path: path.to_owned(),
             },
             errno => context.error("open", None, errno),
         })?;
@@ -104,11 +106,6 @@ impl Destination {
     /// The name the configuration gives it.
     pub fn name(&self) -> &str {
         self.context.name()
-    }
-
-    /// The URL the configuration gives it.
-    pub fn url(&self) -> &str {
-        self.context.url()
     }
 
     /// Whether its objects lie on that device, as `stat` numbers them.
@@ -201,6 +198,33 @@ impl Destination {
             directory = directory.child(component)?;
         }
         Ok(directory)
+    }
+}
+
+/// The device a destination's objects lie on, or will once it is made.
+pub fn device_of(path: &Path) -> Option<u64> {
+    let found = path.ancestors().find_map(|path| Directory::open(path).ok());
+    found.and_then(|directory| directory.device().ok())
+}
+
+/// The directory of a URL that was written into a receipt.
+fn directory(destination: &str, url: &str) -> Result<PathBuf, DestinationError> {
+    if url.starts_with("s3://") {
+        return Err(DestinationError::Unsupported {
+            destination: destination.to_owned(),
+            scheme: "s3".to_owned(),
+        });
+    }
+    let refuse = |reason| DestinationError::Url {
+        destination: destination.to_owned(),
+        url: url.to_owned(),
+        reason,
+    };
+    let path = crate::url::parse(url).map_err(refuse)?;
+    // A receipt does not say where it was read, so nothing can be relative.
+    match path.is_absolute() {
+        true => Ok(path),
+        false => Err(refuse(UrlError::Host)),
     }
 }
 

@@ -112,6 +112,9 @@ pub struct StagedWriter {
     file: File,
     size: u64,
     hashing: Hashing,
+    /// What a write failed with: part of it may have reached the file, so nothing that
+    /// comes later makes an object of it.
+    failed: Option<Errno>,
 }
 
 /// How the hash of what was written comes about.
@@ -139,6 +142,7 @@ impl StagedWriter {
             file,
             size: 0,
             hashing: Hashing::Running(Box::default()),
+            failed: None,
         })
     }
 
@@ -147,11 +151,14 @@ impl StagedWriter {
         self.size
     }
 
-    /// Appends bytes.
+    /// Appends bytes. After an error it takes no more, and cannot be finished.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), DestinationError> {
-        self.file
-            .write_all_at(bytes, self.size)
-            .map_err(|error| self.context.error("write to", None, errno_of(&error)))?;
+        self.check_whole()?;
+        if let Err(error) = self.file.write_all_at(bytes, self.size) {
+            let errno = errno_of(&error);
+            self.failed = Some(errno);
+            return Err(self.context.error("write to", None, errno));
+        }
         if let Hashing::Running(hasher) = &mut self.hashing {
             hasher.update(bytes);
         }
@@ -168,26 +175,47 @@ impl StagedWriter {
         length: u64,
         checkpoint: Checkpoint<'_>,
     ) -> Result<u64, DestinationError> {
+        self.check_whole()?;
         self.hashing = Hashing::AtTheEnd;
-        let moved = copy_range(source, offset, length, &self.file, self.size, checkpoint)
-            .map_err(|stopped| self.context.stopped("write to", stopped))?;
-        self.size += moved;
-        Ok(moved)
+        match copy_range(source, offset, length, &self.file, self.size, checkpoint) {
+            Ok(moved) => {
+                self.size += moved;
+                Ok(moved)
+            }
+            Err(stopped) => {
+                self.failed = Some(match stopped {
+                    copy::Stopped::Interrupted => Errno::CANCELED,
+                    copy::Stopped::Failed(errno) => errno,
+                });
+                Err(self.context.stopped("write to", stopped))
+            }
+        }
+    }
+
+    fn check_whole(&self) -> Result<(), DestinationError> {
+        match self.failed {
+            None => Ok(()),
+            Some(errno) => Err(self.context.error("write to", None, errno)),
+        }
     }
 
     /// Ends the writing; the object is complete and still nobody's to see.
     pub fn finish(mut self, checkpoint: Checkpoint<'_>) -> Result<Staged, DestinationError> {
+        self.check_whole()?;
         let failed = |error| self.context.error("write to", None, errno_of(&error));
         self.file.flush().map_err(failed)?;
         let blake3 = match self.hashing {
             Hashing::Running(hasher) => hasher.finalize(),
             Hashing::AtTheEnd => {
-                let (size, hash) = hash_rest(Positioned::new(&self.file), checkpoint)
+                let (_, hash) = hash_rest(Positioned::new(&self.file), checkpoint)
                     .map_err(|stopped| self.context.stopped("read back from", stopped))?;
-                self.size = size;
                 hash
             }
         };
+        // The proof reads as far as this size, so nothing may lie behind it.
+        if self.file.metadata().map_err(failed)?.len() != self.size {
+            return Err(self.context.error("write to", None, Errno::IO));
+        }
         Ok(Staged {
             context: self.context,
             leaf: self.leaf,
@@ -225,6 +253,23 @@ impl Staged {
         opened.map_err(|errno| self.context.error("read back from", None, errno))
     }
 
+    /// Length and hash of what is stored, to the end of the file and, as far as the
+    /// system can be told to, from the disk instead of from what it remembers.
+    pub fn read_back(
+        &self,
+        checkpoint: Checkpoint<'_>,
+    ) -> Result<(u64, blake3::Hash), DestinationError> {
+        let failed = |errno| self.context.error("read back from", None, errno);
+        self.file
+            .sync_all()
+            .map_err(|error| failed(errno_of(&error)))?;
+        let stored = self.open_read()?;
+        // Advice: a file system that does not take it reads from its cache.
+        let _ = rustix::fs::fadvise(&stored, 0, None, rustix::fs::Advice::DontNeed);
+        hash_rest(Positioned::new(&stored), checkpoint)
+            .map_err(|stopped| self.context.stopped("read back from", stopped))
+    }
+
     /// Reads a name that somebody else chose for it.
     pub fn parse_name(&self, text: &str) -> Result<ObjectName, DestinationError> {
         self.context.parse_name(text)
@@ -235,6 +280,7 @@ impl Staged {
         &self,
         name: &ObjectName,
         on_existing: OnExisting,
+        checkpoint: Checkpoint<'_>,
     ) -> Result<(), DestinationError> {
         let (parents, leaf) = name.split();
         let mut directory = self
@@ -252,7 +298,7 @@ impl Staged {
         }
         match directory.open_file(leaf) {
             Err(Errno::NOENT) => Ok(()),
-            Ok(_) | Err(_) => self.accept_existing(&directory, name, on_existing),
+            Ok(_) | Err(_) => self.accept_existing(&directory, name, on_existing, checkpoint),
         }
     }
 
@@ -272,7 +318,10 @@ impl Staged {
         let session = &self.leaf.session;
         match session.own.rename_to(&self.leaf.name, &parent, leaf) {
             Ok(()) => {}
-            Err(Errno::EXIST) => self.accept_existing(&parent, name, on_existing)?,
+            // No longer than the object itself took.
+            Err(Errno::EXIST) => {
+                self.accept_existing(&parent, name, on_existing, &mut copy::unhurried)?;
+            }
             Err(errno) => return Err(failed(errno)),
         }
         parent.sync().map_err(failed)?;
@@ -287,6 +336,7 @@ impl Staged {
         parent: &Directory,
         name: &ObjectName,
         on_existing: OnExisting,
+        checkpoint: Checkpoint<'_>,
     ) -> Result<(), DestinationError> {
         let failed = |errno| self.context.error("compare", Some(name), errno);
         let exists = |differs| DestinationError::Exists {
@@ -300,7 +350,10 @@ impl Staged {
         }
         let (_, leaf) = name.split();
         let existing = parent.open_file(leaf).map_err(failed)?;
-        let (size, hash) = hash_rest(Positioned::new(&existing), &mut copy::unhurried)
+        if self.context.length_of(&existing, name)? != self.size {
+            return Err(exists(true));
+        }
+        let (size, hash) = hash_rest(Positioned::new(&existing), checkpoint)
             .map_err(|stopped| self.context.stopped("compare with", stopped))?;
         if (size, hash) != (self.size, self.blake3) {
             return Err(exists(true));

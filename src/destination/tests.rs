@@ -6,7 +6,7 @@ use super::copy::{Interrupted, unhurried};
 use super::*;
 
 fn vault(directory: &Path) -> Destination {
-    Destination::open("vault", &format!("file://{}", directory.display())).unwrap()
+    Destination::open("vault", directory).unwrap()
 }
 
 fn name(text: &str) -> ObjectName {
@@ -190,12 +190,25 @@ fn a_missing_directory_is_made_but_not_the_one_above() {
     let directory = tempfile::tempdir().unwrap();
     vault(&directory.path().join("new"));
     assert!(directory.path().join("new").is_dir());
-    let url = format!("file://{}/not/there", directory.path().display());
-    let message = Destination::open("vault", &url).unwrap_err().to_string();
+    let missing = directory.path().join("not/there");
+    let message = Destination::open("vault", &missing)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("does not exist; create it"), "{message}");
     fs::write(directory.path().join("file"), "").unwrap();
-    let url = format!("file://{}/file", directory.path().display());
-    assert!(Destination::open("vault", &url).is_err());
+    assert!(Destination::open("vault", &directory.path().join("file")).is_err());
+}
+
+#[test]
+fn a_receipt_s_url_opens_the_directory_it_was_written_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let odd = directory.path().join("100% cold%20");
+    vault(&odd);
+    let open = |url: &str| Destination::open_existing("vault", url).map(drop);
+    open(&crate::url::write(&odd)).unwrap();
+    let message = |url: &str| open(url).unwrap_err().to_string();
+    assert!(message("s3://bucket/prefix").contains("not yet supported"));
+    assert!(message("file://./cold").contains("must be absolute"));
 }
 
 /// A tmpfs of our own, or nothing where mounting is not allowed.
@@ -261,4 +274,75 @@ fn a_read_only_destination_can_be_read_and_says_why_it_cannot_be_written() {
         matches!(error, DestinationError::ReadOnly { .. }),
         "{error}"
     );
+}
+
+/// The one file that lies in staging.
+fn staged_path(directory: &Path) -> std::path::PathBuf {
+    let mut files = walkdir::WalkDir::new(directory.join(".staging"))
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_none());
+    let found = files.next().unwrap();
+    assert_eq!(files.next(), None);
+    found
+}
+
+#[test]
+fn reading_back_sees_what_is_stored_not_what_was_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let destination = vault(directory.path());
+    let staged = stage(&destination, b"chart");
+    let written = (5, staged.blake3());
+    assert_eq!(staged.read_back(&mut unhurried).unwrap(), written);
+    fs::write(staged_path(directory.path()), b"chars").unwrap();
+    assert_ne!(staged.read_back(&mut unhurried).unwrap(), written);
+    fs::write(staged_path(directory.path()), b"chart and more").unwrap();
+    assert_eq!(staged.read_back(&mut unhurried).unwrap().0, 14);
+}
+
+#[test]
+fn a_writer_that_failed_takes_no_more_and_cannot_be_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    let destination = vault(directory.path());
+    let mut writer = destination.create().unwrap();
+    writer.write(b"whole").unwrap();
+    let stop = writer.splice(&fs::File::open("/dev/zero").unwrap(), 0, 1, &mut || {
+        Err(Interrupted)
+    });
+    assert!(stop.is_err());
+    assert!(writer.write(b"more").is_err());
+    assert!(writer.finish(&mut unhurried).is_err());
+}
+
+#[test]
+fn a_file_longer_than_what_was_written_is_no_object() {
+    let directory = tempfile::tempdir().unwrap();
+    let destination = vault(directory.path());
+    let mut writer = destination.create().unwrap();
+    writer.write(b"whole").unwrap();
+    // What a write that failed halfway leaves behind the known end.
+    let mut file = fs::OpenOptions::new();
+    let mut file = file
+        .append(true)
+        .open(staged_path(directory.path()))
+        .unwrap();
+    std::io::Write::write_all(&mut file, b"rest").unwrap();
+    assert!(writer.finish(&mut unhurried).is_err());
+}
+
+#[test]
+fn an_existing_object_is_compared_by_its_size_first_and_within_the_time_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let destination = vault(directory.path());
+    let existing = stage(&destination, b"first");
+    existing
+        .publish(&destination, &name("a"), OnExisting::Fail)
+        .unwrap();
+    let late = &mut || Err(Interrupted);
+    let other = stage(&destination, b"longer").check_free(&name("a"), OnExisting::SameBytes, late);
+    assert!(other.unwrap_err().to_string().contains("with other bytes"));
+    let same = stage(&destination, b"first").check_free(&name("a"), OnExisting::SameBytes, late);
+    assert!(matches!(same, Err(DestinationError::Interrupted { .. })));
 }

@@ -112,6 +112,7 @@ impl IntentForm {
                 changed: stamp(changed),
                 // Reading a file changes this, so it proves nothing and is not kept.
                 accessed: stamp(modified),
+                created: None,
                 links,
                 mode,
                 owner: owner.0,

@@ -13,11 +13,11 @@ mod runs;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::entry::Facts;
 use crate::path::RelPath;
@@ -153,6 +153,8 @@ pub struct Start<'a> {
     pub id: &'a RunId,
     /// What it is going to do.
     pub plan: &'a Plan,
+    /// The identity of the store's root.
+    pub root: &'a str,
     /// The store's root, for people.
     pub root_path: &'a Path,
     /// When it began, RFC 3339.
@@ -166,10 +168,7 @@ impl Journal {
             directory: directory.to_owned(),
             reason,
         };
-        let made = fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory);
+        let made = crate::store::make_private_directory(directory);
         made.map_err(|error| refuse(crate::store::in_words(&error)))?;
         if let Some(kind) = network_file_system(directory) {
             return Err(refuse(format!(
@@ -181,9 +180,33 @@ impl Journal {
 
     /// Opens the journal if there is one; reading must not leave a trace.
     pub fn open_existing(directory: &Path) -> Result<Option<Journal>, JournalError> {
-        match directory.join(FILE).exists() {
-            true => Journal::connect(directory).map(Some),
-            false => Ok(None),
+        let file = directory.join(FILE);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let failed = |source| JournalError::Database {
+            directory: directory.to_owned(),
+            source,
+        };
+        // Not read-only: a log that a crash left must be gone through to be read. But
+        // no change of mode, no table, and no wait for whoever is writing.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        let settings = "pragma query_only = on; pragma trusted_schema = off;";
+        connection.execute_batch(settings).map_err(failed)?;
+        let found: u32 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed)?;
+        let directory = directory.to_owned();
+        match found {
+            // Made, and not filled: its first run has not begun.
+            0 => Ok(None),
+            SCHEMA => Ok(Some(Journal {
+                connection,
+                directory,
+            })),
+            found => Err(JournalError::Newer { directory, found }),
         }
     }
 
@@ -242,6 +265,7 @@ impl Journal {
         let Start {
             id,
             plan,
+            root,
             root_path,
             at,
         } = start;
@@ -254,7 +278,7 @@ impl Journal {
                 params![
                     id.as_str(),
                     plan.store,
-                    plan.root,
+                    root,
                     root_path.display().to_string(),
                     plan.digest(),
                     plan.policy,
@@ -353,12 +377,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Batches of a store that a crash left, oldest first.
-    pub fn unsettled(&self, store: &str) -> Result<Vec<Unsettled>, JournalError> {
+    /// Batches in a root that a crash left, oldest first. The root is known by its
+    /// identity: a store may have been given another name since.
+    pub fn unsettled(&self, root: &str) -> Result<Vec<Unsettled>, JournalError> {
         let rows = self.rows(
             "select b.run, b.id, b.intents from batches b join runs r on r.id = b.run \
-             where b.outcomes is null and r.store = ? order by b.id",
-            [store],
+             where b.outcomes is null and r.root = ? order by b.id",
+            [root],
             |row| {
                 Ok((
                     row.get::<_, String>(0)?,
@@ -378,11 +403,11 @@ impl Journal {
             .collect()
     }
 
-    /// Runs of a store that began and never ended, oldest first.
-    pub fn unfinished(&self, store: &str) -> Result<Vec<RunId>, JournalError> {
+    /// Runs in a root that began and never ended, oldest first.
+    pub fn unfinished(&self, root: &str) -> Result<Vec<RunId>, JournalError> {
         let names: Vec<String> = self.rows(
-            "select id from runs where store = ? and ended is null order by started",
-            [store],
+            "select id from runs where root = ? and ended is null order by started",
+            [root],
             |row| row.get(0),
         )?;
         names.iter().map(|name| self.run_id(name)).collect()

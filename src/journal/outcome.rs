@@ -54,8 +54,10 @@ pub enum Outcome {
 /// The kinds of outcomes as reports count them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// It is gone, by us or somebody else.
+    /// We have removed it.
     Removed,
+    /// It is gone, and we did not do it.
+    Vanished,
     /// It is kept, and that is as it should be.
     Kept,
     /// It is kept because something did not work.
@@ -66,7 +68,8 @@ impl Outcome {
     /// The kind of outcome.
     pub fn class(&self) -> Class {
         match self {
-            Outcome::Removed { .. } | Outcome::Vanished => Class::Removed,
+            Outcome::Removed { .. } => Class::Removed,
+            Outcome::Vanished => Class::Vanished,
             Outcome::Changed | Outcome::FloorGone | Outcome::Kept { .. } | Outcome::Interrupted => {
                 Class::Kept
             }

@@ -62,8 +62,10 @@ pub struct Summary {
 /// Outcomes, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
-    /// Files that are gone.
+    /// Files that we removed.
     pub removed: u64,
+    /// Files that somebody else had removed before.
+    pub vanished: u64,
     /// Bytes that gave back.
     pub freed: u64,
     /// Files that were kept as they should be.
@@ -77,6 +79,7 @@ impl Tallies {
     pub fn add(&mut self, outcome: &Outcome) {
         match outcome.class() {
             Class::Removed => self.removed += 1,
+            Class::Vanished => self.vanished += 1,
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
         }
@@ -199,7 +202,7 @@ impl Journal {
         }
     }
 
-    /// Receipts, newest first; all of them, or those of a store, a path, a run.
+    /// Receipts, the one recorded last first, whatever the clock said; all of them, or those of a store, a path, a run.
     pub fn receipts(
         &self,
         store: Option<&str>,
@@ -209,7 +212,7 @@ impl Journal {
         let rows = self.rows(
             "select run, receipt from receipts where (?1 is null or store = ?1) \
              and (?2 is null or path = ?2) and (?3 is null or run = ?3) \
-             order by at desc, id desc",
+             order by id desc",
             (store, path, run.map(RunId::as_str)),
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
         )?;
@@ -222,6 +225,17 @@ impl Journal {
                 })
             })
             .collect()
+    }
+
+    /// The identity a destination's URL led to when a file was last archived there.
+    pub fn known_destination(&self, url: &str) -> Result<Option<String>, JournalError> {
+        let found: Vec<Option<String>> = self.rows(
+            "select json_extract(receipt, '$.destination.identity') from receipts \
+             where json_extract(receipt, '$.destination.url') = ? order by id desc limit 1",
+            [url],
+            |row| row.get(0),
+        )?;
+        Ok(found.into_iter().flatten().next())
     }
 
     fn summary(&self, row: RunRow) -> Result<Summary, JournalError> {

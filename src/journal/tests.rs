@@ -19,6 +19,7 @@ fn intent(path: &[u8]) -> Intent {
             modified: stamp,
             changed: stamp,
             accessed: stamp,
+            created: None,
             links: 1,
             mode: 0o100_644,
             owner: 1,
@@ -63,6 +64,7 @@ fn begun(journal: &mut Journal, store: &str) -> RunId {
     let start = Start {
         id: &id,
         plan: &plan,
+        root: &format!("root of {store}"),
         root_path: Path::new("/srv"),
         at: "2026-11-23T19:01:02Z".to_owned(),
     };
@@ -88,7 +90,8 @@ fn every_outcome_is_read_back_as_it_was_written() {
         .collect();
     assert_eq!(found, outcomes);
     let tallies = Tallies {
-        removed: 2,
+        removed: 1,
+        vanished: 1,
         freed: 4096,
         kept: 4,
         trouble: 4,
@@ -106,11 +109,18 @@ fn an_intent_without_outcome_is_found_after_a_crash() {
     drop(journal);
 
     let mut journal = Journal::open(state.path()).unwrap();
-    let [left] = journal.unsettled("charts").unwrap().try_into().unwrap();
+    let [left] = journal
+        .unsettled("root of charts")
+        .unwrap()
+        .try_into()
+        .unwrap();
     assert_eq!((left.run, left.batch), (run.clone(), batch));
     assert_eq!(left.intents, wanted);
-    assert!(journal.unsettled("logs").unwrap().is_empty());
-    assert_eq!(journal.unfinished("charts").unwrap(), [run.clone()]);
+    assert!(journal.unsettled("root of logs").unwrap().is_empty());
+    assert_eq!(
+        journal.unfinished("root of charts").unwrap(),
+        std::slice::from_ref(&run)
+    );
 
     journal
         .settle(batch, &[Outcome::Interrupted, Outcome::Vanished])
@@ -118,8 +128,8 @@ fn an_intent_without_outcome_is_found_after_a_crash() {
     journal
         .finish(&run, "2026-11-23T19:02:00Z", State::Interrupted)
         .unwrap();
-    assert!(journal.unsettled("charts").unwrap().is_empty());
-    assert!(journal.unfinished("charts").unwrap().is_empty());
+    assert!(journal.unsettled("root of charts").unwrap().is_empty());
+    assert!(journal.unfinished("root of charts").unwrap().is_empty());
 }
 
 #[test]
@@ -178,6 +188,21 @@ fn reading_makes_no_journal_and_the_journal_is_private() {
         fs::metadata(place.join(FILE)).unwrap().mode() & 0o777,
         0o600
     );
+}
+
+#[test]
+fn reading_changes_nothing_and_waits_for_no_writer() {
+    let state = tempfile::tempdir().unwrap();
+    let mut writer = Journal::open(state.path()).unwrap();
+    let run = begun(&mut writer, "charts");
+    let file = state.path().join(FILE);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    writer.connection.execute_batch("begin immediate").unwrap();
+    let mut reader = Journal::open_existing(state.path()).unwrap().unwrap();
+    assert_eq!(reader.runs(10).unwrap().len(), 1);
+    writer.connection.execute_batch("rollback").unwrap();
+    assert!(reader.intend(&run, &[intent(b"a")]).is_err());
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
 }
 
 proptest! {

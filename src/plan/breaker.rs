@@ -3,7 +3,7 @@
 //! It looks at the finished plan, before anything is touched, and refuses all of
 //! it or none.
 
-use super::decide::Member;
+use super::decide::Planner;
 use super::{Tally, Tripped};
 use crate::policy::{Bound, Breaker, Policy};
 use crate::units::Size;
@@ -16,11 +16,13 @@ const DEFAULT_FILES: u64 = 100;
 ///
 /// A `stop` at file level replaces every default; one in a collection replaces the
 /// default of that collection, whose files then do not count for the store's.
-pub(super) fn check(policy: &Policy, members: &[Member<'_>]) -> Vec<Tripped> {
+pub(super) fn check(planner: &Planner<'_, '_>) -> Vec<Tripped> {
+    let policy = planner.policy();
+    let counts = Counted::of(planner);
     let mut tripped: Vec<Tripped> = policy
         .breakers
         .iter()
-        .filter_map(|breaker| explicit(policy, breaker, members))
+        .filter_map(|breaker| explicit(policy, breaker, &counts))
         .collect();
     if policy
         .breakers
@@ -29,67 +31,89 @@ pub(super) fn check(policy: &Policy, members: &[Member<'_>]) -> Vec<Tripped> {
     {
         return tripped;
     }
-    let has_own = |index: usize| {
-        policy
-            .breakers
-            .iter()
-            .any(|breaker| breaker.collection == Some(index))
-    };
-    for (index, collection) in policy
-        .collections
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !has_own(*index))
-    {
-        let counts = count(members, |member| {
-            member
-                .memberships
-                .iter()
-                .any(|place| place.collection == index)
-        });
-        tripped.extend(default(&counts, Some(&collection.name)));
+    for (index, collection) in policy.collections.iter().enumerate() {
+        if !has_own(policy, index)
+            && let Some(counts) = counts.collections.get(index)
+        {
+            tripped.extend(default(counts, Some(&collection.name)));
+        }
     }
-    let counts = count(members, |member| {
-        !member
-            .memberships
-            .iter()
-            .any(|place| has_own(place.collection))
-    });
-    tripped.extend(default(&counts, None));
+    tripped.extend(default(&counts.without_own, None));
     tripped
 }
 
+fn has_own(policy: &Policy, collection: usize) -> bool {
+    policy
+        .breakers
+        .iter()
+        .any(|breaker| breaker.collection == Some(collection))
+}
+
+#[derive(Clone, Default)]
 struct Counts {
     covered: u64,
     removed: Tally,
 }
 
-fn count(members: &[Member<'_>], in_scope: impl Fn(&Member<'_>) -> bool) -> Counts {
-    let mut counts = Counts {
-        covered: 0,
-        removed: Tally::default(),
-    };
-    for member in members.iter().filter(|member| in_scope(member)) {
-        counts.covered += 1;
-        if let (Some(_), Some(facts)) = (&member.removal, member.facts()) {
-            counts.removed.add(facts);
-        }
-    }
-    counts
+/// All scopes, counted in one pass.
+struct Counted {
+    store: Counts,
+    /// Files of no collection with a `stop` of its own.
+    without_own: Counts,
+    collections: Vec<Counts>,
 }
 
-fn explicit(policy: &Policy, breaker: &Breaker, members: &[Member<'_>]) -> Option<Tripped> {
-    let counts = count(members, |member| match breaker.collection {
-        Some(index) => member
-            .memberships
-            .iter()
-            .any(|place| place.collection == index),
-        None => true,
-    });
+impl Counted {
+    fn of(planner: &Planner<'_, '_>) -> Counted {
+        let policy = planner.policy();
+        let own: Vec<bool> = (0..policy.collections.len())
+            .map(|index| has_own(policy, index))
+            .collect();
+        let mut counted = Counted {
+            store: Counts::default(),
+            without_own: Counts::default(),
+            collections: vec![Counts::default(); policy.collections.len()],
+        };
+        for (index, member) in planner.members.iter().enumerate() {
+            if member.unit.is_some() {
+                continue;
+            }
+            let leaving = member.facts().filter(|_| planner.is_leaving(index));
+            let count = |counts: &mut Counts| {
+                counts.covered += 1;
+                leaving
+                    .into_iter()
+                    .for_each(|facts| counts.removed.add(facts));
+            };
+            let mut places: Vec<usize> = member.memberships.iter().map(|m| m.collection).collect();
+            let units = member
+                .inside
+                .iter()
+                .filter_map(|&unit| planner.members.get(unit));
+            places.extend(units.flat_map(|unit| unit.memberships.iter().map(|m| m.collection)));
+            count(&mut counted.store);
+            if !places.iter().any(|&place| own.get(place) == Some(&true)) {
+                count(&mut counted.without_own);
+            }
+            for place in places {
+                if let Some(counts) = counted.collections.get_mut(place) {
+                    count(counts);
+                }
+            }
+        }
+        counted
+    }
+}
+
+fn explicit(policy: &Policy, breaker: &Breaker, counted: &Counted) -> Option<Tripped> {
+    let counts = match breaker.collection {
+        Some(index) => counted.collections.get(index)?,
+        None => &counted.store,
+    };
     let Counts { covered, removed } = counts;
     let reason = match breaker.bound {
         Bound::Never => return None,
-        Bound::Percent(percent) => exceeds(removed.files, covered, percent).then(|| {
+        Bound::Percent(percent) => exceeds(removed.files, *covered, percent).then(|| {
             format!(
                 "{} of {covered} files would go, more than {percent}%",
                 removed.files

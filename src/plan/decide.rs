@@ -1,22 +1,24 @@
 //! Section 5 of the language, over a whole inventory.
 //!
 //! In this order: what every file is by itself, floors on the snapshot, what the
-//! `delete` statements doom, then limits from the narrowest scope to the widest.
-//! The order of a policy's statements plays no part.
+//! `delete` statements doom, then limits from the narrowest scope to the widest, then
+//! pressure, then what is replaced. The order of a policy's statements plays no part.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::group::{self, Members};
-use super::{Floor, Hook, Notice, Otherwise, Plan, Step, Tally, Totals, Unmet, breaker};
-use crate::entry::{Entry, Facts, Kind};
-use crate::policy::{
-    Collection, Condition, Limit, Matcher, Measure, Membership, Order, Policy, Protector, Truth,
-    Verdict, reading, subject,
+use super::member::{Member, Members, Removal, Unit};
+use super::{
+    Action, Decision, Directory, Floor, Hook, Notice, Otherwise, Plan, Pressed, Step, Totals,
+    Unmet, WholeDirectory, breaker,
 };
+use crate::entry::{Entry, Facts, Kind, Unreadable};
+use crate::path::RelPath;
+use crate::policy::{Collection, Matcher, Membership, Policy, Protector, Subject, Truth, Verdict};
+use crate::scan::Inventory;
 use crate::time::{Now, Stamp};
-use crate::units::{Elapsed, Size};
 
-/// For which store and moment a plan is wanted.
+/// For which store and moment a plan is wanted, and what is known besides its files.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// The store's name in the configuration.
@@ -25,203 +27,290 @@ pub struct Ask {
     pub root: String,
     /// The moment decisions hold for.
     pub now: Now,
+    /// How full the store's file system is, where that is known.
+    pub disk: Option<Disk>,
+    /// Holds that the ledger knows and the policy does not state: each a policy with
+    /// one `hold`.
+    pub ledger: Vec<Policy>,
     /// What the scan has to report; passed on.
     pub notices: Vec<Notice>,
 }
 
+/// How full a file system is, in bytes, counted as `df` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// In use.
+    pub used: u64,
+    /// What an ordinary process may still use.
+    pub available: u64,
+}
+
 /// Decides about every entry. Entries must be in path order, as a scan lists them.
-pub fn plan(policy: &Policy, entries: &[Entry], ask: Ask) -> Plan {
-    let matcher = Matcher::new(policy, &ask.now);
+pub fn plan(policy: &Policy, inventory: &Inventory, ask: Ask) -> Plan {
+    plan_explained(policy, inventory, ask, &[]).0
+}
+
+/// The same, with what is decided about some of the paths, in their order.
+pub fn plan_explained(
+    policy: &Policy,
+    inventory: &Inventory,
+    ask: Ask,
+    paths: &[RelPath],
+) -> (Plan, Vec<Decision>) {
+    let matcher = Matcher::new(policy, &ask.now).with_ledger(&ask.ledger, &ask.now);
     let mut planner = Planner {
         matcher: &matcher,
+        inventory,
         members: Vec::new(),
+        of_collection: vec![Members::new(); policy.collections.len()],
         floors: Vec::new(),
+        pressures: Vec::new(),
         unmet: Vec::new(),
         totals: Totals::default(),
         notices: ask.notices.clone(),
     };
-    planner.enter(entries);
+    planner.enter();
     planner.fill_floors();
+    planner.spread_protection();
+    planner.doom();
     planner.apply_limits();
-    planner.finish(ask)
+    planner.relieve(ask.disk);
+    let plan = planner.finish(&ask);
+    let decisions = paths.iter().map(|path| planner.decision(&plan, path));
+    let decisions = decisions.collect();
+    (plan, decisions)
 }
 
-/// A covered file on its way to a decision.
-pub(super) struct Member<'e> {
-    pub(super) entry: &'e Entry,
-    pub(super) memberships: Vec<Membership>,
-    verdict: Verdict,
-    /// Set by a floor: the file is one of the newest of its group.
-    floor: Option<usize>,
-    /// The floors whose groups this file belongs to.
-    in_floors: Vec<usize>,
-    pub(super) removal: Option<Removal>,
-}
-
-/// What removes a file.
-pub(super) struct Removal {
-    pub(super) membership: usize,
-    rule: usize,
-    reason: String,
-}
-
-impl Member<'_> {
-    pub(super) fn facts(&self) -> Option<&Facts> {
-        self.entry.facts.as_ref().ok()
-    }
-
-    fn is_protected(&self) -> bool {
-        self.floor.is_some() || matches!(self.verdict, Verdict::Kept(_))
-    }
-}
-
-struct Planner<'p, 'e> {
-    matcher: &'p Matcher<'p>,
-    members: Vec<Member<'e>>,
-    floors: Vec<Floor>,
-    unmet: Vec<Unmet>,
+pub(super) struct Planner<'p, 'e> {
+    pub(super) matcher: &'p Matcher<'p>,
+    inventory: &'e Inventory,
+    pub(super) members: Vec<Member<'e>>,
+    /// Members of each collection, in path order.
+    pub(super) of_collection: Vec<Members>,
+    pub(super) floors: Vec<Floor>,
+    pub(super) pressures: Vec<Pressed>,
+    pub(super) unmet: Vec<Unmet>,
     totals: Totals,
-    notices: Vec<Notice>,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// A directory that is decided on as a whole, while its files are collected.
+struct Gathered {
+    membership: Membership,
+    files: Members,
+    facts: Result<Facts, Unreadable>,
 }
 
 impl<'p, 'e> Planner<'p, 'e> {
-    fn policy(&self) -> &'p Policy {
+    pub(super) fn policy(&self) -> &'p Policy {
         self.matcher.policy
     }
 
-    fn enter(&mut self, entries: &'e [Entry]) {
-        for entry in entries {
-            if matches!(&entry.facts, Ok(facts) if facts.kind != Kind::File) {
+    pub(super) fn inventory(&self) -> &'e Inventory {
+        self.inventory
+    }
+
+    pub(super) fn collection(&self, index: usize) -> Option<&'p Collection> {
+        self.policy().collections.get(index)
+    }
+
+    pub(super) fn note(&mut self, path: Option<RelPath>, message: impl Into<String>) {
+        let message = message.into();
+        self.notices.push(Notice { path, message });
+    }
+
+    // Entering the snapshot.
+
+    fn enter(&mut self) {
+        let mut gathered: BTreeMap<(RelPath, usize), Gathered> = BTreeMap::new();
+        for entry in &self.inventory.entries {
+            let is_file = !matches!(&entry.facts, Ok(facts) if facts.kind != Kind::File);
+            let units = self.matcher.units(&entry.path);
+            if !is_file {
+                for (directory, membership) in units {
+                    let what = format!("it holds `{}`, which is no file", entry.path);
+                    let unit = self.gather(&mut gathered, directory, membership);
+                    unit.facts = Err(Unreadable { reason: what });
+                }
                 continue;
             }
             let memberships = self.matcher.memberships(&entry.path);
-            self.count(entry, &memberships);
-            if memberships.is_empty() {
+            self.count(entry, !memberships.is_empty() || !units.is_empty());
+            if memberships.is_empty() && units.is_empty() {
                 continue;
             }
             let verdict = self.matcher.judge(entry, &memberships);
-            self.members.push(Member {
-                entry,
-                memberships,
-                verdict,
-                floor: None,
-                in_floors: Vec::new(),
-                removal: None,
-            });
+            let index = self.members.len();
+            for place in &memberships {
+                if let Some(list) = self.of_collection.get_mut(place.collection) {
+                    list.push(index);
+                }
+            }
+            for (directory, membership) in units {
+                let unit = self.gather(&mut gathered, directory, membership);
+                unit.files.push(index);
+                join(&mut unit.facts, &entry.facts);
+            }
+            self.members
+                .push(Member::new(Cow::Borrowed(entry), memberships, verdict));
+        }
+        for ((directory, collection), unit) in gathered {
+            self.enter_unit(directory, collection, unit);
         }
     }
 
-    fn count(&mut self, entry: &Entry, memberships: &[Membership]) {
-        match &entry.facts {
-            Ok(facts) if memberships.is_empty() => self.totals.uncovered.add(facts),
-            Ok(facts) => self.totals.covered.add(facts),
-            Err(unreadable) => {
-                self.totals.unreadable += 1;
-                let message = format!("kept, because it could not be read: {}", unreadable.reason);
-                self.notices.push(Notice {
-                    path: Some(entry.path.clone()),
-                    message,
+    fn gather<'g>(
+        &self,
+        gathered: &'g mut BTreeMap<(RelPath, usize), Gathered>,
+        directory: RelPath,
+        membership: Membership,
+    ) -> &'g mut Gathered {
+        let key = (directory, membership.collection);
+        let directory = key.0.clone();
+        gathered.entry(key).or_insert_with(|| Gathered {
+            membership,
+            files: Members::new(),
+            facts: self.empty_unit(&directory),
+        })
+    }
+
+    /// A directory's own facts, with the sums and stamps of no files at all.
+    fn empty_unit(&self, directory: &RelPath) -> Result<Facts, Unreadable> {
+        let listed = self.directory(directory);
+        let facts = match listed {
+            Some(entry) => entry.facts.clone()?,
+            None => {
+                return Err(Unreadable {
+                    reason: "it was not listed".to_owned(),
                 });
             }
-        }
-    }
-
-    // ---- floors ---------------------------------------------------------------
-
-    /// Computed on the snapshot, before any removal.
-    fn fill_floors(&mut self) {
-        for (index, collection) in self.policy().collections.iter().enumerate() {
-            for floor in &collection.floors {
-                let (known, unknown) = self.floor_members(index, &floor.condition);
-                for member in unknown {
-                    self.mark_floor(member, floor.rule);
-                }
-                for (_, group) in group::by_captures(&self.members, known, index, &floor.per) {
-                    self.fill_floor(index, collection, floor, group);
-                }
-            }
-        }
-        self.doom();
-    }
-
-    /// Members whose condition holds, and members of which that cannot be said.
-    fn floor_members(&self, collection: usize, condition: &Condition) -> (Members, Members) {
-        let (mut known, mut unknown) = (Members::new(), Members::new());
-        for (index, member) in self.members.iter().enumerate() {
-            let Some(membership) = group::membership(member, collection) else {
-                continue;
-            };
-            // What cannot be dated fills no slot; its verdict keeps it already.
-            if matches!(
-                member.verdict,
-                Verdict::Kept(Protector::FutureClock | Protector::Unreadable)
-            ) || self.is_undated(member, collection)
-            {
-                continue;
-            }
-            match self
-                .matcher
-                .truth(condition, subject(member.entry, membership))
-            {
-                Truth::True => known.push(index),
-                Truth::Unknown => unknown.push(index),
-                Truth::False => {}
-            }
-        }
-        (known, unknown)
-    }
-
-    fn is_undated(&self, member: &Member<'_>, collection: usize) -> bool {
-        self.clock_of(member, collection)
-            .is_none_or(|stamp| stamp > self.matcher.now)
-    }
-
-    fn clock_of(&self, member: &Member<'_>, collection: usize) -> Option<Stamp> {
-        let clock = self.policy().collections.get(collection)?.clock?;
-        Some(reading(clock, member.facts()?))
-    }
-
-    fn mark_floor(&mut self, member: usize, rule: usize) {
-        if let Some(member) = self.members.get_mut(member) {
-            member.floor = member.floor.or(Some(rule));
-        }
-    }
-
-    fn fill_floor(
-        &mut self,
-        index: usize,
-        collection: &Collection,
-        floor: &crate::policy::Floor,
-        mut group: Members,
-    ) {
-        // Newest first; ties by path bytes, which is the order members stand in.
-        group.sort_by_key(|&member| {
-            std::cmp::Reverse(
-                self.members
-                    .get(member)
-                    .and_then(|m| self.clock_of(m, index)),
-            )
-        });
-        debug_assert!(collection.clock.is_some(), "a floor has a clock");
-        let newest: Members = group.iter().copied().take(floor.count).collect();
-        for &member in &newest {
-            self.mark_floor(member, floor.rule);
-        }
-        let members = newest.iter().filter_map(|&member| {
-            let member = self.members.get(member)?;
-            Some((member.entry.path.clone(), *member.facts()?))
-        });
-        let recorded = Floor {
-            rule: floor.rule,
-            members: members.collect(),
         };
-        for member in group.into_iter().skip(floor.count) {
-            if let Some(member) = self.members.get_mut(member) {
-                member.in_floors.push(self.floors.len());
+        if let Some(below) = self.unknown_below(directory) {
+            return Err(below);
+        }
+        Ok(Facts {
+            size: 0,
+            allocated: 0,
+            modified: Stamp::MIN,
+            changed: Stamp::MIN,
+            accessed: Stamp::MIN,
+            created: Some(Stamp::MIN),
+            links: 1,
+            ..facts
+        })
+    }
+
+    fn directory(&self, path: &RelPath) -> Option<&'e Entry> {
+        let directories = &self.inventory.directories;
+        let at = directories
+            .binary_search_by(|entry| entry.path.cmp(path))
+            .ok()?;
+        directories.get(at)
+    }
+
+    /// What lies in a directory that the scan could not look into.
+    fn unknown_below(&self, directory: &RelPath) -> Option<Unreadable> {
+        let unreadable = self
+            .inventory
+            .directories
+            .iter()
+            .filter(|entry| entry.path.starts_with(directory))
+            .find_map(|entry| {
+                let reason = entry.facts.as_ref().err()?.reason.clone();
+                Some(format!("`{}` could not be listed: {reason}", entry.path))
+            });
+        let skipped = || {
+            let skipped = self.inventory.skipped.iter();
+            skipped
+                .filter(|skipped| skipped.path.starts_with(directory))
+                .map(|skipped| format!("`{}`: {}", skipped.path, skipped.why))
+                .next()
+        };
+        let reason = unreadable.or_else(skipped)?;
+        Some(Unreadable { reason })
+    }
+
+    fn enter_unit(&mut self, directory: RelPath, collection: usize, unit: Gathered) {
+        let listed = self.directory(&directory);
+        let own = listed.and_then(|entry| entry.facts.clone().ok());
+        if let Err(unreadable) = &unit.facts {
+            let reason = format!("kept whole: {}", unreadable.reason);
+            self.note(Some(directory.clone()), reason);
+        }
+        let entry = Entry {
+            path: directory,
+            facts: unit.facts,
+        };
+        let memberships = vec![unit.membership];
+        let verdict = self.matcher.judge(&entry, &memberships);
+        let index = self.members.len();
+        for &file in &unit.files {
+            if let Some(file) = self.members.get_mut(file) {
+                file.inside.push(index);
             }
         }
-        self.floors.push(recorded);
+        let mut member = Member::new(Cow::Owned(entry), memberships, verdict);
+        member.unit = Some(Unit {
+            files: unit.files,
+            directory: own,
+        });
+        self.members.push(member);
+        if let Some(list) = self.of_collection.get_mut(collection) {
+            list.push(index);
+        }
     }
+
+    fn count(&mut self, entry: &Entry, covered: bool) {
+        match &entry.facts {
+            Ok(facts) if covered => self.totals.covered.add(facts),
+            Ok(facts) => self.totals.uncovered.add(facts),
+            Err(unreadable) => {
+                self.totals.unreadable += 1;
+                let reason = format!("kept, because it could not be read: {}", unreadable.reason);
+                self.note(Some(entry.path.clone()), reason);
+            }
+        }
+    }
+
+    /// A directory stays whole with any of its files, and its files with it.
+    fn spread_protection(&mut self) {
+        let units: Members = (0..self.members.len())
+            .filter(|&index| self.members.get(index).is_some_and(|m| m.unit.is_some()))
+            .collect();
+        // Units share files, so a protection may travel through several of them.
+        let mut changed = !units.is_empty();
+        while changed {
+            changed = false;
+            for &index in &units {
+                let Some(unit) = self.members.get(index) else {
+                    continue;
+                };
+                let files = unit.unit.as_ref().map_or(&[][..], |unit| &unit.files);
+                let from_unit = protection(unit);
+                let from_file = files
+                    .iter()
+                    .filter_map(|&file| self.members.get(file))
+                    .find_map(protection);
+                let Some(found) = from_unit.or(from_file) else {
+                    continue;
+                };
+                let all: Members = files.iter().copied().chain([index]).collect();
+                for member in all {
+                    if let Some(member) = self.members.get_mut(member)
+                        && !member.is_protected()
+                    {
+                        match found {
+                            Protection::Verdict(verdict) => member.verdict = verdict,
+                            Protection::Floor(rule) => member.floor = Some(rule),
+                        }
+                        changed = true;
+                    }
+                }
+            }
+        }
+    }
+
+    // What the statements doom.
 
     fn doom(&mut self) {
         let matcher = self.matcher;
@@ -234,11 +323,12 @@ impl<'p, 'e> Planner<'p, 'e> {
             }
             let reason = member.memberships.get(membership).and_then(|place| {
                 let collection = matcher.policy.collections.get(place.collection)?;
-                let delete = collection
+                let at = collection
                     .deletes
-                    .iter()
-                    .find(|delete| delete.rule == rule)?;
-                Some(matcher.reasons(&delete.condition, subject(member.entry, place)))
+                    .partition_point(|delete| delete.rule < rule);
+                let delete = collection.deletes.get(at)?;
+                let subject = matcher.subject(&member.entry, place)?;
+                Some(matcher.reasons(&delete.condition, subject))
             });
             let reason = reason
                 .filter(|words| !words.is_empty())
@@ -247,247 +337,132 @@ impl<'p, 'e> Planner<'p, 'e> {
                 membership,
                 rule,
                 reason,
+                pressure: None,
             });
         }
     }
 
-    // ---- limits ---------------------------------------------------------------
-
-    fn apply_limits(&mut self) {
-        for (index, collection) in self.policy().collections.iter().enumerate() {
-            for limit in &collection.limits {
-                let counted = self.counted(index, limit);
-                for (captures, group) in
-                    group::by_captures(&self.members, counted, index, &limit.per)
-                {
-                    let name = group::name(collection, &limit.per, &captures);
-                    self.apply_limit(index, collection, limit, &name, group);
-                }
-            }
-        }
+    /// Whether a member is on its way out, by itself or with its directory.
+    pub(super) fn is_leaving(&self, index: usize) -> bool {
+        self.leaves_with(index).is_some()
     }
 
-    /// Live members the limit's condition holds for. What cannot be read does not
-    /// count: counting it would only make room for more evictions.
-    fn counted(&self, collection: usize, limit: &Limit) -> Members {
-        let live = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| member.removal.is_none() && member.facts().is_some());
-        live.filter(|(_, member)| {
-            let truth = group::membership(member, collection).map(|place| {
-                self.matcher
-                    .truth(&limit.condition, subject(member.entry, place))
-            });
-            truth == Some(Truth::True)
-        })
-        .map(|(index, _)| index)
-        .collect()
-    }
-
-    fn apply_limit(
-        &mut self,
-        index: usize,
-        collection: &Collection,
-        limit: &Limit,
-        name: &str,
-        group: Members,
-    ) {
-        let total = group::total(&self.members, &group, limit.measure);
-        if total <= limit.cap {
-            return;
+    /// The member whose removal takes this one along: itself, or its directory.
+    pub(super) fn leaves_with(&self, index: usize) -> Option<usize> {
+        let member = self.members.get(index)?;
+        if member.removal.is_some() {
+            return Some(index);
         }
-        let (mut evictable, held): (Members, Members) = group.iter().partition(|&&member| {
+        if let Some(unit) = &member.unit {
+            // What loses a file to another collection is not the directory that was
+            // judged any more: nothing further is decided about it in this run.
+            let mut files = unit.files.iter().copied();
+            return files.find(|&file| self.is_leaving(file));
+        }
+        let with = |unit: &&usize| {
             self.members
-                .get(member)
-                .is_some_and(|m| is_evictable(m, limit))
-        });
-        let held_total = group::total(&self.members, &held, limit.measure);
-        if held_total > limit.cap {
-            self.report_unmet(limit, name, &held, held_total);
-            return;
-        }
-        evictable.sort_by(|&a, &b| {
-            self.order_key(a, index, limit.order)
-                .cmp(&self.order_key(b, index, limit.order))
-        });
-        let mut left = total;
-        for member in evictable {
-            if left <= limit.down_to {
-                break;
-            }
-            left = left.saturating_sub(self.evict(member, index, collection, limit, name, total));
-        }
+                .get(**unit)
+                .is_some_and(|unit| unit.removal.is_some())
+        };
+        member.inside.iter().find(with).copied()
     }
 
-    /// Ties break by path bytes: members stand in path order.
-    fn order_key(
+    pub(super) fn clock_of(&self, member: &Member<'_>, collection: usize) -> Option<Stamp> {
+        let clock = self.collection(collection)?.clock?;
+        let place = member.membership(collection)?;
+        self.matcher
+            .reading(clock, self.matcher.subject(&member.entry, place)?)
+    }
+
+    pub(super) fn truth(
         &self,
-        member: usize,
+        condition: &crate::policy::Condition,
+        member: &Member<'_>,
         collection: usize,
-        order: Order,
-    ) -> (Option<Stamp>, u64, usize) {
-        let Some((found, facts)) = self.members.get(member).and_then(|m| Some((m, m.facts()?)))
-        else {
-            return (None, 0, member);
-        };
-        match order {
-            Order::OldestFirst => (self.clock_of(found, collection), 0, member),
-            Order::LargestFirst => (None, u64::MAX - facts.size, member),
-            Order::SmallestFirst => (None, facts.size, member),
-            Order::LeastRecentlyUsedFirst => (Some(facts.accessed), 0, member),
+    ) -> Truth {
+        let asked = member
+            .membership(collection)
+            .and_then(|place| self.matcher.subject(&member.entry, place));
+        match asked {
+            Some(subject) => self.matcher.truth(condition, subject),
+            None => Truth::False,
         }
     }
 
-    /// Removes a member for a limit; what it gives back.
-    fn evict(
-        &mut self,
-        member: usize,
-        index: usize,
-        collection: &Collection,
-        limit: &Limit,
-        name: &str,
-        total: u64,
-    ) -> u64 {
-        let clock = collection.clock;
-        let now = self.matcher.now;
-        let Some(member) = self.members.get_mut(member) else {
-            return 0;
-        };
-        let (Some(facts), Some(membership)) = (
-            member.facts().copied(),
-            member
-                .memberships
-                .iter()
-                .position(|place| place.collection == index),
-        ) else {
-            return 0;
-        };
-        let of_group = if name.is_empty() {
-            String::new()
-        } else {
-            format!(" of {name}")
-        };
-        let over = match limit.measure {
-            Measure::TotalSize => format!(
-                "total size {}{of_group} is over {}",
-                Size(total),
-                Size(limit.cap)
-            ),
-            Measure::Count => format!("{total} files{of_group} are more than {}", limit.cap),
-        };
-        let this = match limit.order {
-            Order::OldestFirst => {
-                let age = clock.map_or(0, |clock| reading(clock, &facts).seconds_until(now));
-                format!("oldest first, age {}", Elapsed(age))
-            }
-            Order::LargestFirst => format!("largest first, size {}", Size(facts.size)),
-            Order::SmallestFirst => format!("smallest first, size {}", Size(facts.size)),
-            Order::LeastRecentlyUsedFirst => format!(
-                "least recently used first, unused for {}",
-                Elapsed(facts.accessed.seconds_until(now))
-            ),
-        };
-        member.removal = Some(Removal {
-            membership,
-            rule: limit.rule,
-            reason: format!("{over}; {this}"),
-        });
-        match limit.measure {
-            Measure::TotalSize => facts.allocated,
-            Measure::Count => 1,
-        }
+    pub(super) fn subject<'m>(
+        &'m self,
+        member: &'m Member<'_>,
+        collection: usize,
+    ) -> Option<Subject<'m>> {
+        let place = member.membership(collection)?;
+        self.matcher.subject(&member.entry, place)
     }
 
-    fn report_unmet(&mut self, limit: &Limit, name: &str, held: &Members, held_total: u64) {
-        let mut holders: BTreeMap<String, Tally> = BTreeMap::new();
-        for member in held.iter().filter_map(|&member| self.members.get(member)) {
-            if let Some(facts) = member.facts() {
-                holders.entry(self.holder(member)).or_default().add(facts);
-            }
-        }
-        let mut holders: Vec<_> = holders.into_iter().collect();
-        holders.sort_by_key(|(_, tally)| std::cmp::Reverse((tally.bytes, tally.files)));
-        let shown: Vec<String> = holders
-            .iter()
-            .take(3)
-            .map(|(holder, tally)| {
-                format!("{} in {} files by {holder}", Size(tally.bytes), tally.files)
-            })
-            .collect();
-        let (amount, cap) = match limit.measure {
-            Measure::TotalSize => (Size(held_total).to_string(), Size(limit.cap).to_string()),
-            Measure::Count => (
-                format!("{held_total} files"),
-                format!("{} files", limit.cap),
-            ),
-        };
-        let reason = format!(
-            "protected files alone are {amount}, more than {cap}, so nothing is evicted; held: {}",
-            shown.join(", ")
-        );
-        self.unmet.push(Unmet {
-            rule: limit.rule,
-            group: name.to_owned(),
-            reason,
-        });
-    }
+    // The plan.
 
-    /// Who keeps a file, in words.
-    fn holder(&self, member: &Member<'_>) -> String {
-        let rule = |index: usize| {
-            self.policy()
-                .rules
-                .get(index)
-                .map_or_else(String::new, ToString::to_string)
-        };
-        match (member.verdict, member.floor) {
-            (Verdict::Kept(Protector::Rule(index) | Protector::Possibly(index)), _)
-            | (_, Some(index)) => rule(index),
-            (Verdict::Kept(Protector::Unreadable), _) => "files that cannot be read".to_owned(),
-            (Verdict::Kept(Protector::FutureClock), _) => "clocks in the future".to_owned(),
-            (Verdict::Open | Verdict::Doomed { .. }, None) => {
-                "other links to the same file".to_owned()
-            }
-        }
-    }
-
-    // ---- the plan -------------------------------------------------------------
-
-    fn finish(mut self, ask: Ask) -> Plan {
+    fn finish(&mut self, ask: &Ask) -> Plan {
         self.report_future_clocks();
-        for member in &self.members {
-            let Some(facts) = member.facts() else {
-                continue;
-            };
-            if member.removal.is_some() {
-                self.totals.removed.add(facts);
-            } else if matches!(member.verdict, Verdict::Doomed { .. }) || self.is_spared(member) {
-                self.totals.protected.add(facts);
-            }
+        for index in 0..self.members.len() {
+            self.total(index);
         }
         let hooks = hooks(self.policy());
-        let tripped = breaker::check(self.policy(), &self.members);
-        let mut steps: Vec<Step> = self
-            .members
-            .iter()
-            .filter_map(|member| self.step(member, &hooks))
-            .collect();
+        let tripped = breaker::check(self);
+        let mut directories: Vec<WholeDirectory> = Vec::new();
+        let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
+        steps.extend(self.replacements(&hooks));
+        // Pressure goes last, in the order it takes files; the rest by path.
+        steps.sort_by(|a, b| {
+            let late = |step: &Step| step.pressure.is_some();
+            late(a).cmp(&late(b)).then_with(|| match late(a) {
+                true => std::cmp::Ordering::Equal,
+                false => a.path.cmp(&b.path),
+            })
+        });
+        for step in &steps {
+            match step.action {
+                Action::Remove => self.totals.removed.add(&step.facts),
+                Action::Replace { .. } => self.totals.replaced.add(&step.facts),
+            }
+        }
+        let empty = self.empty_directories();
         let floors = used_floors(std::mem::take(&mut self.floors), &mut steps);
+        // What they order are indices that mean nothing outside.
+        for pressed in &mut self.pressures {
+            pressed.order.clear();
+        }
         Plan {
-            store: ask.store,
-            root: ask.root,
-            now: ask.now,
+            store: ask.store.clone(),
+            root: ask.root.clone(),
+            now: ask.now.clone(),
             policy: self.policy().digest.clone(),
             rules: self.policy().rules.clone(),
             hooks: hooks.into_iter().map(|(_, hook)| hook).collect(),
             floors,
+            units: directories,
+            pressures: self.pressures.clone(),
             steps,
-            unmet: self.unmet,
-            notices: self.notices,
+            directories: empty,
+            unmet: std::mem::take(&mut self.unmet),
+            notices: std::mem::take(&mut self.notices),
             totals: self.totals,
             tripped,
+        }
+    }
+
+    fn total(&mut self, index: usize) {
+        let Some(member) = self.members.get(index) else {
+            return;
+        };
+        let Some(facts) = member.facts().filter(|_| member.unit.is_none()).copied() else {
+            return;
+        };
+        if self.is_leaving(index) {
+            return;
+        }
+        let doomed = matches!(member.verdict, Verdict::Doomed { .. });
+        if doomed || self.is_spared(member) {
+            self.totals.protected.add(&facts);
         }
     }
 
@@ -495,87 +470,269 @@ impl<'p, 'e> Planner<'p, 'e> {
     fn is_spared(&self, member: &Member<'_>) -> bool {
         matches!(member.verdict, Verdict::Kept(_))
             && member.memberships.iter().any(|place| {
-                let deletes = self
-                    .policy()
-                    .collections
-                    .get(place.collection)
-                    .map(|c| c.deletes.as_slice());
-                deletes.unwrap_or_default().iter().any(|delete| {
-                    self.matcher
-                        .truth(&delete.condition, subject(member.entry, place))
-                        == Truth::True
+                let collection = self.collection(place.collection);
+                let deletes = collection.map_or(&[][..], |collection| &collection.deletes);
+                deletes.iter().any(|delete| {
+                    self.truth(&delete.condition, member, place.collection) == Truth::True
                 })
             })
     }
 
     fn report_future_clocks(&mut self) {
-        for member in self
+        let future: Vec<RelPath> = self
             .members
             .iter()
-            .filter(|member| matches!(member.verdict, Verdict::Kept(Protector::FutureClock)))
-        {
-            let message = "kept, because its time stamp lies in the future".to_owned();
-            self.notices.push(Notice {
-                path: Some(member.entry.path.clone()),
-                message,
-            });
+            .filter(|member| member.unit.is_none())
+            .filter(|member| {
+                self.matcher
+                    .has_future_clock(&member.entry, &member.memberships)
+            })
+            .map(|member| member.path().clone())
+            .collect();
+        for path in future {
+            self.note(
+                Some(path),
+                "kept, because its time stamp lies in the future",
+            );
+        }
+        let clockless: Vec<RelPath> = self
+            .members
+            .iter()
+            .filter(|member| member.verdict == Verdict::Kept(Protector::NoClock))
+            .map(|member| member.path().clone())
+            .collect();
+        for path in clockless {
+            self.note(
+                Some(path),
+                "kept, because it has no such time stamp as its collection's ages are measured from",
+            );
         }
     }
 
-    fn step(&self, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Option<Step> {
-        let removal = member.removal.as_ref()?;
-        let place = member.memberships.get(removal.membership)?;
-        let collection = self.policy().collections.get(place.collection)?;
-        let named = collection
-            .template
-            .captures()
+    /// A step for every file that goes, alone or with its directory.
+    fn removals(
+        &self,
+        hooks: &[(usize, Hook)],
+        directories: &mut Vec<WholeDirectory>,
+        numbers: &mut BTreeMap<usize, usize>,
+    ) -> Vec<Step> {
+        let order = self.pressure_order();
+        order
+            .into_iter()
+            .filter_map(|index| {
+                let by = self.leaves_with(index)?;
+                let mut step = self.step(index, by, hooks)?;
+                step.unit = match by == index {
+                    true => None,
+                    false => Some(self.unit_number(by, directories, numbers)?),
+                };
+                Some(step)
+            })
+            .collect()
+    }
+
+    /// Files in path order, but those that pressure takes as it takes them.
+    fn pressure_order(&self) -> Members {
+        let files = (0..self.members.len())
+            .filter(|&index| self.members.get(index).is_some_and(|m| m.unit.is_none()));
+        let mut order: Members = files.collect();
+        let rank: BTreeMap<usize, usize> = self
+            .pressures
             .iter()
-            .cloned()
-            .zip(place.captures.iter().cloned());
+            .flat_map(|pressed| &pressed.order)
+            .enumerate()
+            .map(|(rank, &member)| (member, rank))
+            .collect();
+        if !rank.is_empty() {
+            order.sort_by_key(|&index| {
+                let by = self.leaves_with(index).unwrap_or(index);
+                rank.get(&by).copied()
+            });
+        }
+        order
+    }
+
+    fn unit_number(
+        &self,
+        unit: usize,
+        directories: &mut Vec<WholeDirectory>,
+        numbers: &mut BTreeMap<usize, usize>,
+    ) -> Option<usize> {
+        if let Some(known) = numbers.get(&unit) {
+            return Some(*known);
+        }
+        let member = self.members.get(unit)?;
+        let facts = member.unit.as_ref()?.directory?;
+        numbers.insert(unit, directories.len());
+        directories.push(WholeDirectory {
+            path: member.path().clone(),
+            facts,
+        });
+        Some(directories.len() - 1)
+    }
+
+    fn step(&self, index: usize, by: usize, hooks: &[(usize, Hook)]) -> Option<Step> {
+        let member = self.members.get(index)?;
+        let taker = self.members.get(by)?;
+        let removal = taker.removal.as_ref()?;
+        let place = taker.memberships.get(removal.membership)?;
+        let collection = self.collection(place.collection)?;
         // Every hook of every collection the file lies in must succeed.
-        let wanted = hooks.iter().enumerate().filter(|(_, (of, _))| {
-            member
-                .memberships
-                .iter()
-                .any(|place| place.collection == *of)
+        let wanted = hooks.iter().enumerate().filter(|(_, (of, hook))| {
+            !hook.in_place && (member.membership(*of).is_some() || self.lies_in(member, *of))
         });
         Some(Step {
-            path: member.entry.path.clone(),
+            path: member.path().clone(),
             facts: *member.facts()?,
+            action: Action::Remove,
+            unit: None,
+            pressure: removal.pressure,
             collection: collection.name.clone(),
-            captures: named.collect(),
+            captures: captures(collection, place),
             rule: removal.rule,
             reason: removal.reason.clone(),
             hooks: wanted.map(|(index, _)| index).collect(),
-            floors: member.in_floors.clone(),
+            floors: taker.in_floors.clone(),
         })
+    }
+
+    /// Whether a file lies in a directory of a collection of whole ones.
+    fn lies_in(&self, member: &Member<'_>, collection: usize) -> bool {
+        member
+            .inside
+            .iter()
+            .filter_map(|&unit| self.members.get(unit))
+            .any(|unit| unit.membership(collection).is_some())
+    }
+
+    /// Files that stay, in the form of a plugin's archive of them.
+    fn replacements(&self, hooks: &[(usize, Hook)]) -> Vec<Step> {
+        if self
+            .policy()
+            .collections
+            .iter()
+            .all(|c| c.replaces.is_empty())
+        {
+            return Vec::new();
+        }
+        let files = (0..self.members.len()).filter(|&index| !self.is_leaving(index));
+        files
+            .filter_map(|index| self.replacement(self.members.get(index)?, hooks))
+            .collect()
+    }
+
+    fn replacement(&self, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Option<Step> {
+        let facts = *member.facts().filter(|_| member.unit.is_none())?;
+        let (place, replace) = member.memberships.iter().find_map(|place| {
+            let collection = self.collection(place.collection)?;
+            let replace = collection.replaces.iter().find(|replace| {
+                self.truth(&replace.condition, member, place.collection) == Truth::True
+            })?;
+            Some((place, replace))
+        })?;
+        // `keep` lets a file be compressed in place; a hold or a `protect` does not, and
+        // what cannot be judged is left alone. Another name would keep the old bytes.
+        if facts.links != 1
+            || self
+                .matcher
+                .forbids_replacing(&member.entry, &member.memberships)
+        {
+            return None;
+        }
+        let collection = self.collection(place.collection)?;
+        let asked = self.subject(member, place.collection)?;
+        let hook = hooks
+            .iter()
+            .position(|(_, hook)| hook.rule == replace.rule && hook.in_place)?;
+        Some(Step {
+            path: member.path().clone(),
+            facts,
+            action: Action::Replace { hook },
+            unit: None,
+            pressure: None,
+            collection: collection.name.clone(),
+            captures: captures(collection, place),
+            rule: replace.rule,
+            reason: self.matcher.reasons(&replace.condition, asked),
+            hooks: vec![hook],
+            floors: Vec::new(),
+        })
+    }
+
+    /// Directories that hold nothing and have not changed for long enough, deepest first.
+    fn empty_directories(&self) -> Vec<Directory> {
+        if self
+            .policy()
+            .collections
+            .iter()
+            .all(|c| c.empties.is_none())
+        {
+            return Vec::new();
+        }
+        super::empties::find(self.matcher, self.inventory)
     }
 }
 
-/// Unprotected, readable, and of use: a name whose content lives on frees nothing.
-fn is_evictable(member: &Member<'_>, limit: &Limit) -> bool {
-    let frees = match limit.measure {
-        Measure::TotalSize => member.facts().is_some_and(|facts| facts.links == 1),
-        Measure::Count => member.facts().is_some(),
-    };
-    frees && !member.is_protected()
+enum Protection {
+    Verdict(Verdict),
+    Floor(usize),
+}
+
+fn protection(member: &Member<'_>) -> Option<Protection> {
+    match (member.verdict, member.floor) {
+        (Verdict::Kept(_), _) => Some(Protection::Verdict(member.verdict)),
+        (_, Some(rule)) => Some(Protection::Floor(rule)),
+        (Verdict::Doomed { .. } | Verdict::Open, None) => None,
+    }
+}
+
+/// Adds a file to its directory's sums; the newest stamps count.
+fn join(unit: &mut Result<Facts, Unreadable>, file: &Result<Facts, Unreadable>) {
+    match (&mut *unit, file) {
+        (Ok(sum), Ok(file)) => {
+            sum.size = sum.size.saturating_add(file.size);
+            sum.allocated = sum.allocated.saturating_add(file.allocated);
+            sum.modified = sum.modified.max(file.modified);
+            sum.changed = sum.changed.max(file.changed);
+            sum.accessed = sum.accessed.max(file.accessed);
+            sum.created = sum.created.zip(file.created).map(|(a, b)| a.max(b));
+            sum.links = sum.links.max(file.links);
+        }
+        (Ok(_), Err(unreadable)) => *unit = Err(unreadable.clone()),
+        (Err(_), _) => {}
+    }
+}
+
+fn captures(collection: &Collection, place: &Membership) -> Vec<(String, String)> {
+    let names = collection.template.captures().iter().cloned();
+    names.zip(place.captures.iter().cloned()).collect()
 }
 
 /// The policy's hooks with the collection each belongs to, in the order written.
 fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
     let of = policy.collections.iter().enumerate();
-    of.flat_map(|(index, collection)| collection.hooks.iter().map(move |hook| (index, hook)))
-        .map(|(index, hook)| {
-            let hook = Hook {
-                rule: hook.rule,
-                plugin: hook.plugin.clone(),
-                arguments: hook.arguments.clone(),
-                destination: hook.destination.as_ref().map(|(name, _)| name.clone()),
-                otherwise: Otherwise::Keep,
-            };
-            (index, hook)
-        })
-        .collect()
+    of.flat_map(|(index, collection)| {
+        let before = collection.hooks.iter();
+        let replacing = collection.replaces.iter().map(|replace| &replace.hook);
+        before.chain(replacing).map(move |hook| (index, hook))
+    })
+    .map(|(index, hook)| {
+        let hook = Hook {
+            rule: hook.rule,
+            plugin: hook.plugin.clone(),
+            arguments: hook.arguments.clone(),
+            destination: hook.destination.as_ref().map(|(name, _)| name.clone()),
+            otherwise: match hook.delete_anyway {
+                true => Otherwise::DeleteAnyway,
+                false => Otherwise::Keep,
+            },
+            in_place: hook.in_place,
+            proof: None,
+            configured: String::new(),
+        };
+        (index, hook)
+    })
+    .collect()
 }
 
 /// Keeps the floors some step relies on, and renumbers.

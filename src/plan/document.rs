@@ -6,9 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Floor, Hook, Notice, Otherwise, Plan, Rule, Step, Tally, Totals, Tripped, Unmet};
+use super::{
+    Action, Directory, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step, Tally,
+    Totals, Tripped, Unmet, WholeDirectory,
+};
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::{Now, Stamp};
 
 /// Version of the form written here.
@@ -39,6 +43,7 @@ pub enum DocumentError {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Document {
     version: u32,
     digest: String,
@@ -46,6 +51,7 @@ struct Document {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Body {
     store: String,
     root: String,
@@ -56,12 +62,19 @@ struct Body {
     rules: Vec<RuleForm>,
     hooks: Vec<HookForm>,
     floors: Vec<FloorForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    units: Vec<MemberForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pressures: Vec<PressedForm>,
     steps: Vec<StepForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    directories: Vec<DirectoryForm>,
     unmet: Vec<UnmetForm>,
     notices: Vec<NoticeForm>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RuleForm {
     file: String,
     line: usize,
@@ -75,6 +88,7 @@ struct RuleForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct HookForm {
     rule: usize,
     plugin: String,
@@ -82,6 +96,12 @@ struct HookForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
     otherwise: OtherwiseForm,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    in_place: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    configured: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,18 +112,21 @@ enum OtherwiseForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FloorForm {
     rule: usize,
     members: Vec<MemberForm>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct MemberForm {
     path: String,
     identity: FactsForm,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StepForm {
     path: String,
     collection: String,
@@ -112,11 +135,46 @@ struct StepForm {
     reason: String,
     hooks: Vec<usize>,
     floors: Vec<usize>,
+    /// The hook whose archive takes the file's place; without one the file goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced_by: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pressure: Option<usize>,
+    identity: FactsForm,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PressedForm {
+    rule: usize,
+    of: FullForm,
+    above: u64,
+    below: u64,
+    seen: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FullForm {
+    Disk,
+    Store,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectoryForm {
+    path: String,
+    collection: String,
+    rule: usize,
+    reason: String,
     identity: FactsForm,
 }
 
 /// Stamps are `[seconds, nanoseconds]` since 1970 UTC.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FactsForm {
     kind: KindForm,
     device: u64,
@@ -126,6 +184,8 @@ struct FactsForm {
     modified: (i64, u32),
     changed: (i64, u32),
     accessed: (i64, u32),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created: Option<(i64, u32)>,
     links: u64,
     mode: u32,
     owner: u32,
@@ -142,6 +202,7 @@ enum KindForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct UnmetForm {
     rule: usize,
     group: String,
@@ -149,6 +210,7 @@ struct UnmetForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NoticeForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<String>,
@@ -156,6 +218,7 @@ struct NoticeForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TrippedForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rule: Option<usize>,
@@ -165,15 +228,18 @@ struct TrippedForm {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TotalsForm {
     covered: TallyForm,
     uncovered: TallyForm,
     protected: TallyForm,
     removed: TallyForm,
+    replaced: TallyForm,
     unreadable: u64,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TallyForm {
     files: u64,
     bytes: u64,
@@ -236,6 +302,7 @@ impl From<&Plan> for Body {
                 uncovered: plan.totals.uncovered.into(),
                 protected: plan.totals.protected.into(),
                 removed: plan.totals.removed.into(),
+                replaced: plan.totals.replaced.into(),
                 unreadable: plan.totals.unreadable,
             },
             tripped: plan
@@ -250,7 +317,17 @@ impl From<&Plan> for Body {
             rules: plan.rules.iter().map(RuleForm::from).collect(),
             hooks: plan.hooks.iter().map(HookForm::from).collect(),
             floors: plan.floors.iter().map(FloorForm::from).collect(),
+            units: plan
+                .units
+                .iter()
+                .map(|unit| MemberForm {
+                    path: unit.path.to_string(),
+                    identity: (&unit.facts).into(),
+                })
+                .collect(),
+            pressures: plan.pressures.iter().map(PressedForm::from).collect(),
             steps: plan.steps.iter().map(StepForm::from).collect(),
+            directories: plan.directories.iter().map(DirectoryForm::from).collect(),
             unmet: plan
                 .unmet
                 .iter()
@@ -290,10 +367,26 @@ impl Body {
                 .into_iter()
                 .map(FloorForm::read)
                 .collect::<Result<_, _>>()?,
+            units: self
+                .units
+                .into_iter()
+                .map(|unit| {
+                    Ok(WholeDirectory {
+                        path: path(&unit.path)?,
+                        facts: unit.identity.into(),
+                    })
+                })
+                .collect::<Result<_, DocumentError>>()?,
+            pressures: self.pressures.into_iter().map(Pressed::from).collect(),
             steps: self
                 .steps
                 .into_iter()
                 .map(StepForm::read)
+                .collect::<Result<_, _>>()?,
+            directories: self
+                .directories
+                .into_iter()
+                .map(DirectoryForm::read)
                 .collect::<Result<_, _>>()?,
             unmet: self
                 .unmet
@@ -314,6 +407,7 @@ impl Body {
                 uncovered: self.totals.uncovered.into(),
                 protected: self.totals.protected.into(),
                 removed: self.totals.removed.into(),
+                replaced: self.totals.replaced.into(),
                 unreadable: self.totals.unreadable,
             },
             tripped: self
@@ -344,7 +438,9 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
         .iter()
         .map(|s| s.rule)
         .chain(plan.hooks.iter().map(|h| h.rule))
-        .chain(plan.floors.iter().map(|f| f.rule));
+        .chain(plan.floors.iter().map(|f| f.rule))
+        .chain(plan.pressures.iter().map(|p| p.rule))
+        .chain(plan.directories.iter().map(|d| d.rule));
     if named
         .chain(plan.unmet.iter().map(|u| u.rule))
         .chain(plan.tripped.iter().filter_map(|t| t.rule))
@@ -368,10 +464,29 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     {
         return broken("a floor");
     }
-    if plan
-        .steps
+    let missing = |of: &dyn Fn(&Step) -> Option<usize>, count: usize| {
+        plan.steps.iter().filter_map(of).any(|index| index >= count)
+    };
+    let replacing = |step: &Step| match step.action {
+        Action::Replace { hook } => Some(hook),
+        Action::Remove => None,
+    };
+    if missing(&replacing, plan.hooks.len()) {
+        return broken("a hook");
+    }
+    if missing(&|step| step.unit, plan.units.len()) {
+        return broken("a directory");
+    }
+    if missing(&|step| step.pressure, plan.pressures.len()) {
+        return broken("a pressure");
+    }
+    let mut paths: Vec<&RelPath> = plan.steps.iter().map(|step| &step.path).collect();
+    paths.sort();
+    let ordinary = plan.steps.iter().filter(|step| step.pressure.is_none());
+    if paths
         .windows(2)
-        .any(|pair| matches!(pair, [a, b] if a.path >= b.path))
+        .any(|pair| matches!(pair, [a, b] if a == b))
+        || !ordinary.is_sorted_by(|a, b| a.path < b.path)
     {
         return Err(DocumentError::Broken(
             "its steps are not in path order, each once".to_owned(),
@@ -444,6 +559,9 @@ impl From<&Hook> for HookForm {
             arguments,
             destination,
             otherwise,
+            in_place,
+            proof,
+            configured,
         } = hook.clone();
         let otherwise = match otherwise {
             Otherwise::Keep => OtherwiseForm::Keep,
@@ -455,6 +573,9 @@ impl From<&Hook> for HookForm {
             arguments,
             destination,
             otherwise,
+            in_place,
+            proof,
+            configured,
         }
     }
 }
@@ -467,6 +588,9 @@ impl From<HookForm> for Hook {
             arguments,
             destination,
             otherwise,
+            in_place,
+            proof,
+            configured,
         } = form;
         let otherwise = match otherwise {
             OtherwiseForm::Keep => Otherwise::Keep,
@@ -478,6 +602,9 @@ impl From<HookForm> for Hook {
             arguments,
             destination,
             otherwise,
+            in_place,
+            proof,
+            configured,
         }
     }
 }
@@ -518,8 +645,69 @@ impl From<&Step> for StepForm {
             reason: step.reason.clone(),
             hooks: step.hooks.clone(),
             floors: step.floors.clone(),
+            replaced_by: match step.action {
+                Action::Remove => None,
+                Action::Replace { hook } => Some(hook),
+            },
+            unit: step.unit,
+            pressure: step.pressure,
             identity: (&step.facts).into(),
         }
+    }
+}
+
+impl From<&Pressed> for PressedForm {
+    fn from(pressed: &Pressed) -> PressedForm {
+        let (of, above, below) = match pressed.mark {
+            Mark::Disk { above, below } => (FullForm::Disk, above, below),
+            Mark::Store { above, below } => (FullForm::Store, above, below),
+        };
+        PressedForm {
+            rule: pressed.rule,
+            of,
+            above,
+            below,
+            seen: pressed.seen,
+        }
+    }
+}
+
+impl From<PressedForm> for Pressed {
+    fn from(form: PressedForm) -> Pressed {
+        let (above, below) = (form.above, form.below);
+        Pressed {
+            rule: form.rule,
+            mark: match form.of {
+                FullForm::Disk => Mark::Disk { above, below },
+                FullForm::Store => Mark::Store { above, below },
+            },
+            seen: form.seen,
+            order: Vec::new(),
+        }
+    }
+}
+
+impl From<&Directory> for DirectoryForm {
+    fn from(directory: &Directory) -> DirectoryForm {
+        DirectoryForm {
+            path: directory.path.to_string(),
+            collection: directory.collection.clone(),
+            rule: directory.rule,
+            reason: directory.reason.clone(),
+            identity: (&directory.facts).into(),
+        }
+    }
+}
+
+impl DirectoryForm {
+    fn read(self) -> Result<Directory, DocumentError> {
+        Ok(Directory {
+            path: path(&self.path)?,
+            facts: self.identity.into(),
+            collection: self.collection,
+            rule: self.rule,
+            reason: self.reason,
+        })
     }
 }
 
@@ -533,11 +721,20 @@ impl StepForm {
             reason,
             hooks,
             floors,
+            replaced_by,
+            unit,
+            pressure,
             identity,
         } = self;
         Ok(Step {
             path: path(&text)?,
             facts: identity.into(),
+            action: match replaced_by {
+                None => Action::Remove,
+                Some(hook) => Action::Replace { hook },
+            },
+            unit,
+            pressure,
             collection,
             captures,
             rule,
@@ -550,7 +747,11 @@ impl StepForm {
 
 impl NoticeForm {
     fn read(self) -> Result<Notice, DocumentError> {
-        let path = self.path.as_deref().map(path).transpose()?;
+        // What is said about the root itself is shown with a dot.
+        let path = match self.path.as_deref() {
+            Some(".") => Some(RelPath::root()),
+            other => other.map(path).transpose()?,
+        };
         Ok(Notice {
             path,
             message: self.message,
@@ -575,6 +776,7 @@ impl From<&Facts> for FactsForm {
             modified: stamp(facts.modified),
             changed: stamp(facts.changed),
             accessed: stamp(facts.accessed),
+            created: facts.created.map(stamp),
             links: facts.links,
             mode: facts.mode,
             owner: facts.owner,
@@ -602,6 +804,7 @@ impl From<FactsForm> for Facts {
             modified: stamp(form.modified),
             changed: stamp(form.changed),
             accessed: stamp(form.accessed),
+            created: form.created.map(stamp),
             links: form.links,
             mode: form.mode,
             owner: form.owner,

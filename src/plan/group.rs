@@ -2,19 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::decide::Member;
-use crate::policy::{Collection, Measure, Membership};
-
-/// Indices into the planner's members, ascending, which is path order.
-pub(super) type Members = Vec<usize>;
-
-/// A file's place in a collection.
-pub(super) fn membership<'m>(member: &'m Member<'_>, collection: usize) -> Option<&'m Membership> {
-    member
-        .memberships
-        .iter()
-        .find(|place| place.collection == collection)
-}
+use super::member::{Member, Members};
+use crate::policy::{Collection, Measure};
 
 /// Splits members into groups with equal values of the given captures.
 pub(super) fn by_captures(
@@ -27,7 +16,7 @@ pub(super) fn by_captures(
     for index in members {
         let Some(place) = all
             .get(index)
-            .and_then(|member| membership(member, collection))
+            .and_then(|member| member.membership(collection))
         else {
             continue;
         };

@@ -7,15 +7,28 @@
 mod breaker;
 mod decide;
 mod document;
+mod empties;
+mod floors;
 mod group;
+#[cfg(test)]
+mod laws;
+mod limits;
+mod member;
+mod pressure;
+mod trial;
+mod verdict;
 
 use crate::entry::Facts;
 use crate::path::RelPath;
+use crate::receipt::Proof;
 use crate::time::Now;
 
-pub use crate::policy::Rule;
-pub use decide::{Ask, plan};
+pub use crate::policy::{Mark, Rule};
+pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
+pub use pressure::{is_above, is_below};
+pub use trial::{Failure, Trial, trials, uncovered, word};
+pub use verdict::Decision;
 
 /// Every step a run would take in one store, with its reasons.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +47,15 @@ pub struct Plan {
     pub hooks: Vec<Hook>,
     /// The files whose presence a floor (`keep newest`) counted on, by group.
     pub floors: Vec<Floor>,
-    /// Files to remove, in path order.
+    /// Directories that go as a whole; their files are steps.
+    pub units: Vec<WholeDirectory>,
+    /// What is too full, in the order it is relieved.
+    pub pressures: Vec<Pressed>,
+    /// Files to remove or replace, in path order; then those that pressure takes, in
+    /// the order it takes them.
     pub steps: Vec<Step>,
+    /// Empty directories to remove, deepest first.
+    pub directories: Vec<Directory>,
     /// Budgets that no eviction can meet.
     pub unmet: Vec<Unmet>,
     /// What a person should know although it removes nothing.
@@ -59,6 +79,13 @@ pub struct Hook {
     pub destination: Option<String>,
     /// What becomes of the file when the hook does not succeed.
     pub otherwise: Otherwise,
+    /// Its archive takes the file's place.
+    pub in_place: bool,
+    /// How its archives are proved; nothing where it stores none.
+    pub proof: Option<Proof>,
+    /// Digest of what the configuration gives the plugin; empty where planning was
+    /// not told, as what it decides does not depend on it.
+    pub configured: String,
 }
 
 /// What a hook's failure means.
@@ -70,13 +97,68 @@ pub enum Otherwise {
     DeleteAnyway,
 }
 
-/// One file that is to go.
+/// What a step does with its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes.
+    Remove,
+    /// Its archive takes its place.
+    Replace {
+        /// The plugin that makes the archive: an index into [`Plan::hooks`].
+        hook: usize,
+    },
+}
+
+/// A directory that goes with everything in it, or stays with everything in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeDirectory {
+    /// Where it lies.
+    pub path: RelPath,
+    /// What it was when it was decided on.
+    pub facts: Facts,
+}
+
+/// Something that is too full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pressed {
+    /// Index into [`Plan::rules`].
+    pub rule: usize,
+    /// When it began and when it ends.
+    pub mark: Mark,
+    /// What was measured: percent of the disk, or bytes of the store.
+    pub seen: u64,
+    /// The planner's members in the order they go; of no meaning in a finished plan.
+    pub(crate) order: Vec<usize>,
+}
+
+/// An empty directory that is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it lies.
+    pub path: RelPath,
+    /// What it was when it was decided on.
+    pub facts: Facts,
+    /// The collection whose files lived in it.
+    pub collection: String,
+    /// The statement: an index into [`Plan::rules`].
+    pub rule: usize,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// One file that is to go, or to be replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Where it lies.
     pub path: RelPath,
     /// What it was when it was decided on; compared again right before removal.
     pub facts: Facts,
+    /// What is done with it.
+    pub action: Action,
+    /// The directory it goes with: an index into [`Plan::units`].
+    pub unit: Option<usize>,
+    /// The pressure that takes it: an index into [`Plan::pressures`].
+    pub pressure: Option<usize>,
     /// The collection that doomed it.
     pub collection: String,
     /// Its captures in that collection.
@@ -140,6 +222,8 @@ pub struct Totals {
     pub protected: Tally,
     /// Files to remove.
     pub removed: Tally,
+    /// Files to replace by their archives.
+    pub replaced: Tally,
     /// Entries that could not be read.
     pub unreadable: u64,
 }
@@ -174,7 +258,10 @@ pub(crate) fn empty_for_tests(store: &str, now: Now) -> Plan {
         rules: Vec::new(),
         hooks: Vec::new(),
         floors: Vec::new(),
+        units: Vec::new(),
+        pressures: Vec::new(),
         steps: Vec::new(),
+        directories: Vec::new(),
         unmet: Vec::new(),
         notices: Vec::new(),
         totals: Totals::default(),

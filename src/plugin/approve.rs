@@ -113,19 +113,25 @@ impl std::fmt::Debug for Ready {
 
 impl<'a> Hooks<'a> {
     /// Compiles what the plan's steps name and opens their destinations. A hook that
-    /// cannot be used blocks its files, not the run.
+    /// cannot be used blocks its files, not the run. `known` has the identities of
+    /// destinations that were used before, by their URLs.
     pub fn ready(
         plan: &'a Plan,
         root: &'a Root,
         catalogue: &Catalogue,
         destinations: &BTreeMap<String, crate::config::Destination>,
+        known: &BTreeMap<String, String>,
         run: RunFacts,
     ) -> Hooks<'a> {
         let device = root
             .stat(&crate::path::RelPath::root())
             .map(|facts| facts.id.device);
-        let ready =
-            |hook: &Hook| Ready::new(hook, catalogue, destinations, device.as_ref().ok().copied());
+        let places = Places {
+            destinations,
+            known,
+            device: device.ok(),
+        };
+        let ready = |hook: &Hook| Ready::new(hook, catalogue, &places);
         Hooks {
             ready: plan.hooks.iter().map(ready).collect(),
             plan,
@@ -228,7 +234,8 @@ impl<'a> Hooks<'a> {
         let answers = Mutex::new(BTreeMap::new());
         let work = || {
             while let Some(&step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) {
-                // Copied, or the lock would be held while the file is archived.
+                // Copied out before the match: a guard in its head would be held while
+                // the file is archived, and whoever gives up takes the same lock.
                 let given_up = self.given_up().get(&index).cloned();
                 let answer = match (given_up, self.step(step)) {
                     (Some(reason), _) => Err(no(hook, Verdict::Failed, reason)),
@@ -293,10 +300,18 @@ impl<'a> Hooks<'a> {
             },
         };
         let proved = archiver.archive(&entry, &file)?;
+        let xattrs = crate::store::xattrs(&file).map_err(|error| {
+            let reason = crate::store::in_words(&error);
+            Trouble::permanent(format!("its attributes cannot be archived: {reason}"))
+        })?;
         // The very bytes that were hashed must still be the planned ones.
         drop(file);
         self.open(step)?;
-        let receipt = self.receipt(ready, step, &entry, &proved, name);
+        let mut receipt = self.receipt(ready, step, &entry, &proved, name);
+        let xattrs = xattrs.into_iter();
+        receipt.metadata.xattrs = xattrs
+            .map(|(name, value)| (name, hexadecimal(&value)))
+            .collect();
         publish(destination, proved, receipt)
     }
 
@@ -330,7 +345,7 @@ impl<'a> Hooks<'a> {
         Receipt {
             version: 1,
             run: self.run.id.clone(),
-            at: crate::time::Now::from_clock().timestamp().to_string(),
+            at: self.run.now.timestamp().to_string(),
             store: self.plan.store.clone(),
             collection: step.collection.clone(),
             path: step.path.to_string(),
@@ -350,6 +365,12 @@ impl<'a> Hooks<'a> {
                 xattrs: Vec::new(),
             },
             proof: proved.proof,
+            limits: Some(
+                ready
+                    .plugin
+                    .terms(Arc::from(""), &self.run, entry.size)
+                    .limits(),
+            ),
         }
     }
 
@@ -402,13 +423,16 @@ impl<'a> Hooks<'a> {
     }
 }
 
+/// Where archives may go, and what is known of these places.
+struct Places<'a> {
+    destinations: &'a BTreeMap<String, crate::config::Destination>,
+    known: &'a BTreeMap<String, String>,
+    /// The store's own device.
+    device: Option<u64>,
+}
+
 impl Ready {
-    fn new(
-        hook: &Hook,
-        catalogue: &Catalogue,
-        destinations: &BTreeMap<String, crate::config::Destination>,
-        device: Option<u64>,
-    ) -> Result<Ready, String> {
+    fn new(hook: &Hook, catalogue: &Catalogue, places: &Places<'_>) -> Result<Ready, String> {
         let plugin = match catalogue.plugin(&hook.plugin) {
             Some(Ok(plugin)) => Arc::clone(plugin),
             Some(Err(error)) => return Err(error.to_string()),
@@ -430,7 +454,7 @@ impl Ready {
                 catalogue.keep(&plugin).map_err(|error| {
                     format!("a copy of the plugin cannot be kept for restoring: {error}")
                 })?;
-                Some(open(&plugin, name, destinations, device)?)
+                Some(open(&plugin, name, places)?)
             }
         };
         Ok(Ready {
@@ -446,8 +470,7 @@ impl Ready {
 fn open(
     plugin: &Plugin,
     name: &str,
-    destinations: &BTreeMap<String, crate::config::Destination>,
-    device: Option<u64>,
+    places: &Places<'_>,
 ) -> Result<(Arc<Destination>, DestinationName), String> {
     if !plugin
         .grants()
@@ -460,14 +483,26 @@ fn open(
             plugin.name()
         ));
     }
-    let configured = destinations
+    let configured = places
+        .destinations
         .get(name)
         .ok_or_else(|| format!("the configuration has no destination `{name}`"))?;
-    let destination = Destination::open(name, &configured.url).map_err(|e| e.to_string())?;
+    let path = &configured.directory.path;
+    let opened = match places.known.get(&configured.url) {
+        Some(identity) => Destination::open_known(name, path, identity),
+        None => Destination::open(name, path),
+    };
+    let destination = opened.map_err(|e| e.to_string())?;
+    let identity = destination
+        .establish_identity()
+        .map_err(|e| e.to_string())?;
     let recorded = DestinationName {
         name: name.to_owned(),
         url: configured.url.clone(),
-        same_filesystem: device.is_some_and(|device| destination.same_filesystem(device)),
+        same_filesystem: places
+            .device
+            .is_some_and(|device| destination.same_filesystem(device)),
+        identity: Some(identity),
     };
     Ok((Arc::new(destination), recorded))
 }

@@ -17,7 +17,7 @@ use super::guest::{Guest, OutOfTime, RunFacts, Terms};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{DestinationError, Interrupted, ObjectName, OnExisting, Staged};
-use crate::receipt::{Content, ObjectRecord, Proof};
+use crate::receipt::{Content, Limits, ObjectRecord, Proof};
 use crate::time::Stamp;
 
 /// The longest component file systems take, in bytes; receipts need some of it.
@@ -124,7 +124,7 @@ impl Archiver<'_> {
         let proof = self.plugin.proof();
         match proof {
             Proof::Restore => self.prove(&draft.note, &objects, &content)?,
-            Proof::ReadBack => read_back(&objects, &content)?,
+            Proof::ReadBack => self.read_back(&objects, &content)?,
             Proof::None => {}
         }
         Ok(Proved {
@@ -203,7 +203,7 @@ impl Archiver<'_> {
         // Another generation with the same time has other bytes and the first name.
         for name in [&name, &format!("{name}-{}", start(&entry.key, 8))] {
             let name = staged.parse_name(name).map_err(refused)?;
-            match staged.check_free(&name, on_existing) {
+            match staged.check_free(&name, on_existing, &mut checkpoint(deadline)) {
                 Ok(()) => free = free.or(Some(name)),
                 Err(DestinationError::Exists { .. }) => {}
                 Err(error) => return Err(refused(error)),
@@ -236,6 +236,7 @@ impl Archiver<'_> {
             craft: self.craft,
             settings: Arc::clone(&self.settings),
             run: self.run,
+            limits: None,
         };
         let restored = restorer.restore(note, sources, Restored::new(content.size, None));
         let failed = |reason: String| format!("the proof failed: {reason}");
@@ -250,6 +251,45 @@ impl Archiver<'_> {
         match restored == *content {
             true => Ok(()),
             false => Err(Trouble::permanent(failed(differs(&restored, content)))),
+        }
+    }
+
+    /// The weaker proof: the one stored object is the file itself, read again from
+    /// where it is stored.
+    fn read_back(&self, objects: &[Part], content: &Content) -> Result<(), Trouble> {
+        let [object] = objects else {
+            return Err(Trouble::permanent(
+                "an archive of several objects cannot be proved by reading it back",
+            ));
+        };
+        let terms = self
+            .plugin
+            .terms(Arc::clone(&self.settings), self.run, content.size);
+        let deadline = Instant::now() + terms.wall;
+        let stored = match object {
+            Part::New(finished) => finished.staged.read_back(&mut checkpoint(deadline)),
+            // Hashed where it lies when it was taken for a part of this archive.
+            Part::Shared(shared) => {
+                return match shared.content == *content {
+                    true => Ok(()),
+                    false => Err(Trouble::permanent(differs(&shared.content, content))),
+                };
+            }
+        };
+        let (size, hash) = stored.map_err(|error| Trouble {
+            kind: match error {
+                DestinationError::Interrupted { .. } => TroubleKind::OutOfTime,
+                _ => TroubleKind::Retryable,
+            },
+            reason: error.to_string(),
+        })?;
+        let stored = Content {
+            size,
+            blake3: hash.to_hex().to_string(),
+        };
+        match stored == *content {
+            true => Ok(()),
+            false => Err(Trouble::permanent(differs(&stored, content))),
         }
     }
 
@@ -318,6 +358,8 @@ pub(super) struct Restorer<'a> {
     pub(super) craft: Craft<'a>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
+    /// What the archive was proved with; nothing during the proof itself.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Restorer<'_> {
@@ -330,7 +372,8 @@ impl Restorer<'_> {
     ) -> Result<Content, Trouble> {
         let terms = self
             .plugin
-            .terms(Arc::clone(&self.settings), self.run, restored.expected());
+            .terms(Arc::clone(&self.settings), self.run, restored.expected())
+            .at_least(self.limits);
         let prepared = match self.craft {
             Craft::Plugin(prepared) => prepared,
             Craft::Filter(prepared) => return self.unfilter(objects, restored, terms, prepared),
@@ -425,24 +468,6 @@ pub(super) async fn in_time<T>(
 
 fn lent<T: 'static>(owned: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(owned.rep())
-}
-
-/// The weaker proof: the one stored object is the file itself.
-fn read_back(objects: &[Part], content: &Content) -> Result<(), Trouble> {
-    let [object] = objects else {
-        return Err(Trouble::permanent(
-            "an archive of several objects cannot be proved by reading it back",
-        ));
-    };
-    let record = object.record();
-    let stored = Content {
-        size: record.size,
-        blake3: record.blake3,
-    };
-    match stored == *content {
-        true => Ok(()),
-        false => Err(Trouble::permanent(differs(&stored, content))),
-    }
 }
 
 fn record(name: &str, staged: &Staged) -> ObjectRecord {

@@ -91,37 +91,42 @@ pub struct Target {
 }
 
 impl Target {
-    fn within(&self, written: u64, more: u64) -> wasmtime::Result<u64> {
-        let total = within(written, more, self.limit)?;
-        match self.ends_after.is_some_and(|end| total > end) {
-            false => Ok(total),
-            true => Err(TooMuch::Cancelled.into()),
+    /// Counts bytes that are about to be written, or says why they are not: the inner
+    /// answer is a full disk's, the error ends the guest.
+    fn take(&self, written: &mut u64, more: u64) -> wasmtime::Result<Option<GuestFailure>> {
+        let total = match written.checked_add(more) {
+            Some(total) if total <= self.limit => total,
+            Some(_) | None => return Err(TooMuch::Written(self.limit).into()),
+        };
+        if self.ends_after.is_some_and(|end| total > end) {
+            return Err(TooMuch::Cancelled.into());
         }
-    }
-
-    /// The answer of a full disk, once so many bytes would be in one object.
-    fn refuses(&self, bytes: u64) -> Option<GuestFailure> {
-        let full = self.space.is_some_and(|space| bytes > space);
-        full.then(|| GuestFailure {
-            class: FailureClass::Retryable,
-            code: "no-space".to_owned(),
-            message: "no space is left in the destination".to_owned(),
-        })
+        if self.space.is_some_and(|space| total > space) {
+            return Ok(Some(GuestFailure {
+                class: FailureClass::Retryable,
+                code: "no-space".to_owned(),
+                message: "no space is left in the destination".to_owned(),
+            }));
+        }
+        *written = total;
+        Ok(None)
     }
 }
 
 impl Sink {
-    /// Appends bytes; the inner error is for the guest, the outer one ends it.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> wasmtime::Result<Result<(), GuestFailure>> {
+    /// Appends bytes and counts them among what its instance has written; the inner
+    /// error is for the guest, the outer one ends it.
+    pub(super) fn append(
+        &mut self,
+        bytes: &[u8],
+        written: &mut u64,
+    ) -> wasmtime::Result<Result<(), GuestFailure>> {
         match self {
             Sink::Restored(restored) => restored.write(bytes).map(Ok),
-            Sink::Object(writer, target) => {
-                let total = target.within(writer.size(), bytes.len() as u64)?;
-                if let Some(full) = target.refuses(total) {
-                    return Ok(Err(full));
-                }
-                Ok(writer.write(bytes).map_err(|error| refusal(&error)))
-            }
+            Sink::Object(writer, target) => match target.take(written, bytes.len() as u64)? {
+                Some(full) => Ok(Err(full)),
+                None => Ok(writer.write(bytes).map_err(|error| refusal(&error))),
+            },
         }
     }
 }
@@ -251,6 +256,7 @@ pub(super) fn refusal(error: &DestinationError) -> GuestFailure {
         DestinationError::ReadOnly { .. } => (FailureClass::Misconfigured, "read-only"),
         DestinationError::Url { .. }
         | DestinationError::Unsupported { .. }
+        | DestinationError::Unknown { .. }
         | DestinationError::ParentMissing { .. } => (FailureClass::Misconfigured, "destination"),
     };
     GuestFailure {
@@ -380,7 +386,7 @@ impl HostSink for Guest {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestFailure>> {
         self.check_time()?;
-        self.table.get_mut(&sink)?.append(&bytes)
+        self.table.get_mut(&sink)?.append(&bytes, &mut self.written)
     }
 
     fn splice(
@@ -400,8 +406,7 @@ impl HostSink for Guest {
         };
         match self.table.get_mut(&sink)? {
             Sink::Object(writer, target) => {
-                let total = target.within(writer.size(), length)?;
-                if let Some(full) = target.refuses(total) {
+                if let Some(full) = target.take(&mut self.written, length)? {
                     return Ok(Err(full));
                 }
                 let moved = writer.splice(&file, offset, length, &mut checkpoint(deadline));
@@ -436,15 +441,13 @@ impl HostSink for Guest {
             GuestOnExisting::Fail => OnExisting::Fail,
             GuestOnExisting::SameBytes => OnExisting::SameBytes,
         };
-        let staged = writer.finish(&mut checkpoint(self.deadline));
-        if let Err(DestinationError::Interrupted { .. }) = &staged {
-            return Err(super::guest::OutOfTime(self.wall()).into());
-        }
+        let mut checkpoint = checkpoint(self.deadline);
+        let staged = writer.finish(&mut checkpoint);
         let finished = staged.and_then(|staged| {
             let name = staged.parse_name(&name)?;
             // Publishing would find out as well, but then it is too late for the
             // guest to choose another name.
-            staged.check_free(&name, on_existing)?;
+            staged.check_free(&name, on_existing, &mut checkpoint)?;
             Ok(Finished {
                 name,
                 on_existing,
@@ -452,6 +455,9 @@ impl HostSink for Guest {
             })
         });
         Ok(match finished {
+            Err(DestinationError::Interrupted { .. }) => {
+                return Err(super::guest::OutOfTime(self.wall()).into());
+            }
             Ok(finished) => {
                 let size = finished.staged.size();
                 self.shelf.objects.push(finished);
@@ -488,12 +494,5 @@ impl Guest {
                 restored.write(&bytes)?;
             }
         }
-    }
-}
-
-fn within(written: u64, more: u64, limit: u64) -> wasmtime::Result<u64> {
-    match written.checked_add(more) {
-        Some(total) if total <= limit => Ok(total),
-        Some(_) | None => Err(TooMuch::Written(limit).into()),
     }
 }

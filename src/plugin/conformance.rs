@@ -67,8 +67,7 @@ impl Conformance {
 
 fn open(place: &Path) -> io::Result<Arc<Destination>> {
     fs::create_dir_all(place.join("objects"))?;
-    let url = format!("file://{}", place.join("objects").display());
-    let opened = Destination::open("trial", &url).map_err(io::Error::other)?;
+    let opened = Destination::open("trial", &place.join("objects")).map_err(io::Error::other)?;
     Ok(Arc::new(opened))
 }
 

@@ -97,6 +97,7 @@ pub(super) fn run(
     let stdout = Pipe(Arc::new(Mutex::new(Outlet {
         sink: Some(output),
         held: Vec::new(),
+        written: 0,
         refused: None,
         deadline,
         late: OutOfTime(wall),
@@ -213,6 +214,7 @@ impl AsyncRead for Tap {
 struct Outlet {
     sink: Option<Sink>,
     held: Vec<u8>,
+    written: u64,
     refused: Option<GuestFailure>,
     deadline: Instant,
     late: OutOfTime,
@@ -235,7 +237,7 @@ impl Outlet {
         let Some(sink) = self.sink.as_mut().filter(|_| !held.is_empty()) else {
             return Ok(());
         };
-        if let Err(failure) = sink.append(&held)? {
+        if let Err(failure) = sink.append(&held, &mut self.written)? {
             let said = failure.message.clone();
             self.refused = Some(failure);
             wasmtime::bail!("{said}");

@@ -12,6 +12,7 @@ use wasmtime_wasi::{
 use super::blobs::Shelf;
 use super::contract::{config_api, log_api, run_api};
 use super::engine::Machine;
+use crate::receipt::Limits;
 use crate::time::Now;
 
 /// Lines a guest may log in one instance, and the length of one.
@@ -46,6 +47,26 @@ pub(super) struct Terms {
     pub(super) wall: Duration,
 }
 
+impl Terms {
+    /// What a receipt records of them.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            memory: self.memory as u64,
+            wall_seconds: self.wall.as_secs(),
+        }
+    }
+
+    /// The same with no less than an archive was proved with.
+    pub(super) fn at_least(mut self, limits: Option<Limits>) -> Terms {
+        if let Some(limits) = limits {
+            let memory = usize::try_from(limits.memory).unwrap_or(usize::MAX);
+            self.memory = self.memory.max(memory);
+            self.wall = self.wall.max(Duration::from_secs(limits.wall_seconds));
+        }
+        self
+    }
+}
+
 /// The data behind one instance.
 pub(super) struct Guest {
     terms: Terms,
@@ -55,6 +76,8 @@ pub(super) struct Guest {
     /// Objects begun and not finished.
     pub(super) sinks: usize,
     pub(super) deadline: Instant,
+    /// Bytes it has put into sinks, all of them together.
+    pub(super) written: u64,
     memory: Memory,
     logged: usize,
 }
@@ -84,6 +107,7 @@ impl Guest {
             shelf: Shelf::default(),
             sinks: 0,
             deadline,
+            written: 0,
             memory: Memory::up_to(terms.memory),
             logged: 0,
             terms,

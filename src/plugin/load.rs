@@ -234,7 +234,7 @@ impl Plugin {
         PluginVersion {
             name: self.name.to_string(),
             wasm: self.origin.clone(),
-            version: self.manifest.version.clone(),
+            version: super::trouble::harmless(&self.manifest.version),
             digest: self.digest.to_hex().to_string(),
         }
     }
@@ -275,7 +275,7 @@ impl Plugin {
         }
         let prepared = self.compile(machine).map_err(|error| PluginError::Load {
             plugin: self.name.to_string(),
-            reason: format!("{error:#}"),
+            reason: super::trouble::harmless(&format!("{error:#}")),
         })?;
         Ok(self.prepared.get_or_init(|| prepared).clone())
     }
@@ -349,7 +349,7 @@ impl Catalogue {
         if fs::read(&place).is_ok_and(|kept| blake3::hash(&kept) == plugin.digest) {
             return Ok(());
         }
-        fs::create_dir_all(&self.kept)?;
+        crate::store::make_private_directory(&self.kept)?;
         let draft = place.with_extension(format!("{}.part", std::process::id()));
         let mut file = fs::File::create(&draft)?;
         std::io::Write::write_all(&mut file, &plugin.wasm)?;

@@ -13,7 +13,7 @@ use crate::destination::{Destination, DestinationError};
 use crate::path::RelPath;
 use crate::receipt::Receipt;
 use crate::store::{Attributes, NewFile, Root, Shortfall};
-use crate::time::Stamp;
+use crate::time::{Now, Stamp};
 
 /// A file that is there again, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +76,13 @@ impl Catalogue {
     /// Writes an archived file under a path that is free, with its attributes.
     ///
     /// The file appears under its name only after its bytes were compared with the
-    /// receipt's hash.
+    /// receipt's hash. The plugin is told the run and the moment it was told when the
+    /// archive was proved: it cannot know whether this is the proof or the emergency.
     pub fn restore(
         &self,
         receipt: &Receipt,
         root: &Root,
         path: &RelPath,
-        run: &RunFacts,
     ) -> Result<Restoration, RestoreError> {
         let writing = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AlreadyExists => RestoreError::Exists(path.clone()),
@@ -91,13 +91,14 @@ impl Catalogue {
                 source,
             },
         };
+        let attributes = attributes(receipt)?;
         let file = Arc::new(Mutex::new(Some(root.create_file(path).map_err(writing)?)));
-        self.write(receipt, Some(Box::new(Shared(Arc::clone(&file)))), run)?;
+        self.write(receipt, Some(Box::new(Shared(Arc::clone(&file)))))?;
         let written = file.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(written) = written else {
             return Err(RestoreError::Receipt("its file was lost".to_owned()));
         };
-        let shortfalls = written.publish(&attributes(receipt)).map_err(writing)?;
+        let shortfalls = written.publish(&attributes).map_err(writing)?;
         Ok(Restoration {
             bytes: receipt.source.size,
             shortfalls,
@@ -106,8 +107,8 @@ impl Catalogue {
 
     /// Proves an archive again as on the day it was written: its objects are what was
     /// stored, and the plugin makes the file's bytes of them.
-    pub fn verify(&self, receipt: &Receipt, run: &RunFacts) -> Result<(), RestoreError> {
-        self.write(receipt, None, run)
+    pub fn verify(&self, receipt: &Receipt) -> Result<(), RestoreError> {
+        self.write(receipt, None)
     }
 
     /// Runs the plugin's `restore` into a writer and compares what came.
@@ -115,7 +116,6 @@ impl Catalogue {
         &self,
         receipt: &Receipt,
         onward: Option<Box<dyn Write + Send>>,
-        run: &RunFacts,
     ) -> Result<(), RestoreError> {
         let plugin = self.version(&receipt.plugin).ok_or_else(|| {
             let digest = &receipt.plugin.digest;
@@ -134,14 +134,22 @@ impl Catalogue {
         let Some(craft) = prepared.craft() else {
             return Err(failed("it is no archiver".to_owned()));
         };
+        let at = receipt.at.parse().map_err(|_| {
+            RestoreError::Receipt(format!("`{}` is no time", receipt.at.escape_debug()))
+        })?;
+        let run = RunFacts {
+            id: receipt.run.clone(),
+            now: Now::at(at),
+        };
         let restorer = Restorer {
             machine: &machine,
             plugin: &plugin,
             craft,
             settings: receipt.settings.to_string().into(),
-            run,
+            run: &run,
+            limits: receipt.limits,
         };
-        let note = note(&receipt.note)
+        let note = bytes(&receipt.note)
             .ok_or_else(|| RestoreError::Receipt("its note is not hexadecimal".to_owned()))?;
         let restored = Restored::new(receipt.source.size, onward);
         let content = restorer
@@ -176,17 +184,25 @@ fn objects(receipt: &Receipt) -> Result<Vec<Source>, RestoreError> {
     Ok(sources)
 }
 
-fn attributes(receipt: &Receipt) -> Attributes {
+fn attributes(receipt: &Receipt) -> Result<Attributes, RestoreError> {
     let metadata = &receipt.metadata;
-    Attributes {
+    let xattrs = metadata.xattrs.iter().map(|(name, value)| {
+        let bytes = bytes(value).ok_or_else(|| {
+            RestoreError::Receipt(format!("its attribute `{name}` is not hexadecimal"))
+        })?;
+        Ok((name.clone(), bytes))
+    });
+    let xattrs = xattrs.collect::<Result<_, RestoreError>>()?;
+    Ok(Attributes {
         mode: metadata.mode,
         owner: metadata.owner,
         group: metadata.group,
         modified: Stamp::new(metadata.modified_seconds, metadata.modified_nanoseconds),
-    }
+        xattrs,
+    })
 }
 
-fn note(hexadecimal: &str) -> Option<Vec<u8>> {
+fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let pairs = hexadecimal.as_bytes().chunks(2);
     pairs

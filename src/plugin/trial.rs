@@ -197,6 +197,7 @@ impl Trial {
             craft,
             settings: Arc::clone(&self.settings),
             run: &self.run,
+            limits: None,
         };
         let open = |object: &ObjectRecord| {
             let file = destination

@@ -9,6 +9,9 @@ use super::guest::{Guest, OutOfTime};
 /// Frames of a guest's backtrace that are shown.
 const FRAMES: usize = 4;
 
+/// The most characters of a guest's words that are shown.
+const LONGEST: usize = 500;
+
 /// Why a hook did not succeed for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
@@ -56,7 +59,7 @@ impl Trouble {
             FailureClass::Misconfigured => TroubleKind::Misconfigured,
         };
         // A guest's words must not steer a terminal.
-        let reason = failure.message.escape_debug().take(500).collect();
+        let reason = harmless(&failure.message);
         Trouble { kind, reason }
     }
 
@@ -83,8 +86,23 @@ impl Trouble {
             Some(frames) => format!("{reason} (in {frames})"),
             None => reason,
         };
+        let reason = harmless(&reason);
         Trouble { kind, reason }
     }
+}
+
+/// A text a guest had a part in, for a terminal or a report: on one line, without
+/// control characters or those that turn the direction of writing, and not too long.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(LONGEST) {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match c.is_control() || turns {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// The innermost named functions, as far as the component kept its names.
@@ -103,5 +121,20 @@ fn rustc_demangle(name: &str) -> String {
     match name.rsplit_once("::h") {
         Some((path, hash)) if hash.len() == 16 => path.to_owned(),
         Some(_) | None => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_steers_no_terminal() {
+        assert_eq!(
+            harmless("\x1b[2Ja\nb \u{202e}"),
+            "\\u{1b}[2Ja\\nb \\u{202e}"
+        );
+        assert_eq!(harmless("it's \"fine\" – ä"), "it's \"fine\" – ä");
+        assert_eq!(harmless(&"x".repeat(9_000)).len(), LONGEST);
     }
 }

@@ -41,7 +41,168 @@ pub(crate) enum Item {
         template: Spanned<String>,
         filter: Option<Condition>,
     },
+    Hold(Hold),
     Stop(Stop),
+    Pressure(Pressure),
+    Use(Use),
+    Test(TestBlock),
+}
+
+/// `hold "name" on TEMPLATE where COND until DATE`.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub(crate) name: Spanned<String>,
+    pub(crate) template: Option<Spanned<String>>,
+    pub(crate) filter: Option<Condition>,
+    pub(crate) until: Option<Spanned<Moment>>,
+}
+
+/// `when disk is above …, free until below … { … }`.
+#[derive(Clone, Debug)]
+pub(crate) struct Pressure {
+    pub(crate) on: PressureOn,
+    pub(crate) above: Spanned<Fill>,
+    pub(crate) below: Spanned<Fill>,
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PressureOn {
+    Disk,
+    Store,
+}
+
+/// How full something is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fill {
+    Percent(u64),
+    Value(Value),
+}
+
+/// `evict from C where COND, ORDER`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage {
+    pub(crate) collection: Spanned<String>,
+    pub(crate) filter: Option<Condition>,
+    pub(crate) order: Spanned<Order>,
+}
+
+/// `use types from "file.retain" allowing deletes`.
+#[derive(Clone, Debug)]
+pub(crate) struct Use {
+    pub(crate) what: Used,
+    pub(crate) file: Spanned<String>,
+    pub(crate) deletes: bool,
+}
+
+/// Which statements of a used file count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    All,
+    Protections,
+    Types,
+}
+
+/// `test "…" { … }`.
+#[derive(Clone, Debug)]
+pub(crate) struct TestBlock {
+    pub(crate) name: Spanned<String>,
+    pub(crate) now: Option<Spanned<Moment>>,
+    /// Percentage of the disk that is in use.
+    pub(crate) disk: Option<Spanned<u64>>,
+    pub(crate) variables: Vec<(Spanned<String>, Spanned<String>)>,
+    pub(crate) files: Vec<GivenFile>,
+    pub(crate) expectations: Vec<Expectation>,
+}
+
+/// `given "path" modified 7 days ago, 3 MB`.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenFile {
+    pub(crate) path: Spanned<String>,
+    pub(crate) facts: Vec<Spanned<GivenFact>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum GivenFact {
+    Ago(StampOf, Spanned<Value>),
+    At(StampOf, Spanned<Moment>),
+    Owner(Spanned<Who>),
+    Group(Spanned<Who>),
+    Size(Spanned<Value>),
+    Empty,
+}
+
+/// Which stamp of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StampOf {
+    Modified,
+    Changed,
+    Accessed,
+    Created,
+}
+
+/// `expect delete "path" by @label`.
+#[derive(Clone, Debug)]
+pub(crate) struct Expectation {
+    pub(crate) at: Range<usize>,
+    pub(crate) fate: Fate,
+    pub(crate) path: Spanned<String>,
+    pub(crate) by: Option<Spanned<String>>,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Delete,
+    /// A plugin's archive of it takes its place.
+    Replace,
+}
+
+/// A day, a minute or a second as written, on no particular calendar yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) at: jiff::civil::DateTime,
+    /// Only a day was written: a moment is before it or after all of it.
+    pub(crate) whole_day: bool,
+}
+
+impl Moment {
+    /// Reads `2026-03-10`, `2026-03-10 12:00` or `2026-03-10T12:00:30`.
+    pub(crate) fn parse(text: &str) -> Option<Moment> {
+        let text = text.trim();
+        let (day, time) = match text.split_once(['T', ' ']) {
+            Some((day, time)) => (day, Some(time.trim())),
+            None => (text, None),
+        };
+        let mut parts = day.split('-');
+        let mut part = || parts.next()?.parse::<i16>().ok();
+        let (year, month, day) = (part()?, part()?, part()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let time: Option<jiff::civil::Time> = match time {
+            Some(time) => Some(time.parse().ok()?),
+            None => None,
+        };
+        Some(Moment {
+            at: date
+                .ok()?
+                .to_datetime(time.unwrap_or(jiff::civil::Time::midnight())),
+            whole_day: time.is_none(),
+        })
+    }
+}
+
+/// An owner or group by name or number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Name(String),
+    Number(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +216,10 @@ pub(crate) struct TypeDef {
 pub(crate) enum Shape {
     OneOf(Vec<Spanned<String>>),
     Matching(Spanned<String>),
+    Date(Spanned<String>),
+    Number,
+    Semver,
+    User,
 }
 
 #[derive(Clone, Debug)]
@@ -117,17 +282,36 @@ pub(crate) enum Member {
     Limit(Limit),
     Keep(Keep),
     Before(Before),
+    Replace(Replace),
+    EmptyDirectories(Option<Spanned<Value>>),
     Stop(Stop),
 }
 
 /// What an age is measured from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Clock {
     /// mtime.
     LastModified,
     /// The newer of mtime and ctime.
     LastModifiedOrChanged,
+    /// atime.
+    LastAccessed,
+    /// Birth time.
+    Created,
+    /// The date a name holds.
+    Capture(Spanned<String>),
 }
+
+/// `replace when COND, using PLUGIN(…)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Replace {
+    pub(crate) condition: Condition,
+    pub(crate) plugin: Spanned<String>,
+    pub(crate) arguments: Arguments,
+}
+
+/// Arguments of a plugin, by name.
+pub(crate) type Arguments = Vec<(Spanned<String>, Spanned<Argument>)>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum When {
@@ -155,16 +339,18 @@ pub enum Measure {
 }
 
 /// Which file of a group goes first; ties go by path bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Order {
     /// By the collection's clock.
-    OldestFirst,
+    Oldest,
     /// By length, longest first.
-    LargestFirst,
+    Largest,
     /// By length, shortest first.
-    SmallestFirst,
+    Smallest,
     /// By access time.
-    LeastRecentlyUsedFirst,
+    LeastRecentlyUsed,
+    /// By a capture's value.
+    Lowest(Spanned<String>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -186,14 +372,62 @@ pub(crate) enum Keep {
         per: Vec<Spanned<String>>,
         filter: Option<Condition>,
     },
+    Slots {
+        slots: Vec<(Spanned<u64>, Period)>,
+        per: Vec<Spanned<String>>,
+        filter: Option<Condition>,
+    },
+}
+
+/// A calendar bucket of a grandfather-father-son scheme, from short to long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Period {
+    /// An hour of the clock.
+    Hourly,
+    /// A calendar day.
+    Daily,
+    /// An ISO 8601 week, Monday to Sunday.
+    Weekly,
+    /// A calendar month.
+    Monthly,
+    /// Three calendar months from January, April, July or October.
+    Quarterly,
+    /// A calendar year.
+    Yearly,
+}
+
+impl Period {
+    /// Every period with its word.
+    pub(crate) const WORDS: [(&'static str, Period); 6] = [
+        ("hourly", Period::Hourly),
+        ("daily", Period::Daily),
+        ("weekly", Period::Weekly),
+        ("monthly", Period::Monthly),
+        ("quarterly", Period::Quarterly),
+        ("yearly", Period::Yearly),
+    ];
+
+    /// The word of the language.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Period::Hourly => "hourly",
+            Period::Daily => "daily",
+            Period::Weekly => "weekly",
+            Period::Monthly => "monthly",
+            Period::Quarterly => "quarterly",
+            Period::Yearly => "yearly",
+        }
+    }
 }
 
 /// `before delete, run PLUGIN(…) into DESTINATION`.
 #[derive(Clone, Debug)]
 pub(crate) struct Before {
     pub(crate) plugin: Spanned<String>,
-    pub(crate) arguments: Vec<(Spanned<String>, Spanned<Argument>)>,
+    pub(crate) arguments: Arguments,
     pub(crate) destination: Option<Spanned<String>>,
+    /// Where `otherwise delete anyway` stands, if it does.
+    pub(crate) anyway: Option<Range<usize>>,
 }
 
 #[derive(Clone, Debug)]
@@ -229,19 +463,37 @@ pub(crate) enum Condition {
 pub(crate) enum Test {
     Older(Spanned<Value>),
     Newer(Spanned<Value>),
-    ModifiedMoreThanAgo(Spanned<Value>),
-    ModifiedWithin(Spanned<Value>),
+    MoreThanAgo(StampOf, Spanned<Value>),
+    Within(StampOf, Spanned<Value>),
+    StampBefore(StampOf, Spanned<Moment>),
+    StampAfter(StampOf, Spanned<Moment>),
     Size(Comparison, Spanned<Value>),
     CaptureIs(Spanned<String>, Spanned<String>),
     CaptureIsNot(Spanned<String>, Spanned<String>),
     CaptureIn(Spanned<String>, Vec<Spanned<String>>),
     CaptureMatches(Spanned<String>, Spanned<String>),
+    CaptureOver(Spanned<String>, Spanned<Operand>),
+    CaptureUnder(Spanned<String>, Spanned<Operand>),
+    CaptureBefore(Spanned<String>, Spanned<Moment>),
+    CaptureAfter(Spanned<String>, Spanned<Moment>),
     PathMatches(Spanned<String>),
+    NameIs(Spanned<String>),
+    OwnerIs(Spanned<Who>),
+    GroupIs(Spanned<Who>),
+}
+
+/// What a number or a version is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Operand {
+    /// `3` or `1.2.3`, as written.
+    Text(String),
+    /// A constant's name.
+    Name(String),
 }
 
 /// How a size is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// Strictly more.
     Over,
     /// Strictly less.

@@ -1,8 +1,8 @@
 //! Conditions in words, with the values of one file.
 
-use super::ast::{Clock, Comparison};
-use super::ir::{Condition, Direction, Test};
-use super::matcher::{Matcher, Subject, Truth, reading, subject};
+use super::ast::Comparison;
+use super::ir::{Clock, Condition, Direction, Side, Test};
+use super::matcher::{Matcher, Subject, Truth};
 use crate::entry::Entry;
 use crate::units::{Elapsed, Size};
 
@@ -75,6 +75,22 @@ impl Matcher<'_> {
                 let verb = if holds { "is one of" } else { "is not" };
                 format!("{verb} {}", list.join(", "))
             }
+            (Test::Dated { side, text, .. }, holds) => {
+                let not = if holds { "" } else { "not " };
+                match side {
+                    Side::Before => format!("is {not}before {text}"),
+                    Side::After | Side::From => format!("is {not}after {text}"),
+                }
+            }
+            (Test::CaptureOrder { over, text, .. }, holds) => {
+                let not = if holds { "" } else { "not " };
+                let word = if *over { "over" } else { "under" };
+                format!("is {not}{word} {text}")
+            }
+            (Test::Name(name), true) => format!("is \"{name}\""),
+            (Test::Name(name), false) => format!("is not \"{name}\""),
+            (Test::Owner(_, text) | Test::Group(_, text), true) => format!("is {text}"),
+            (Test::Owner(_, text) | Test::Group(_, text), false) => format!("is not {text}"),
             (Test::CaptureGlob { glob, .. } | Test::Path(glob), true) => {
                 format!("matches \"{}\"", glob.text)
             }
@@ -89,17 +105,27 @@ impl Matcher<'_> {
     fn value(&self, test: &Test, subject: Subject<'_>) -> String {
         let unknown = |what: &str| format!("{what} unknown");
         match test {
-            Test::Age { clock, .. } => match subject.facts {
-                Some(facts) => {
-                    let age = Elapsed(reading(*clock, facts).seconds_until(self.now));
-                    match clock {
-                        Clock::LastModified => format!("age {age}"),
-                        Clock::LastModifiedOrChanged => {
-                            format!("age {age} since modified or changed")
-                        }
-                    }
+            Test::Age { clock, .. } => match self.reading(*clock, subject) {
+                Some(stamp) => {
+                    let age = Elapsed(stamp.seconds_until(self.now));
+                    format!("age {age}{}", since(*clock))
                 }
                 None => unknown("age"),
+            },
+            Test::Dated { clock, .. } => match self.reading(*clock, subject) {
+                Some(stamp) => {
+                    let day = jiff::Timestamp::new(stamp.seconds(), 0).ok();
+                    let day = day.map(|at| at.to_zoned_datetime(self.zone.clone()).datetime());
+                    let word = match clock {
+                        Clock::LastModified | Clock::LastModifiedOrChanged => "modified",
+                        Clock::LastChanged => "changed",
+                        Clock::LastAccessed => "accessed",
+                        Clock::Created => "created",
+                        Clock::Capture(_) => "the date in its name",
+                    };
+                    day.map_or_else(|| unknown(word), |day| format!("{word} {day}"))
+                }
+                None => unknown("its time"),
             },
             Test::Size { .. } => subject.facts.map_or_else(
                 || unknown("size"),
@@ -118,7 +144,23 @@ impl Matcher<'_> {
                 "\"{}\"",
                 subject.captures.get(*capture).map_or("", String::as_str)
             ),
+            Test::CaptureOrder { capture, .. } => {
+                let value = subject.captures.get(*capture).map_or("", String::as_str);
+                format!("\"{value}\"")
+            }
             Test::Path(_) => "the path".to_owned(),
+            Test::Name(_) => {
+                let last = subject.path.components().last().unwrap_or_default();
+                format!("its name \"{}\"", last.escape_ascii())
+            }
+            Test::Owner(..) => subject.facts.map_or_else(
+                || unknown("owner"),
+                |facts| format!("owner {}", facts.owner),
+            ),
+            Test::Group(..) => subject.facts.map_or_else(
+                || unknown("group"),
+                |facts| format!("group {}", facts.group),
+            ),
         }
     }
 
@@ -172,11 +214,33 @@ impl Matcher<'_> {
                 .map(|value| format!("\"{value}\""))
                 .collect::<Vec<_>>()
                 .join(" or "),
+            Test::Dated { side, text, .. } => match side {
+                Side::Before => format!("before {text}"),
+                Side::After | Side::From => format!("after {text}"),
+            },
+            Test::CaptureOrder { over, text, .. } => match over {
+                true => format!("over {text}"),
+                false => format!("under {text}"),
+            },
+            Test::Name(name) => format!("\"{name}\""),
+            Test::Owner(_, text) | Test::Group(_, text) => text.clone(),
             Test::CaptureGlob { glob, .. } | Test::Path(glob) => {
                 format!("to match \"{}\"", glob.text)
             }
         };
         format!("{}, needs {needs}: {answer}", self.value(test, subject))
+    }
+}
+
+/// What an age counts from, where that is not the usual.
+fn since(clock: Clock) -> &'static str {
+    match clock {
+        Clock::LastModified => "",
+        Clock::LastModifiedOrChanged => " since modified or changed",
+        Clock::LastChanged => " since changed",
+        Clock::LastAccessed => " since last accessed",
+        Clock::Created => " since created",
+        Clock::Capture(_) => " since the date in its name",
     }
 }
 
@@ -207,40 +271,61 @@ impl Matcher<'_> {
     pub fn explain(&self, entry: &Entry) -> Vec<Said> {
         let mut said = Vec::new();
         let facts = entry.facts.as_ref().ok();
-        for protection in &self.policy.protections {
-            let holds = self.protects(protection, entry);
+        let protections = self
+            .policy
+            .protections
+            .iter()
+            .map(|p| (p.rule, &p.template, &p.condition, self.protects(p, entry)));
+        let holds = self
+            .policy
+            .holds
+            .iter()
+            .map(|h| (h.rule, &h.template, &h.condition, self.holds(h, entry)));
+        for (rule, template, condition, holds) in protections.chain(holds) {
             if holds == Truth::False {
                 continue;
             }
-            let captures = protection.template.matches(entry.path.as_bytes());
+            let captures = template.matches(entry.path.as_bytes());
             let subject = Subject {
                 path: &entry.path,
                 facts,
+                template,
                 captures: captures.as_deref().unwrap_or_default(),
             };
             said.push(Said {
-                rule: protection.rule,
+                rule,
                 holds,
-                tests: self.trace(&protection.condition, subject),
+                tests: self.trace(condition, subject),
             });
         }
         for place in self.memberships(&entry.path) {
-            let Some(collection) = self.policy.collections.get(place.collection) else {
-                continue;
-            };
-            let asked = subject(entry, &place);
-            let deletes = collection.deletes.iter().map(|d| (d.rule, &d.condition));
-            let keeps = collection.keeps.iter().map(|k| (k.rule, &k.condition));
-            let floors = collection.floors.iter().map(|f| (f.rule, &f.condition));
-            let limits = collection.limits.iter().map(|l| (l.rule, &l.condition));
-            let all = deletes.chain(keeps).chain(floors).chain(limits);
-            said.extend(all.map(|(rule, condition)| Said {
-                rule,
-                holds: self.truth(condition, asked),
-                tests: self.trace(condition, asked),
-            }));
+            said.extend(self.explain_in(entry, &place));
         }
         said.sort_by_key(|said| said.rule);
         said
+    }
+
+    /// What the statements of one collection say about a member.
+    pub(crate) fn explain_in(&self, entry: &Entry, place: &super::Membership) -> Vec<Said> {
+        let found = self.policy.collections.get(place.collection);
+        let Some((collection, asked)) = found.zip(self.subject(entry, place)) else {
+            return Vec::new();
+        };
+        let deletes = collection.deletes.iter().map(|d| (d.rule, &d.condition));
+        let keeps = collection.keeps.iter().map(|k| (k.rule, &k.condition));
+        let floors = collection.floors.iter().map(|f| (f.rule, &f.condition));
+        let limits = collection.limits.iter().map(|l| (l.rule, &l.condition));
+        let replaces = collection.replaces.iter().map(|r| (r.rule, &r.condition));
+        let all = deletes
+            .chain(keeps)
+            .chain(floors)
+            .chain(limits)
+            .chain(replaces);
+        all.map(|(rule, condition)| Said {
+            rule,
+            holds: self.truth(condition, asked),
+            tests: self.trace(condition, asked),
+        })
+        .collect()
     }
 }

@@ -2,25 +2,69 @@
 //!
 //! Only `check` builds one, so whoever holds a [`Policy`] holds one without mistakes.
 
+use std::ops::Range;
+
 use jiff::tz::TimeZone;
 
-use super::ast::{Clock, Comparison, Measure, Order};
-use super::template::Template;
+use super::ast::{Comparison, Measure, Period};
+use super::template::{Ordinal, Template};
 use crate::diagnostic::Source;
+use crate::time::Stamp;
 use crate::units::Span;
 
 /// A policy that may run.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    pub(crate) source: Source,
+    /// The text, and the texts it uses, each once, in the order they are first named.
+    pub(crate) sources: Vec<Source>,
     pub(crate) digest: String,
     pub(crate) timezone: Option<TimeZone>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) collections: Vec<Collection>,
     pub(crate) protections: Vec<Protection>,
+    pub(crate) holds: Vec<Hold>,
+    pub(crate) pressures: Vec<Pressure>,
     pub(crate) breakers: Vec<Breaker>,
     /// Every span some condition compares with, each once.
     pub(crate) spans: Vec<Span>,
+    pub(crate) tests: Vec<TestCase>,
+    /// Where access times are read, if they are.
+    pub(crate) access_at: Option<(Source, Range<usize>)>,
+    /// Seconds that access times may lag behind: a `relatime` mount writes them once a
+    /// day.
+    pub(crate) access_lag: u64,
+}
+
+/// What a clock reads for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// mtime.
+    LastModified,
+    /// The newer of mtime and ctime.
+    LastModifiedOrChanged,
+    /// ctime, which only tests name.
+    LastChanged,
+    /// atime.
+    LastAccessed,
+    /// Birth time, where the file system keeps one.
+    Created,
+    /// The date in the name: an index into the template's captures.
+    Capture(usize),
+}
+
+/// Which file of a group goes first; ties go by path bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By the collection's clock.
+    Oldest,
+    /// By length, longest first.
+    Largest,
+    /// By length, shortest first.
+    Smallest,
+    /// By access time.
+    LeastRecentlyUsed,
+    /// By the value of a capture.
+    Lowest(usize),
 }
 
 impl Policy {
@@ -29,9 +73,9 @@ impl Policy {
         &self.digest
     }
 
-    /// The text it was read from.
-    pub fn source(&self) -> &Source {
-        &self.source
+    /// The text it was read from, then the texts that one uses.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// Every statement that decides something, in the order written.
@@ -39,24 +83,67 @@ impl Policy {
         &self.rules
     }
 
-    /// The hooks of every collection, in the order written.
+    /// The hooks of every collection, in the order written, `replace` included.
     pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
-        self.collections
+        self.collections.iter().flat_map(|collection| {
+            let replacing = collection.replaces.iter().map(|replace| &replace.hook);
+            collection.hooks.iter().chain(replacing)
+        })
+    }
+
+    /// The calendar's time zone; UTC where the policy needs none.
+    pub fn zone(&self) -> TimeZone {
+        self.timezone.clone().unwrap_or(TimeZone::UTC)
+    }
+
+    /// Its `test` blocks, in the order written.
+    pub fn tests(&self) -> &[TestCase] {
+        &self.tests
+    }
+
+    /// Its `hold` statements, in the order written.
+    pub fn holds(&self) -> &[Hold] {
+        &self.holds
+    }
+
+    /// Where access times are read, if they are.
+    pub fn reads_access_times(&self) -> Option<&(Source, Range<usize>)> {
+        self.access_at.as_ref()
+    }
+
+    /// The same policy for a mount that writes access times at most once in so many
+    /// seconds: ages by access count from that much later.
+    pub fn with_access_lag(mut self, seconds: u64) -> Policy {
+        self.access_lag = seconds;
+        self
+    }
+
+    /// Whether a rule decides about files: hooks, breakers and the like do not.
+    pub fn decides(&self, rule: usize) -> bool {
+        let collections = self.collections.iter();
+        let of_collections = collections.flat_map(|c| {
+            let deletes = c.deletes.iter().map(|d| d.rule);
+            let keeps = c.keeps.iter().map(|k| k.rule);
+            let floors = c.floors.iter().map(|f| f.rule);
+            let limits = c.limits.iter().map(|l| l.rule);
+            let replaces = c.replaces.iter().map(|r| r.rule);
+            let empties = c.empties.iter().map(|e| e.rule);
+            let all = deletes.chain(keeps).chain(floors);
+            all.chain(limits).chain(replaces).chain(empties)
+        });
+        let of_file = self
+            .protections
             .iter()
-            .flat_map(|collection| &collection.hooks)
+            .map(|protection| protection.rule)
+            .chain(self.holds.iter().map(|hold| hold.rule))
+            .chain(self.pressures.iter().map(|pressure| pressure.rule));
+        of_collections.chain(of_file).any(|known| known == rule)
     }
 
     /// The name of the collection a file is a member of.
     pub fn collection_name(&self, place: &super::Membership) -> Option<&str> {
         let collection = self.collections.get(place.collection)?;
         Some(&collection.name)
-    }
-
-    /// Names of the collections, in the order written.
-    pub fn collections(&self) -> impl Iterator<Item = &str> {
-        self.collections
-            .iter()
-            .map(|collection| collection.name.as_str())
     }
 }
 
@@ -101,6 +188,24 @@ pub(crate) struct Collection {
     pub(crate) keeps: Vec<Keep>,
     pub(crate) floors: Vec<Floor>,
     pub(crate) hooks: Vec<Hook>,
+    pub(crate) replaces: Vec<Replace>,
+    pub(crate) empties: Option<EmptyDirectories>,
+}
+
+/// `delete empty directories when older than …`.
+#[derive(Clone, Debug)]
+pub(crate) struct EmptyDirectories {
+    pub(crate) rule: RuleIndex,
+    /// An index into the spans: unchanged for longer than that.
+    pub(crate) span: usize,
+}
+
+/// `replace when …, using PLUGIN(…)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Replace {
+    pub(crate) rule: RuleIndex,
+    pub(crate) condition: Condition,
+    pub(crate) hook: Hook,
 }
 
 #[derive(Clone, Debug)]
@@ -115,14 +220,23 @@ pub(crate) struct Keep {
     pub(crate) condition: Condition,
 }
 
-/// `keep newest N per … where …`.
+/// `keep newest N per … where …`, or slots of the calendar.
 #[derive(Clone, Debug)]
 pub(crate) struct Floor {
     pub(crate) rule: RuleIndex,
-    pub(crate) count: usize,
+    pub(crate) holds: Holds,
     /// Indices of captures.
     pub(crate) per: Vec<usize>,
     pub(crate) condition: Condition,
+}
+
+/// Which members of a group a floor holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// So many of the newest.
+    Newest(usize),
+    /// The newest of each of the most recent non-empty buckets; slots unite.
+    Slots(Vec<(usize, Period)>),
 }
 
 #[derive(Clone, Debug)]
@@ -153,6 +267,12 @@ pub struct Hook {
     pub arguments_at: Vec<(String, std::ops::Range<usize>)>,
     /// The destination's name in the configuration, and where it is written.
     pub destination: Option<(String, std::ops::Range<usize>)>,
+    /// What a failure means: `otherwise delete anyway` is the exception.
+    pub delete_anyway: bool,
+    /// It puts the plugin's archive in the file's place.
+    pub in_place: bool,
+    /// The text it stands in.
+    pub source: Source,
 }
 
 #[derive(Clone, Debug)]
@@ -160,6 +280,57 @@ pub(crate) struct Protection {
     pub(crate) rule: RuleIndex,
     pub(crate) template: Template,
     pub(crate) condition: Condition,
+}
+
+/// `hold "name" on … where … until …`.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// Where it stands: an index into [`Policy::rules`].
+    pub rule: usize,
+    /// Its name, unique in the policy.
+    pub name: String,
+    /// A policy of its own that says just this hold, values of the environment put in:
+    /// what the ledger records, and compiles again when the statement is gone.
+    pub text: String,
+    /// When it ends by itself.
+    pub until: Option<Stamp>,
+    pub(crate) template: Template,
+    pub(crate) condition: Condition,
+}
+
+/// `when disk is above …, free until below … { … }`.
+#[derive(Clone, Debug)]
+pub(crate) struct Pressure {
+    pub(crate) rule: RuleIndex,
+    pub(crate) mark: Mark,
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// Above what an eviction begins, and below what it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Percent of the file system that is in use.
+    Disk {
+        /// Begin above.
+        above: u64,
+        /// End below.
+        below: u64,
+    },
+    /// Allocated bytes of the store's files.
+    Store {
+        /// Begin above.
+        above: u64,
+        /// End below.
+        below: u64,
+    },
+}
+
+/// `evict from C where COND, ORDER`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage {
+    pub(crate) collection: usize,
+    pub(crate) condition: Condition,
+    pub(crate) order: Order,
 }
 
 /// A bound on what one run may remove; replaces the default in its scope.
@@ -206,6 +377,14 @@ pub(crate) enum Test {
         comparison: Comparison,
         bytes: u64,
     },
+    /// A clock against the calendar.
+    Dated {
+        clock: Clock,
+        side: Side,
+        at: Stamp,
+        /// The date as written.
+        text: String,
+    },
     /// The capture has one of these values.
     Capture {
         capture: usize,
@@ -215,7 +394,30 @@ pub(crate) enum Test {
         capture: usize,
         glob: Glob,
     },
+    /// The capture is more, or less, than a value of its kind.
+    CaptureOrder {
+        capture: usize,
+        over: bool,
+        value: Ordinal,
+        /// The value as written.
+        text: String,
+    },
     Path(Glob),
+    /// The file's own name.
+    Name(String),
+    Owner(u32, String),
+    Group(u32, String),
+}
+
+/// On which side of an instant a clock has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Strictly before.
+    Before,
+    /// Strictly after.
+    After,
+    /// At it or after: the day that was written is over.
+    From,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,4 +431,47 @@ pub(crate) enum Direction {
 pub(crate) struct Glob {
     pub(crate) text: String,
     pub(crate) template: Template,
+}
+
+/// A `test` block, every name and amount resolved.
+#[derive(Clone, Debug)]
+pub struct TestCase {
+    /// Its name.
+    pub name: String,
+    /// The line it begins on, from 1.
+    pub line: usize,
+    /// The text it stands in.
+    pub source: Source,
+    /// Variables it sets, by name.
+    pub variables: Vec<(String, String)>,
+    /// The moment it happens at.
+    pub now: jiff::Timestamp,
+    /// Percentage of the disk in use.
+    pub disk: Option<u64>,
+    /// Files and empty directories of its tree.
+    pub given: Vec<Given>,
+    /// What is expected.
+    pub expectations: Vec<Expected>,
+}
+
+/// A file of a test's tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// Where it lies; of a directory without the last `/`.
+    pub path: crate::path::RelPath,
+    /// What it is.
+    pub facts: crate::entry::Facts,
+}
+
+/// What a test expects of one file.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Where it stands.
+    pub at: Range<usize>,
+    /// What becomes of the file.
+    pub fate: super::Fate,
+    /// The file.
+    pub path: crate::path::RelPath,
+    /// The label of the statement that decides.
+    pub by: Option<String>,
 }

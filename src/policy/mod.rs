@@ -3,21 +3,36 @@
 mod ast;
 mod check;
 mod explain;
+mod guards;
 mod ir;
 mod matcher;
 mod parse;
+mod prefixes;
+#[cfg(test)]
+pub(crate) mod reference;
 mod template;
 
 use crate::diagnostic::{Diagnostics, Source};
 
-pub use ast::{Clock, Comparison, Measure, Order};
-pub use check::Environment;
+pub use ast::{Fate, Measure, Period};
+pub use check::{Environment, NotText};
 pub use explain::Said;
-pub use ir::{Hook, Policy, Rule};
+pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
 
-pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Limit};
-pub(crate) use matcher::{reading, subject};
+pub(crate) use guards::guard;
+pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Holds, Limit, Stage};
+pub(crate) use matcher::{Subject, ordinal};
+pub(crate) use template::Ordinal;
+
+/// The syntax tree of a sound policy, for the evaluator it is held against.
+#[cfg(test)]
+pub(crate) fn tree(source: &Source) -> ast::File {
+    match parse::parse(source) {
+        parse::Parsed::Whole(tree) => tree,
+        parse::Parsed::Partial(partial) => panic!("{:?}", partial.for_report_only().1),
+    }
+}
 
 /// A policy without errors, and the warnings that came with it.
 #[derive(Clone, Debug)]
@@ -28,34 +43,42 @@ pub struct Checked {
     pub warnings: Diagnostics,
 }
 
-/// Reads and checks a policy; every mistake in it is reported at once.
+/// Reads and checks a policy and what it uses; every mistake in it is reported at once.
 pub fn load(source: &Source, environment: Environment<'_>) -> Result<Checked, Diagnostics> {
-    match parse::parse(source) {
-        parse::Parsed::Whole(file) => match check::check(source, &file, environment) {
-            (Some(policy), warnings) => Ok(Checked {
-                policy,
-                warnings: sorted(warnings),
-            }),
-            (None, findings) => Err(sorted(findings)),
-        },
-        parse::Parsed::Partial(partial) => {
-            let (_, mut further) = check::check(source, partial.for_report_only(), environment);
-            // A broken statement may have taken the edition along; it has been reported.
-            if source
+    let (files, mut findings) = check::load_all(source, environment);
+    let (policy, further) = check::check(&files, environment);
+    let whole = findings.is_empty();
+    let broken: Vec<&str> = files
+        .iter()
+        .filter(|file| file.partial)
+        .map(|file| file.source.name())
+        .collect();
+    // A broken statement may have taken the edition along; it has been reported.
+    findings.extend(further.into_iter().filter(|finding| {
+        let source = finding.source();
+        let lost = finding.code() == "R0201"
+            && broken.contains(&source.name())
+            && source
                 .text()
                 .lines()
-                .any(|line| line.trim_start().starts_with("edition "))
-            {
-                further.retain(|finding| finding.code() != "R0201");
-            }
-            let mut findings = partial.into_findings().0;
-            findings.extend(further);
-            Err(sorted(findings))
-        }
+                .any(|line| line.trim_start().starts_with("edition "));
+        !lost
+    }));
+    let findings = sorted(findings);
+    match policy {
+        // What the strict grammar did not read as a whole never runs.
+        Some(policy) if whole => Ok(Checked {
+            policy,
+            warnings: findings,
+        }),
+        Some(_) | None => Err(findings),
     }
 }
 
 fn sorted(mut findings: Vec<crate::diagnostic::Diagnostic>) -> Diagnostics {
-    findings.sort_by_key(|finding| (finding.span().start, finding.span().end));
+    findings.sort_by_key(|finding| {
+        let span = finding.span();
+        (finding.source().name().to_owned(), span.start, span.end)
+    });
     Diagnostics(findings)
 }

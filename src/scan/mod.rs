@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
-use crate::entry::{Entry, Visit};
+use crate::entry::{Entry, Facts, Kind, Visit};
 use crate::path::RelPath;
 use crate::store::Root;
 use queue::{Job, Queue};
@@ -56,6 +56,8 @@ pub struct Inventory {
     pub directories: Vec<Entry>,
     /// What was left alone although statements reach it.
     pub skipped: Vec<Skipped>,
+    /// Directories that no statement reaches: seen, never opened.
+    pub unentered: Vec<RelPath>,
 }
 
 /// Something the walk did not enter.
@@ -74,6 +76,68 @@ pub enum Skip {
     Mount,
     /// Another store begins there.
     InnerStore,
+}
+
+impl Inventory {
+    /// A tree that is nothing but files and the directories they lie in, for tests and
+    /// for asking what would be: entries may come in any order.
+    pub fn of_entries(mut entries: Vec<Entry>) -> Inventory {
+        let mut directories: std::collections::BTreeMap<RelPath, Entry> = Default::default();
+        let mut files = Vec::new();
+        entries.sort_by(by_path);
+        for entry in entries {
+            let mut parent = entry.path.parent();
+            while let Some(path) = parent {
+                let facts = entry.facts.clone().map(as_directory);
+                let above = path.parent();
+                directories
+                    .entry(path.clone())
+                    .or_insert(Entry { path, facts });
+                parent = above;
+            }
+            match &entry.facts {
+                Ok(facts) if facts.kind == Kind::Directory => {
+                    directories.insert(entry.path.clone(), entry);
+                }
+                _ => files.push(entry),
+            }
+        }
+        Inventory {
+            entries: files,
+            directories: directories.into_values().collect(),
+            ..Inventory::default()
+        }
+    }
+}
+
+impl Inventory {
+    /// The same with one entry more, or with another in its place: for asking what
+    /// would be decided about a file that is not there.
+    pub fn supposing(mut self, entry: Entry) -> Inventory {
+        match self
+            .entries
+            .binary_search_by(|known| known.path.cmp(&entry.path))
+        {
+            Ok(at) => {
+                if let Some(known) = self.entries.get_mut(at) {
+                    *known = entry;
+                }
+            }
+            Err(at) => self.entries.insert(at, entry),
+        }
+        self
+    }
+}
+
+fn as_directory(file: Facts) -> Facts {
+    Facts {
+        kind: Kind::Directory,
+        mode: 0o040_755,
+        size: 0,
+        allocated: 0,
+        links: 2,
+        ..file
+    }
 }
 
 impl fmt::Display for Skip {
@@ -138,10 +202,13 @@ fn inventory(mut found: Findings) -> Inventory {
     found.entries.dedup_by(|a, b| a.path == b.path);
     found.directories.dedup_by(|a, b| a.path == b.path);
     found.skipped.dedup();
+    found.unentered.sort();
+    found.unentered.dedup();
     Inventory {
         entries: found.entries,
         directories: found.directories,
         skipped: found.skipped,
+        unentered: found.unentered,
     }
 }
 

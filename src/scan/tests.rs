@@ -69,7 +69,8 @@ fn plant(root: &Path, planted: &[Planted]) {
             What::Directory => fs::create_dir(&place),
             What::Link => symlink("..", &place),
             What::Fifo => {
-                Ok(mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0).unwrap_or_default())
+                let made = mknodat(CWD, &place, FileType::Fifo, Mode::RWXU, 0);
+                made.map_err(std::io::Error::from)
             }
         };
     }
@@ -354,6 +355,25 @@ fn our_own_directory_is_ours_only_in_the_root() {
         paths(&inventory.directories),
         [".", "below", "below/.retain"]
     );
+}
+
+#[test]
+fn a_directory_with_the_mark_of_a_store_is_an_inner_store_unasked() {
+    let tree = TempDir::new().unwrap();
+    for place in [".retain", "below/.retain", "other/.retain/id"] {
+        fs::create_dir_all(tree.path().join(place)).unwrap();
+    }
+    for file in [".retain/id", "below/.retain/id", "below/file", "other/file"] {
+        fs::write(tree.path().join(file), "x").unwrap();
+    }
+    let root = Root::open(tree.path()).unwrap();
+    let found = scan(&root, &everything, options(1));
+    assert_eq!(paths(&found.entries), ["other/file"]);
+    let skipped = Skipped {
+        path: path("below"),
+        why: Skip::InnerStore,
+    };
+    assert_eq!(found.skipped, [skipped]);
 }
 
 #[test]

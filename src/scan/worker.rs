@@ -20,6 +20,7 @@ pub(super) struct Findings {
     pub(super) entries: Vec<Entry>,
     pub(super) directories: Vec<Entry>,
     pub(super) skipped: Vec<Skipped>,
+    pub(super) unentered: Vec<RelPath>,
 }
 
 impl Findings {
@@ -27,6 +28,7 @@ impl Findings {
         self.entries.append(&mut more.entries);
         self.directories.append(&mut more.directories);
         self.skipped.append(&mut more.skipped);
+        self.unentered.append(&mut more.unentered);
     }
 
     fn skip(&mut self, path: RelPath, why: Skip) {
@@ -73,6 +75,10 @@ impl<'a> Worker<'a> {
 
     fn take(&self, mut job: Job, buffer: &mut Vec<u8>, found: &mut Findings) {
         match self.open(&job) {
+            // A root that this configuration may not even know.
+            Ok((dir, _)) if !job.path.is_root() && dir.is_marked() => {
+                found.skip(job.path, Skip::InnerStore);
+            }
             Ok((dir, facts)) => {
                 // The parent may be the last thing its handle was needed for.
                 let path = job.path;
@@ -174,6 +180,7 @@ impl<'a> Worker<'a> {
 
     fn enter(&self, path: RelPath, parent: &Arc<Held>, found: &mut Findings) -> Option<Job> {
         if (self.visit)(&path) == Visit::Nothing {
+            found.unentered.push(path);
             return None;
         }
         if self.boundaries.contains(&path) {

@@ -31,6 +31,22 @@ pub struct Lock {
     _file: File,
 }
 
+impl Dir {
+    /// Whether this directory is itself the root of a store: it has an identity, or a
+    /// control directory into which only somebody else may look.
+    pub fn is_marked(&self) -> bool {
+        let name = Name::ours(CONTROL);
+        let control = self.open_child(name);
+        match control.and_then(|control| control.stat(Name::ours(IDENTITY))) {
+            Ok(facts) => facts.kind == Kind::File,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self
+                .stat(name)
+                .is_ok_and(|facts| facts.kind == Kind::Directory),
+            Err(_) => false,
+        }
+    }
+}
+
 impl Root {
     /// The identity an earlier run gave this root; nothing where none has.
     pub fn identity(&self) -> Result<Option<String>, StoreError> {

@@ -12,12 +12,12 @@ use rustix::io::Errno;
 
 use super::control::random_name;
 use super::dir::{Dir, Name};
-use super::{Root, in_words};
+use super::{CONTROL, Lock, Root, in_words};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
 /// What a file is given back besides its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits; a file type in higher bits is ignored.
     pub mode: u32,
@@ -27,6 +27,8 @@ pub struct Attributes {
     pub group: u32,
     /// When the content last changed.
     pub modified: Stamp,
+    /// Extended attributes.
+    pub xattrs: Vec<(String, Vec<u8>)>,
 }
 
 /// An attribute that could not be given back; the content is whole all the same.
@@ -44,11 +46,18 @@ impl fmt::Display for Shortfall {
     }
 }
 
+/// What the name of a file being written begins with, in the control directory.
+const DRAFT: &str = "draft.";
+
 /// A file being written, not visible under its name before [`NewFile::publish`].
 ///
-/// Dropped unpublished, it leaves nothing but the directories made for it.
+/// Until then it lies in our control directory, where no scan counts it among the
+/// newest of its group. Dropped unpublished, it leaves nothing but the directories
+/// made for it.
 #[derive(Debug)]
 pub struct NewFile {
+    root: Dir,
+    control: Dir,
     dir: Dir,
     path: RelPath,
     draft: String,
@@ -67,16 +76,37 @@ impl Root {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let draft = format!(".retain-{}.part", random_name()?);
+        let control = self.establish_control().map_err(io::Error::other)?;
+        let draft = format!("{DRAFT}{}", random_name()?);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         // Nobody else reads it before it has its own mode.
-        let file = dir.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
+        let file = control.open(Name::ours(&draft), flags, Mode::RUSR | Mode::WUSR)?;
         Ok(NewFile {
+            root: self.open_dir(&RelPath::root())?,
+            control,
             dir,
             path: path.clone(),
             draft,
             file: File::from(file),
         })
+    }
+
+    /// Removes what restores that were cut short have left. The lock shows that none
+    /// is at work.
+    pub fn sweep_drafts(&self, _lock: &Lock) -> io::Result<()> {
+        let Some(control) = self.control().map_err(io::Error::other)? else {
+            return Ok(());
+        };
+        let mut drafts = Vec::new();
+        control.list(&mut Vec::new(), |listed| {
+            if listed.name.as_bytes().starts_with(DRAFT.as_bytes()) {
+                drafts.push(listed.name.as_bytes().to_vec());
+            }
+        })?;
+        for draft in drafts {
+            unlinkat(control.fd(), draft.as_slice(), AtFlags::empty())?;
+        }
+        Ok(())
     }
 
     fn create_missing(&self, path: &RelPath) -> io::Result<()> {
@@ -98,14 +128,22 @@ impl Root {
     }
 }
 
+/// A directory that is made anew is as open as the one it lies in, and belongs to the
+/// same people, as far as we may give it away: what it was once is not known, and it
+/// must not let in anybody the store keeps out.
 fn open_or_make(dir: &Dir, name: Name<'_>) -> io::Result<Dir> {
-    let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
-    match mkdirat(dir.fd(), name.as_bytes(), mode) {
-        Ok(()) => fsync(dir.fd())?,
-        Err(Errno::EXIST) => {}
+    match mkdirat(dir.fd(), name.as_bytes(), Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return dir.open_child(name),
         Err(errno) => return Err(errno.into()),
     }
-    dir.open_child(name)
+    let (made, around) = (dir.open_child(name)?, dir.facts()?);
+    let (owner, group) = (Uid::from_raw(around.owner), Gid::from_raw(around.group));
+    if fchown(made.fd(), Some(owner), Some(group)).is_ok() {
+        fchmod(made.fd(), Mode::from_raw_mode(around.mode & 0o7777))?;
+    }
+    fsync(dir.fd())?;
+    Ok(made)
 }
 
 impl Write for NewFile {
@@ -129,12 +167,15 @@ impl NewFile {
         let Some(name) = Name::of(&self.path) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match self.dir.rename(Name::ours(&self.draft), &self.dir, name) {
+        match self
+            .control
+            .rename(Name::ours(&self.draft), &self.dir, name)
+        {
             Ok(()) => {}
             // No file system refuses to replace by link; the draft's own name goes
             // when it is dropped.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => linkat(
-                self.dir.fd(),
+                self.control.fd(),
                 self.draft.as_str(),
                 self.dir.fd(),
                 name.as_bytes(),
@@ -151,7 +192,10 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         // After publishing by rename the name is gone already; a draft that cannot
         // be unlinked is only litter, and random names never meet.
-        let _ = unlinkat(self.dir.fd(), self.draft.as_str(), AtFlags::empty());
+        let _ = unlinkat(self.control.fd(), self.draft.as_str(), AtFlags::empty());
+        // A directory that is no store and was restored into gets no mark of ours; in
+        // a store the identity or the lock lies there, and it stays.
+        let _ = unlinkat(self.root.fd(), CONTROL, AtFlags::REMOVEDIR);
     }
 }
 
@@ -178,6 +222,13 @@ fn apply(file: &File, attributes: &Attributes) -> Vec<Shortfall> {
         format!("mode {:04o}", attributes.mode & 0o7777),
         fchmod(file, Mode::from_raw_mode(bits)),
     );
+    // After the mode, which changes an access list's mask.
+    for (name, value) in &attributes.xattrs {
+        note(
+            format!("extended attribute `{}`", name.escape_debug()),
+            super::xattr::set(file, name, value),
+        );
+    }
     note(
         format!("modification time {}", attributes.modified),
         futimens(file, &times(attributes.modified)),

@@ -27,14 +27,16 @@ pub(super) struct Sight {
 /// Looks at one name in a directory without following it.
 pub(super) fn look(dir: impl AsFd, name: &[u8]) -> io::Result<Sight> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    Ok(sight(&statx(dir, name, flags, wanted)?))
+    Ok(sight(&statx(dir, name, flags, wanted())?))
 }
 
 /// Looks at an open object itself.
 pub(super) fn look_at(object: impl AsFd) -> io::Result<Sight> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    Ok(sight(&statx(object, c"", AtFlags::EMPTY_PATH, wanted)?))
+    Ok(sight(&statx(object, c"", AtFlags::EMPTY_PATH, wanted())?))
+}
+
+fn wanted() -> StatxFlags {
+    StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID
 }
 
 fn sight(found: &Statx) -> Sight {
@@ -56,6 +58,7 @@ fn sight(found: &Statx) -> Sight {
         modified: stamp(&found.stx_mtime),
         changed: stamp(&found.stx_ctime),
         accessed: stamp(&found.stx_atime),
+        created: (found.stx_mask & StatxFlags::BTIME.bits() != 0).then(|| stamp(&found.stx_btime)),
         links: found.stx_nlink.into(),
         mode: found.stx_mode.into(),
         owner: found.stx_uid,

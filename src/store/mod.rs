@@ -11,10 +11,12 @@
 mod control;
 mod create;
 mod dir;
+mod durable;
 mod facts;
 mod removal;
 mod root;
 mod trash;
+mod xattr;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,11 +26,13 @@ use rustix::io::Errno;
 pub use control::Lock;
 pub use create::{Attributes, NewFile, Shortfall};
 pub use dir::{Dir, Listed, Name};
+pub use durable::{make_private_directory, sync_parent};
 #[cfg(test)]
 pub(crate) use removal::Moment;
 pub use removal::{Recovery, Removal};
 pub use root::{Root, Space, Stale};
 pub use trash::{Cleared, Slot, Trash};
+pub use xattr::xattrs;
 
 /// The directory in a store's root that is ours; it is never scanned.
 pub const CONTROL: &str = ".retain";

@@ -36,6 +36,8 @@ pub enum Removal {
     StrangerKept {
         /// Where.
         slot: Slot,
+        /// Why it was not put back.
+        reason: String,
     },
     /// The system refused, in its words. The file is in its place.
     Failed(String),
@@ -64,7 +66,13 @@ pub(crate) enum Moment {
 
 impl Root {
     /// Removes the planned file, if the path still leads to it.
-    pub fn remove_verified(&self, path: &RelPath, expected: &Facts, trash: &Trash) -> Removal {
+    #[cfg(test)]
+    pub(crate) fn remove_verified(
+        &self,
+        path: &RelPath,
+        expected: &Facts,
+        trash: &Trash,
+    ) -> Removal {
         match path.parent().map(|parent| self.open_dir(&parent)) {
             Some(Ok(parent)) => trash.remove(&parent, path, expected),
             Some(Err(error)) => Removal::out_of_reach(&error),
@@ -78,38 +86,66 @@ impl Root {
 pub enum Recovery {
     /// Under its name: it was not its turn yet, or it was put back just now.
     InPlace,
-    /// Nowhere: it had been removed.
+    /// Under its name, but altered since it was planned.
+    Altered,
+    /// Nowhere: it had been removed, or another file has replaced it.
     Gone,
-    /// Something lies in the trash and its name is taken.
+    /// It lies in the trash and has no place to go back to.
     Stranded {
         /// Where.
         slot: Slot,
+        /// Why it was not put back.
+        reason: String,
     },
 }
 
 impl Root {
     /// Settles a removal that was cut short: what is still in the trash goes back
     /// under its name. The file was to go, but a crash is a reason for doubt, and the
-    /// next run decides again.
-    pub fn recover(&self, path: &RelPath, trash: &Trash) -> io::Result<Recovery> {
+    /// next run decides again. An error means that this could not be found out.
+    pub fn recover(&self, path: &RelPath, planned: &Facts, trash: &Trash) -> io::Result<Recovery> {
         let slot = Slot::of(path);
         if trash.look(&slot)?.is_none() {
             return match self.stat(path) {
-                Ok(_) => Ok(Recovery::InPlace),
+                // The device may have another number after a restart.
+                Ok(found) if found.id.inode != planned.id.inode => Ok(Recovery::Gone),
+                Ok(found) if same_content(planned, &found) => Ok(Recovery::InPlace),
+                Ok(_) => Ok(Recovery::Altered),
                 Err(error) => match Removal::out_of_reach(&error) {
                     Removal::Vanished | Removal::Changed => Ok(Recovery::Gone),
                     _ => Err(error),
                 },
             };
         }
-        let parent = path.parent().map(|parent| self.open_dir(&parent));
-        match (parent, Name::of(path)) {
-            (Some(Ok(parent)), Some(name)) => match trash.dir.rename(slot.name(), &parent, name) {
-                Ok(()) => Ok(Recovery::InPlace),
-                Err(_) => Ok(Recovery::Stranded { slot }),
+        let put_back = || -> io::Result<()> {
+            let (parent, name) = self.locate(path)?;
+            Ok(trash.dir.rename(slot.name(), &parent, name)?)
+        };
+        match put_back() {
+            Ok(()) => Ok(Recovery::InPlace),
+            Err(error) => match Errno::from_io_error(&error) {
+                // No other look will find its place free.
+                Some(errno @ (Errno::EXIST | Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
+                    let reason = not_put_back(errno);
+                    Ok(Recovery::Stranded { slot, reason })
+                }
+                Some(_) | None => Err(error),
             },
-            _ => Ok(Recovery::Stranded { slot }),
         }
+    }
+}
+
+/// Whether a name shows the planned file, wherever it has been in between.
+fn same_content(planned: &Facts, found: &Facts) -> bool {
+    (planned.kind, planned.size, planned.modified) == (found.kind, found.size, found.modified)
+}
+
+/// Why something in the trash did not get its name again.
+fn not_put_back(errno: Errno) -> String {
+    match errno {
+        Errno::EXIST => "its name is taken by another file".to_owned(),
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => "its directory is gone".to_owned(),
+        errno => format!("it cannot be put back: {}", in_words(&errno.into())),
     }
 }
 
@@ -167,7 +203,10 @@ impl Trash {
                 interrupt(Moment::Returning);
                 match self.dir.rename(slot.name(), parent, name) {
                     Ok(()) => Removal::Changed,
-                    Err(_) => Removal::StrangerKept { slot },
+                    Err(errno) => Removal::StrangerKept {
+                        slot,
+                        reason: not_put_back(errno),
+                    },
                 }
             }
             Err(error) => self.give_back(parent, name, slot, &error),
@@ -185,7 +224,10 @@ impl Trash {
         let reason = in_words(error);
         match self.dir.rename(slot.name(), parent, name) {
             Ok(()) => Removal::Failed(reason),
-            Err(_) => Removal::Stranded { slot, reason },
+            Err(errno) => Removal::Stranded {
+                slot,
+                reason: format!("{reason}; {}", not_put_back(errno)),
+            },
         }
     }
 }

@@ -83,6 +83,7 @@ fn attributes() -> Attributes {
         owner: us,
         group: rustix::process::getegid().as_raw(),
         modified: Stamp::new(1_000_000_000, 123_456_789),
+        xattrs: Vec::new(),
     }
 }
 
@@ -226,7 +227,14 @@ fn a_stranger_whose_name_is_taken_again_stays_in_the_trash() {
             Moment::Moved | Moment::Verified => {}
         });
     let slot = Slot::of(&planned.0);
-    assert_eq!(removal, Removal::StrangerKept { slot: slot.clone() });
+    let reason = "its name is taken by another file".to_owned();
+    assert_eq!(
+        removal,
+        Removal::StrangerKept {
+            slot: slot.clone(),
+            reason
+        }
+    );
     assert_eq!(fixture.read("file"), "third");
     assert_eq!(fixture.read(&fixture.trash.place(&slot)), "second");
 
@@ -477,7 +485,10 @@ fn a_removal_cut_short_is_undone() {
     parent
         .rename(Name::of(&moved.0).unwrap(), &fixture.trash.dir, slot.name())
         .unwrap();
-    let recover = |name: &str| fixture.root.recover(&path(name), &fixture.trash).unwrap();
+    let recover = |name: &str| {
+        let recovered = fixture.root.recover(&path(name), &moved.1, &fixture.trash);
+        recovered.unwrap()
+    };
     assert_eq!(recover("a/moved"), Recovery::InPlace);
     assert_eq!(fixture.read("a/moved"), "moved");
     assert_eq!(recover("a/moved"), Recovery::InPlace);
@@ -487,6 +498,92 @@ fn a_removal_cut_short_is_undone() {
         .rename(Name::of(&moved.0).unwrap(), &fixture.trash.dir, slot.name())
         .unwrap();
     fixture.write("a/moved", "newer");
-    assert_eq!(recover("a/moved"), Recovery::Stranded { slot });
+    let reason = "its name is taken by another file".to_owned();
+    assert_eq!(recover("a/moved"), Recovery::Stranded { slot, reason });
     assert_eq!(fixture.read("a/moved"), "newer");
+}
+
+#[test]
+fn a_file_being_restored_lies_where_no_scan_looks_and_a_dead_one_is_swept() {
+    let fixture = Fixture::new();
+    let lock = fixture.root.lock().unwrap();
+    let draft = fixture.root.create_file(&path("a/file")).unwrap();
+    assert_eq!(fs::read_dir(fixture.place("a")).unwrap().count(), 0);
+    // What a killed process leaves: nobody drops it.
+    std::mem::forget(draft);
+    let drafts = || {
+        let names = fs::read_dir(fixture.place(".retain")).unwrap();
+        let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("draft.")).count()
+    };
+    assert_eq!(drafts(), 1);
+    fixture.root.sweep_drafts(&lock).unwrap();
+    assert_eq!(drafts(), 0);
+}
+
+#[test]
+fn a_directory_that_is_no_store_is_restored_into_without_a_mark() {
+    let directory = TempDir::new().unwrap();
+    let root = Root::open(directory.path()).unwrap();
+    let mut new = root.create_file(&path("file")).unwrap();
+    new.write_all(b"x").unwrap();
+    new.publish(&attributes()).unwrap();
+    let names = fs::read_dir(directory.path()).unwrap();
+    let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
+    assert_eq!(names, ["file"]);
+}
+
+#[test]
+fn an_attribute_that_cannot_be_given_back_is_said() {
+    let fixture = Fixture::new();
+    let new = fixture.root.create_file(&path("file")).unwrap();
+    let attributes = Attributes {
+        xattrs: vec![("no namespace".to_owned(), b"x".to_vec())],
+        ..attributes()
+    };
+    let [shortfall] = new.publish(&attributes).unwrap().try_into().unwrap();
+    assert!(
+        shortfall.attribute.contains("`no namespace`"),
+        "{shortfall}"
+    );
+}
+
+#[test]
+fn recovery_tells_the_planned_file_from_one_that_has_its_name_now() {
+    let fixture = Fixture::new();
+    let (path, planned) = fixture.write("a", "planned");
+    let recover = || {
+        fixture
+            .root
+            .recover(&path, &planned, &fixture.trash)
+            .unwrap()
+    };
+    assert_eq!(recover(), Recovery::InPlace);
+    fs::write(fixture.place("a"), "longer than it was").unwrap();
+    assert_eq!(recover(), Recovery::Altered);
+    // Another inode: the first one lives on under another name.
+    fs::rename(fixture.place("a"), fixture.place("b")).unwrap();
+    fs::write(fixture.place("a"), "planned").unwrap();
+    assert_eq!(recover(), Recovery::Gone);
+}
+
+#[test]
+fn a_removal_that_cannot_be_looked_at_is_not_settled() {
+    let fixture = Fixture::new();
+    let (path, planned) = fixture.write("a/b", "x");
+    // A directory whose name no `stat` will take.
+    let long = RelPath::parse("y".repeat(300)).unwrap();
+    assert!(
+        fixture
+            .root
+            .recover(&long, &planned, &fixture.trash)
+            .is_err()
+    );
+    assert_eq!(
+        fixture
+            .root
+            .recover(&path, &planned, &fixture.trash)
+            .unwrap(),
+        Recovery::InPlace
+    );
 }

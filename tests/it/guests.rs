@@ -10,7 +10,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile")
 }
 
-/// Names of all guests.
+/// Names of all guests that get no file removed.
 pub fn all() -> Vec<String> {
     let files = fs::read_dir(directory()).unwrap();
     let names = files.map(|file| {
@@ -23,7 +23,7 @@ pub fn all() -> Vec<String> {
             .to_owned()
     });
     let mut names: Vec<String> = names
-        .filter(|name| name != "archiver" && name != "reviewer")
+        .filter(|name| !["archiver", "reviewer", "knows-proof"].contains(&name.as_str()))
         .collect();
     names.sort();
     names

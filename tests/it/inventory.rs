@@ -7,6 +7,7 @@ use retain::entry::{Entry, Facts, FileId, Kind};
 use retain::path::RelPath;
 use retain::plan::{Ask, Plan};
 use retain::policy::Policy;
+use retain::scan::Inventory;
 use retain::time::{Now, Stamp};
 use retain::units::{Size, Span};
 
@@ -20,9 +21,13 @@ pub(crate) fn policy(path: &str, environment: &[(&str, &str)]) -> Policy {
     let text = std::fs::read_to_string(repository(path)).unwrap();
     let variable = |name: &str| {
         let found = environment.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
+        Ok(found.map(|(_, value)| (*value).to_owned()))
     };
-    match retain::policy::load(&Source::new(path, text), &variable) {
+    let world = retain::policy::Environment {
+        variable: &variable,
+        ..retain::policy::Environment::nothing()
+    };
+    match retain::policy::load(&Source::new(path, text), world) {
         Ok(checked) => {
             assert_eq!(checked.warnings.0.len(), 0, "{}", checked.warnings);
             checked.policy
@@ -43,7 +48,7 @@ pub(crate) fn check(policy: &Policy, table: &str) -> Plan {
     let mut lines: Vec<Line> = table.lines().filter_map(Line::read).collect();
     lines.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     let entries: Vec<Entry> = lines.iter().map(|line| line.entry.clone()).collect();
-    let plan = retain::plan::plan(policy, &entries, ask());
+    let plan = retain::plan::plan(policy, &Inventory::of_entries(entries), ask());
     let planned: Vec<String> = lines
         .iter()
         .map(|line| {
@@ -68,6 +73,8 @@ fn ask() -> Ask {
         store: "store".to_owned(),
         root: "root".to_owned(),
         now: now(),
+        disk: None,
+        ledger: Vec::new(),
         notices: Vec::new(),
     }
 }
@@ -120,6 +127,7 @@ fn file(size: u64, modified: Stamp, accessed: Stamp) -> Facts {
         modified,
         changed: modified,
         accessed,
+        created: Some(modified),
         links: 1,
         mode: 0o100_644,
         owner: 1000,

@@ -41,6 +41,8 @@ fn a_file_goes_after_its_archive_was_proved_and_comes_back_as_it_was() {
 
     let said = shop.run(&["restore", "store/a/old.bin"]);
     assert_eq!(said.code, 0, "{said:?}");
+    let again = "a/old.bin: the next run would remove it again, by p.retain:4";
+    assert!(said.err.contains(again), "{said:?}");
     let after = fs::metadata(&old).unwrap();
     assert_eq!(fs::read(&old).unwrap(), [5; 5_000]);
     assert_eq!(after.mode(), before.mode());
@@ -328,4 +330,93 @@ fn the_demo_shows_the_whole_way() {
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
     let again = shop.run(&["demo", "show"]);
     assert_eq!(again.code, 2, "{again:?}");
+}
+
+/// The usual configuration with one text replaced.
+fn reconfigure(shop: &Shop, from: &str, to: &str) {
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    assert!(text.contains(from));
+    shop.write("retain.toml", text.replace(from, to));
+}
+
+#[test]
+fn a_saved_plan_is_held_against_todays_configuration_and_clock() {
+    let shop = Shop::new(BACKUP);
+    shop.file("inner/old", "x", 10 * DAY);
+    assert_eq!(shop.run(&["plan", "-o", "saved.json"]).code, 0);
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let refused = |words: &str| {
+        let said = shop.run(&["apply", "saved.json", "--yes"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains(words), "{said:?}");
+        assert!(shop.has("inner/old"));
+        shop.write("retain.toml", &configuration);
+    };
+    let inner = "[stores.inner]\npath = \"store/inner\"\npolicy = \"p.retain\"\n[state]";
+    reconfigure(&shop, "[state]", inner);
+    refused("`inner/old` lies in `inner`");
+    let plugin = "wasm = \"builtin:backup\"";
+    reconfigure(&shop, plugin, &format!("{plugin}\nproof = \"none\""));
+    refused("plugin `backup`, its settings, grants or proof");
+    reconfigure(&shop, "./cold", "./other");
+    refused("the place of its destination has changed");
+
+    let text = fs::read_to_string(shop.path("saved.json")).unwrap();
+    let plan = retain::plan::Plan::from_json(&text).unwrap();
+    let later = retain::plan::Plan {
+        now: retain::time::Now::at("2226-01-01T00:00:00Z".parse().unwrap()),
+        ..plan
+    };
+    shop.write("saved.json", later.to_json());
+    refused("the clock says");
+    shop.write("saved.json", text);
+    assert_eq!(shop.run(&["apply", "saved.json", "--yes"]).code, 0);
+}
+
+#[test]
+fn a_saved_plan_is_a_new_file_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let shop = Shop::new(BACKUP);
+    shop.write("elsewhere", "precious");
+    std::os::unix::fs::symlink("elsewhere", shop.path("saved.json")).unwrap();
+    assert_eq!(shop.run(&["plan", "-o", "saved.json"]).code, 0);
+    assert_eq!(
+        fs::read_to_string(shop.path("elsewhere")).unwrap(),
+        "precious"
+    );
+    let saved = shop.path("saved.json").symlink_metadata().unwrap();
+    assert_eq!(saved.permissions().mode() & 0o7777, 0o600);
+    assert!(saved.is_file());
+}
+
+#[test]
+fn how_an_archive_is_proved_is_said_before_and_after() {
+    for (proof, before, after) in [
+        (
+            "none",
+            "after backup into cold (NOT PROVED)",
+            "1 archived first, NOT PROVED",
+        ),
+        (
+            "read-back",
+            "after backup into cold (read back, not restored)",
+            "1 archived and read back first",
+        ),
+        (
+            "restore",
+            "after backup into cold\n",
+            "1 archived and proved to restore first",
+        ),
+    ] {
+        let shop = Shop::new(BACKUP);
+        let plugin = "wasm = \"builtin:backup\"";
+        reconfigure(&shop, plugin, &format!("{plugin}\nproof = \"{proof}\""));
+        shop.file("old", "x", 10 * DAY);
+        let planned = shop.run(&["plan"]);
+        assert!(planned.out.contains(before), "{planned:?}");
+        let plan = json(&shop.run(&["plan", "--format", "json"]).out);
+        assert_eq!(plan["plan"]["hooks"][0]["proof"], proof);
+        let done = shop.run(&["apply", "--yes"]);
+        assert!(done.out.contains(after), "{done:?}");
+    }
 }

@@ -178,7 +178,9 @@ fn a_read_only_destination_keeps_everything_and_a_read_only_store_says_so() {
 
     let store = Mount::at(shop.path("ro"), "size=128k").unwrap();
     let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
-    shop.write("retain.toml", text.replace("\"store\"", "\"ro\""));
+    // Another store by another name: under the old one it would be a lost volume.
+    let text = text.replace("\"store\"", "\"ro\"");
+    shop.write("retain.toml", text.replace("stores.files", "stores.others"));
     shop.write("ro/file", "x");
     store.remount("ro");
     let said = shop.run(&["apply", "--yes"]);
@@ -191,7 +193,7 @@ fn an_unreadable_directory_is_reported_and_left_alone() {
     let shop = Shop::new("delete always");
     shop.file("closed/inside", "x", 0);
     shop.file("open", "x", 0);
-    fs::set_permissions(shop.path("store/closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(shop.path("store/closed"), fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything; then there is nothing to see here.
     let readable = fs::read_dir(shop.path("store/closed")).is_ok();
     let said = shop.run(&["plan"]);
@@ -237,4 +239,292 @@ fn inner_stores_destinations_and_state_are_never_walked() {
     }
     assert!(shop.has("cold/precious") && shop.has("state/journal.sqlite3"));
     assert!(!shop.has("a"));
+}
+
+#[test]
+fn a_destination_in_a_store_is_never_walked_however_its_url_is_written() {
+    let shop = Shop::new(BACKUP);
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write("retain.toml", text.replace("./cold", "./store/my%20cold"));
+    shop.file("a", "x", 10 * DAY);
+    shop.file("my cold/earlier", "an archive", 10 * DAY);
+    let checked = shop.run(&["check"]);
+    assert!(checked.err.contains("at `my cold`"), "{checked:?}");
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    assert!(!shop.has("a") && shop.has("my cold/earlier"));
+    let said = shop.run(&["restore", "a"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+/// Makes the last run look as a crash leaves it before its outcomes are recorded.
+fn cut_short(shop: &Shop) {
+    let journal = rusqlite::Connection::open(shop.path("state/journal.sqlite3")).unwrap();
+    journal
+        .execute_batch("update batches set outcomes = null; update runs set ended = null")
+        .unwrap();
+}
+
+#[test]
+fn what_a_crash_left_is_settled_before_anything_new_begins() {
+    let shop = Shop::new("delete always");
+    shop.file("a", "x", 0);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    cut_short(&shop);
+    shop.file("b", "x", 0);
+    let trash = shop.path("store/.retain/trash");
+    fs::set_permissions(&trash, fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        let said = shop.run(&["apply", "--yes"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(
+            said.err.contains("1 of its files cannot be seen: `a`"),
+            "{said:?}"
+        );
+        assert!(shop.has("b"));
+    }
+    fs::set_permissions(&trash, fs::Permissions::from_mode(0o700)).unwrap();
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.err.contains("1 file had gone, 0 are in their place"),
+        "{said:?}"
+    );
+    assert!(!shop.has("b"));
+    assert!(!shop.run(&["apply", "--yes"]).err.contains("cut short"));
+}
+
+#[test]
+fn a_store_by_another_name_settles_what_was_left_under_the_first() {
+    let shop = Shop::new("delete always");
+    shop.file("a", "x", 0);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    cut_short(&shop);
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write(
+        "retain.toml",
+        text.replace("stores.files", "stores.renamed"),
+    );
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.err.contains("an earlier run was cut short"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_plan_saved_before_the_first_run_does_not_lose_the_store_its_identity() {
+    let shop = Shop::new("delete when older than 1 day");
+    shop.file("a", "x", 2 * DAY);
+    assert_eq!(shop.run(&["plan", "-o", "saved.json"]).code, 0);
+    assert_eq!(shop.run(&["apply", "saved.json", "--yes"]).code, 0);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+/// A second store beside the usual one, with a policy of its own.
+fn second_store(shop: &Shop, policy: &str) {
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    // Its name comes first in the order stores are cleaned in.
+    let table = "[stores.another]\npath = \"another\"\npolicy = \"another.retain\"\n";
+    shop.write("retain.toml", format!("{table}{text}"));
+    shop.write("another.retain", policy);
+}
+
+#[test]
+fn a_store_that_cannot_be_cleaned_does_not_keep_the_others_from_it() {
+    let broken = "edition 2026\ncollection all at \"**\" { delete whenever }\n";
+    let whole = broken.replace("delete whenever", "delete always");
+    for (policy, words) in [
+        (broken, "store `another` was not touched"),
+        (whole.as_str(), "no such file or directory"),
+    ] {
+        let shop = Shop::new("delete always");
+        second_store(&shop, policy);
+        shop.file("a", "x", 0);
+        let planned = shop.run(&["plan"]);
+        assert!(planned.out.contains("would remove 1 file"), "{planned:?}");
+        let said = shop.run(&["apply", "--yes"]);
+        assert!(!shop.has("a"), "{said:?}");
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.err.contains("store another:"), "{said:?}");
+        assert_eq!(said.err.matches(words).count(), 1, "{said:?}");
+        let alone = shop.run(&["apply", "another", "--yes"]);
+        assert_eq!(alone.code, 2, "{alone:?}");
+    }
+}
+
+#[test]
+fn a_run_that_had_begun_and_could_not_go_on_is_stopped_not_refused() {
+    let shop = Shop::new("delete always");
+    fs::create_dir_all(shop.path("store/.retain/trash")).unwrap();
+    fs::set_permissions(
+        shop.path("store/.retain"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
+    let trash = shop.path("store/.retain/trash");
+    fs::set_permissions(trash, fs::Permissions::from_mode(0o755)).unwrap();
+    shop.file("a", "x", 0);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.err.contains("was stopped: refusing to use"),
+        "{said:?}"
+    );
+    assert_eq!(said.err.matches("refusing to use").count(), 1, "{said:?}");
+    assert!(shop.has("a"));
+    let runs = shop.run(&["runs"]);
+    assert!(runs.out.contains("  stopped  "), "{runs:?}");
+}
+
+#[test]
+fn restoring_waits_for_no_run_and_writes_into_no_other_root() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    let root = retain::store::Root::open(&shop.path("store")).unwrap();
+    let lock = root.lock().unwrap();
+    let said = shop.run(&["restore", "a"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("is in use by process"), "{said:?}");
+    drop(lock);
+    fs::rename(shop.path("store/.retain"), shop.path("kept")).unwrap();
+    let said = shop.run(&["restore", "a"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("is the volume mounted?"), "{said:?}");
+    assert!(!shop.has("a") && !shop.has(".retain"));
+    // Elsewhere it can always be had.
+    assert_eq!(shop.run(&["restore", "a", "--to", "back"]).code, 0);
+    fs::rename(shop.path("kept"), shop.path("store/.retain")).unwrap();
+    assert_eq!(shop.run(&["restore", "a"]).code, 0);
+    assert!(shop.has("a"));
+}
+
+#[test]
+fn planning_makes_no_root_and_applying_does() {
+    let shop = Shop::new("delete always");
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let text = text.replace("path = \"store\"", "path = \"new\"\ncreate = true");
+    shop.write("retain.toml", text);
+    let said = shop.run(&["plan"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("the first `retain apply` makes it"),
+        "{said:?}"
+    );
+    assert!(!shop.path("new").exists());
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    assert!(shop.path("new").exists());
+    assert_eq!(shop.run(&["plan"]).code, 0);
+}
+
+#[test]
+fn what_somebody_else_removed_is_not_counted_as_ours() {
+    let shop = Shop::new("delete when older than 1 day");
+    shop.file("a", "x", 2 * DAY);
+    shop.file("b", "x", 2 * DAY);
+    assert_eq!(shop.run(&["plan", "-o", "saved.json"]).code, 0);
+    fs::remove_file(shop.path("store/a")).unwrap();
+    let said = shop.run(&["apply", "saved.json", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("removed 1 file"), "{said:?}");
+    assert!(said.out.contains("a: already gone"), "{said:?}");
+    let runs = shop.run(&["runs"]);
+    assert!(runs.out.contains("already gone 1"), "{runs:?}");
+}
+
+/// Sets an extended attribute, or says that it cannot be done here.
+fn set_xattr(path: &std::path::Path, name: &str, value: &[u8]) -> bool {
+    let flags = rustix::fs::XattrFlags::empty();
+    let set = rustix::fs::setxattr(path, name, value, flags);
+    if set.is_err() {
+        eprintln!("skipped: no extended attributes here");
+    }
+    set.is_ok()
+}
+
+#[test]
+fn extended_attributes_come_back_with_the_file() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    let file = shop.path("store/a");
+    if !set_xattr(&file, "user.origin", b"\0scanner\xff") {
+        return;
+    }
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    assert_eq!(shop.run(&["restore", "a"]).code, 0);
+    let mut value = vec![0; 100];
+    let length = rustix::fs::getxattr(&file, "user.origin", value.as_mut_slice()).unwrap();
+    assert_eq!(&value[..length], b"\0scanner\xff");
+}
+
+#[test]
+fn a_directory_made_for_a_restore_is_no_more_open_than_the_one_it_lies_in() {
+    let shop = Shop::new(BACKUP);
+    shop.file("private/deep/a", "x", 10 * DAY);
+    let private = shop.path("store/private");
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    fs::remove_dir(private.join("deep")).unwrap();
+    assert_eq!(shop.run(&["restore", "private/deep/a"]).code, 0);
+    let mode = private
+        .join("deep")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
+fn a_backup_volume_that_is_not_mounted_is_noticed_and_its_files_stay() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    assert_eq!(shop.run(&["apply", "--yes"]).code, 0);
+    shop.file("b", "x", 10 * DAY);
+    let refused = |words: &str| {
+        let said = shop.run(&["apply", "--yes"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.out.contains(words), "{said:?}");
+        assert!(said.out.contains("is the volume mounted?"), "{said:?}");
+        assert!(shop.has("b"));
+    };
+    fs::rename(shop.path("cold"), shop.path("unmounted")).unwrap();
+    refused("it is not there");
+    assert!(!shop.path("cold").exists());
+    fs::create_dir(shop.path("cold")).unwrap();
+    refused("it has no `.staging/id`");
+    let identity = fs::read_to_string(shop.path("unmounted/.staging/id")).unwrap();
+    fs::create_dir(shop.path("cold/.staging")).unwrap();
+    shop.write("cold/.staging/id", "0".repeat(32));
+    refused("it has another `.staging/id`");
+    // Replaced on purpose, as the message says.
+    shop.write("cold/.staging/id", identity);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!shop.has("b"));
+}
+
+#[test]
+fn archives_beside_the_store_are_called_so_in_the_plan_and_in_the_report() {
+    let shop = Shop::new(BACKUP);
+    shop.file("a", "x", 10 * DAY);
+    let planned = shop.run(&["plan"]);
+    assert!(
+        planned.out.contains("lie on the same filesystem"),
+        "{planned:?}"
+    );
+    let done = shop.run(&["apply", "--yes"]);
+    assert!(done.out.contains("(same filesystem)"), "{done:?}");
+    let Some(_mount) = Mount::at(shop.path("cold2"), "size=1m") else {
+        return;
+    };
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write("retain.toml", text.replace("./cold", "./cold2"));
+    shop.file("b", "x", 10 * DAY);
+    let planned = shop.run(&["plan"]);
+    assert!(!planned.out.contains("same filesystem"), "{planned:?}");
+    let done = shop.run(&["apply", "--yes"]);
+    assert!(!done.out.contains("same filesystem"), "{done:?}");
 }

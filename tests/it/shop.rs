@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -96,9 +98,27 @@ impl Shop {
         command
     }
 
-    /// Runs the binary in the directory, with no variables but HOME.
+    /// Runs the binary in the directory, with no variables but HOME. One that does
+    /// not end is killed and a failure.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        let output = self.command(arguments).output().unwrap();
+        let mut command = self.command(arguments);
+        let started = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = i32::try_from(started.id()).unwrap();
+        let (ended, wait) = mpsc::channel();
+        let waiter = thread::spawn(move || ended.send(started.wait_with_output()).unwrap());
+        // Long enough for a laden machine; a program that hangs must not hang its test.
+        let Ok(output) = wait.recv_timeout(Duration::from_secs(120)) else {
+            let process = rustix::process::Pid::from_raw(process).unwrap();
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+            panic!("`retain {}` did not end", arguments.join(" "));
+        };
+        waiter.join().unwrap();
+        let output = output.unwrap();
         Said {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),

@@ -62,8 +62,8 @@ fn development_lies_beside_the_configuration() {
 #[test]
 fn the_charts_inside_the_analysis_of_development_are_a_boundary_and_a_warning() {
     let config = load(&[]);
-    let inner: Vec<String> = config
-        .inner_stores("analysis")
+    let inner: Vec<String> = config.stores["analysis"]
+        .boundaries
         .iter()
         .map(ToString::to_string)
         .collect();

@@ -192,8 +192,7 @@ fn subject(path: &Path, file: &File) -> anyhow::Result<Subject> {
 }
 
 fn open(directory: &Path) -> anyhow::Result<Arc<Destination>> {
-    let url = format!("file://{}", directory.display());
-    Ok(Arc::new(Destination::open("trial", &url)?))
+    Ok(Arc::new(Destination::open("trial", directory)?))
 }
 
 /// Measure a component.

@@ -5,14 +5,16 @@ use std::ops::Range;
 use super::Checker;
 use super::scope::{Kind, kind_of};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::policy::ast::{self, Clock, Literal, Spanned, Value};
-use crate::policy::ir::{Condition, Direction, Glob, Test};
-use crate::policy::template::{Template, TemplateText};
+use crate::policy::ast::{self, Literal, Moment, Operand, Spanned, StampOf, Value, Who};
+use crate::policy::ir::{Clock, Condition, Direction, Glob, Side, Test};
+use crate::policy::template::{Template, TemplateText, ValueKind};
 use crate::units::Span;
 
 /// What a condition may speak of where it stands.
 pub(super) struct Context<'a> {
     pub(super) template: &'a Template,
+    /// The template stands for one that could not be read: it has no captures to find.
+    pub(super) broken: bool,
     pub(super) clock: ClockHere,
 }
 
@@ -27,10 +29,19 @@ pub(super) enum ClockHere {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn file(template: &'a Template) -> Context<'a> {
+    pub(super) fn file(template: &'a Template, broken: bool) -> Context<'a> {
         Context {
             template,
+            broken,
             clock: ClockHere::Outside,
+        }
+    }
+
+    pub(super) fn of_collection(template: &'a Template, clock: Option<Clock>) -> Context<'a> {
+        Context {
+            template,
+            broken: false,
+            clock: clock.map_or(ClockHere::Unsaid, ClockHere::Measured),
         }
     }
 }
@@ -78,11 +89,21 @@ impl Checker<'_> {
         let test = match &test.value {
             ast::Test::Older(value) => self.age(value, &test.at, Direction::Older, context)?,
             ast::Test::Newer(value) => self.age(value, &test.at, Direction::Newer, context)?,
-            ast::Test::ModifiedMoreThanAgo(value) => {
-                self.age_by(Clock::LastModified, value, Direction::Older)?
+            ast::Test::MoreThanAgo(stamp, value) => {
+                let clock = self.clock_of(*stamp, &test.at);
+                self.age_by(clock, value, Direction::Older)?
             }
-            ast::Test::ModifiedWithin(value) => {
-                self.age_by(Clock::LastModified, value, Direction::Newer)?
+            ast::Test::Within(stamp, value) => {
+                let clock = self.clock_of(*stamp, &test.at);
+                self.age_by(clock, value, Direction::Newer)?
+            }
+            ast::Test::StampBefore(stamp, date) => {
+                let clock = self.clock_of(*stamp, &test.at);
+                self.dated(clock, date, Side::Before)?
+            }
+            ast::Test::StampAfter(stamp, date) => {
+                let clock = self.clock_of(*stamp, &test.at);
+                self.dated(clock, date, Side::After)?
             }
             ast::Test::Size(comparison, value) => Test::Size {
                 comparison: *comparison,
@@ -106,9 +127,173 @@ impl Checker<'_> {
                     glob: glob?,
                 }
             }
+            ast::Test::CaptureOver(capture, value) => {
+                self.capture_order(capture, value, true, context)?
+            }
+            ast::Test::CaptureUnder(capture, value) => {
+                self.capture_order(capture, value, false, context)?
+            }
+            ast::Test::CaptureBefore(capture, date) => {
+                let clock = self.date_capture(capture, context);
+                let dated = self.dated(clock.unwrap_or(Clock::Created), date, Side::Before);
+                clock.and(dated)?
+            }
+            ast::Test::CaptureAfter(capture, date) => {
+                let clock = self.date_capture(capture, context);
+                let dated = self.dated(clock.unwrap_or(Clock::Created), date, Side::After);
+                clock.and(dated)?
+            }
             ast::Test::PathMatches(glob) => Test::Path(self.glob(glob)?),
+            ast::Test::NameIs(name) => self.name_is(name)?,
+            ast::Test::OwnerIs(who) => Test::Owner(
+                self.number_of(who, "user", self.environment.user)?,
+                self.source.slice(&who.at).to_owned(),
+            ),
+            ast::Test::GroupIs(who) => Test::Group(
+                self.number_of(who, "group", self.environment.group)?,
+                self.source.slice(&who.at).to_owned(),
+            ),
         };
         Some(Condition::Test(test))
+    }
+
+    fn clock_of(&mut self, stamp: StampOf, at: &Range<usize>) -> Clock {
+        match stamp {
+            StampOf::Modified => Clock::LastModified,
+            StampOf::Changed => Clock::LastChanged,
+            StampOf::Accessed => {
+                self.reads_access_times(at);
+                Clock::LastAccessed
+            }
+            StampOf::Created => Clock::Created,
+        }
+    }
+
+    /// A clock against a day, which has a beginning and an end, or a moment of one.
+    fn dated(&mut self, clock: Clock, date: &Spanned<Moment>, side: Side) -> Option<Test> {
+        let (begin, end) = self.instants(date)?;
+        let (side, at) = match side {
+            Side::Before => (Side::Before, begin),
+            _ if date.value.whole_day => (Side::From, end),
+            _ => (Side::After, end),
+        };
+        Some(Test::Dated {
+            clock,
+            side,
+            at,
+            text: self.source.slice(&date.at).trim_matches('"').to_owned(),
+        })
+    }
+
+    fn capture_order(
+        &mut self,
+        capture: &Spanned<String>,
+        value: &Spanned<Operand>,
+        over: bool,
+        context: &Context<'_>,
+    ) -> Option<Test> {
+        let index = self.capture(capture, context)?;
+        let kind = context.template.kind(index).clone();
+        let text = match &value.value {
+            Operand::Text(text) => text.clone(),
+            Operand::Name(name) => {
+                let named = Spanned {
+                    value: Value::Name(name.clone()),
+                    at: value.at.clone(),
+                };
+                match self.resolve(&named)? {
+                    Literal::Count(count) => count.to_string(),
+                    Literal::Text(text) => text,
+                    other => {
+                        self.wrong_kind(&named, &other, Kind::Number);
+                        return None;
+                    }
+                }
+            }
+        };
+        let name = &capture.value;
+        let (message, help) = match kind {
+            ValueKind::Number | ValueKind::Version => match kind.ordinal(&text) {
+                Some(ordinal) => {
+                    return Some(Test::CaptureOrder {
+                        capture: index,
+                        over,
+                        value: ordinal,
+                        text,
+                    });
+                }
+                None if kind == ValueKind::Number => (
+                    format!("`{{{name}}}` is a number, and `{text}` is none"),
+                    "write a whole number, such as `3`".to_owned(),
+                ),
+                None => (
+                    format!("`{{{name}}}` is a version, and `{text}` is none"),
+                    "write all three parts, such as `1.2.0`".to_owned(),
+                ),
+            },
+            ValueKind::Date(_) => (
+                format!("`{{{name}}}` is a date"),
+                format!("write `{{{name}}} before 2026-01-31` or `{{{name}}} after 2026-01-31`"),
+            ),
+            ValueKind::Text => (
+                format!("`{{{name}}}` is a text, which is neither over nor under another"),
+                format!(
+                    "give it a type: `type build = number` or `type version = semver`, and `{{{name}:build}}` in the template"
+                ),
+            ),
+        };
+        self.error("R0315", value.at.clone(), message, help);
+        None
+    }
+
+    fn name_is(&mut self, name: &Spanned<String>) -> Option<Test> {
+        if name.value.is_empty() || name.value.contains('/') {
+            self.error(
+                "R0307",
+                name.at.clone(),
+                format!("no file is named `{}`", name.value),
+                "a name is the last part of a path; for more of it write `path matches \"…\"`",
+            );
+            return None;
+        }
+        if name.value.contains(['*', '?']) {
+            let finding = Diagnostic::warning(
+                "R0410",
+                &self.source,
+                name.at.clone(),
+                "`name is` compares letter by letter, and this name has a wildcard",
+            )
+            .help(format!(
+                "for a pattern write `path matches \"**/{}\"`",
+                name.value
+            ));
+            self.report(finding);
+        }
+        Some(Test::Name(name.value.clone()))
+    }
+
+    /// A user's or group's number; a name that nobody has here would silently match no
+    /// file, so it is refused.
+    pub(super) fn number_of(
+        &mut self,
+        who: &Spanned<Who>,
+        sort: &str,
+        look_up: &dyn Fn(&str) -> Option<u32>,
+    ) -> Option<u32> {
+        let found = match &who.value {
+            Who::Number(number) => u32::try_from(*number).ok(),
+            Who::Name(name) => look_up(name),
+        };
+        if found.is_none() {
+            let shown = self.source.slice(&who.at).trim_matches('"').to_owned();
+            self.error(
+                "R0213",
+                who.at.clone(),
+                format!("there is no {sort} `{shown}` on this machine"),
+                "write its number, such as `1000`; a container may not know the names of its host",
+            );
+        }
+        found
     }
 
     fn age(
@@ -132,13 +317,13 @@ impl Checker<'_> {
                 };
                 let finding = Diagnostic::error(
                     "R0311",
-                    self.source,
+                    &self.source,
                     at.clone(),
                     "outside a collection an age has no clock",
                 )
                 .help(format!("name it: `{instead}`"))
                 .edit(at.clone(), instead);
-                self.findings.push(finding);
+                self.report(finding);
                 None
             }
         }
@@ -146,19 +331,19 @@ impl Checker<'_> {
 
     /// Says once per collection that an age needs a clock.
     pub(super) fn clock_needed(&mut self, at: Range<usize>) {
-        if self.findings.iter().any(|finding| {
-            finding.code() == "R0310" && self.collection.as_deref() == finding_collection(finding)
-        }) {
+        // In a broken file the line that says so may be the broken one.
+        let may_be_lost = self.partial && self.source.text().contains("age is");
+        if std::mem::replace(&mut self.clockless, true) || may_be_lost {
             return;
         }
         let collection = self.collection.clone().unwrap_or_default();
-        let finding = Diagnostic::error("R0310", self.source, at, format!("collection `{collection}` does not say what an age is measured from"))
+        let finding = Diagnostic::error("R0310", &self.source, at, format!("collection `{collection}` does not say what an age is measured from"))
             .label("an age, but since when?")
             .help(
                 "add `age is measured from last modified` to the collection; for files that arrive by `cp -p`, `tar x` or `mv` with old \
                  stamps, `age is measured from last modified or changed`",
             );
-        self.findings.push(finding);
+        self.report(finding);
     }
 
     fn age_by(
@@ -194,7 +379,7 @@ impl Checker<'_> {
         context: &Context<'_>,
     ) -> Option<usize> {
         let found = context.template.capture(&capture.value);
-        if found.is_none() {
+        if found.is_none() && !context.broken {
             let known = context.template.captures();
             let help = match nearest(&capture.value, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{{{near}}}`?"),
@@ -225,12 +410,8 @@ impl Checker<'_> {
         let parts = match TemplateText::parse(&text.value) {
             Ok(parts) => parts,
             Err(error) => {
-                self.error(
-                    "R0301",
-                    self.inside(text, &error.at),
-                    error.message,
-                    error.help,
-                );
+                let at = self.inside(text, &error.at);
+                self.error("R0301", at, error.message, error.help);
                 return None;
             }
         };
@@ -286,7 +467,7 @@ impl Checker<'_> {
         None
     }
 
-    fn wrong_kind(&mut self, value: &Spanned<Value>, literal: &Literal, wanted: Kind) {
+    pub(super) fn wrong_kind(&mut self, value: &Spanned<Value>, literal: &Literal, wanted: Kind) {
         let shown = self.source.slice(&value.at).to_owned();
         let help = match (literal, wanted) {
             (Literal::Count(n), Kind::Age) => format!("add a unit: `{n} hours` or `{n} days`"),
@@ -374,9 +555,4 @@ impl Checker<'_> {
             }
         }
     }
-}
-
-/// The collection a "needs a clock" message was about, read back from its words.
-fn finding_collection(finding: &Diagnostic) -> Option<&str> {
-    finding.message().split('`').nth(1)
 }

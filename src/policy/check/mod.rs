@@ -5,84 +5,184 @@
 
 mod collection;
 mod condition;
+mod file_level;
+mod lints;
 mod scope;
+mod test_blocks;
+mod uses;
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 
-use super::ast::{self, File, Item, Statement};
-use super::ir::{Bound, Breaker, Policy, Protection, Rule, RuleIndex};
+use super::ast::{File, Item, Moment, Spanned, Statement};
+use super::ir::{Policy, Rule, RuleIndex};
 use super::template::{CompileError, Template, TemplateText};
 use crate::diagnostic::{Diagnostic, Severity, Source, nearest};
+use crate::time::Stamp;
 use crate::units::Span;
 
 use scope::Scope;
+use uses::Grant;
+pub(super) use uses::{Loaded, load_all};
 
-/// Where a policy's `env` values come from; an empty value counts as unset.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// What a policy may ask of the world outside, as values that are handed in.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// A variable's value; an empty one counts as unset.
+    pub variable: &'a dyn Fn(&str) -> Result<Option<String>, NotText>,
+    /// The number of a user's name.
+    pub user: &'a dyn Fn(&str) -> Option<u32>,
+    /// The number of a group's name.
+    pub group: &'a dyn Fn(&str) -> Option<u32>,
+    /// A policy that another one uses, named as it is written there; or why it cannot
+    /// be read.
+    pub file: &'a dyn Fn(&Source, &str) -> Result<Source, String>,
+}
+
+/// A variable's value that is no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotText;
+
+impl Environment<'_> {
+    /// A world with nothing in it.
+    pub fn nothing() -> Environment<'static> {
+        Environment {
+            variable: &|_| Ok(None),
+            user: &|_| None,
+            group: &|_| None,
+            file: &|_, _| Err("there are no files here".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment")
+    }
+}
 
 /// The edition this version understands.
 const EDITION: u64 = 2026;
 
-/// Judges a tree; the policy comes only without errors, findings include warnings.
+/// Beyond this many findings nobody reads on.
+const MAX_FINDINGS: usize = 200;
+
+/// Judges the trees of a policy and of what it uses, the policy's own first; a policy
+/// comes only without errors, findings include warnings.
 pub(crate) fn check(
-    source: &Source,
-    file: &File,
+    files: &[Loaded],
     environment: Environment<'_>,
 ) -> (Option<Policy>, Vec<Diagnostic>) {
-    let mut checker = Checker::new(source);
-    checker.edition(file);
-    checker.timezone(file);
-    checker.scope = Scope::read(source, file, environment, &mut checker.findings);
-    for statement in &file.statements {
-        checker.statement(statement);
+    let Some(main) = files.first() else {
+        return (None, Vec::new());
+    };
+    let mut checker = Checker::new(&main.source, environment);
+    checker.partial = files.iter().any(|file| file.partial);
+    checker.timezone(files);
+    let scopes = uses::scopes(files, environment, &mut checker.findings);
+    let grants = uses::grants(files);
+    for ((file, scope), grant) in files.iter().zip(&scopes).zip(grants) {
+        checker.enter(&file.source, Rc::clone(scope), grant);
+        checker.edition(&file.tree);
+        for statement in &file.tree.statements {
+            checker.statement(statement);
+        }
     }
+    checker.enter(
+        &main.source,
+        scopes.first().cloned().unwrap_or_default(),
+        Grant::Everything,
+    );
+    checker.pressures(files, &scopes);
     checker.overlapping_limits();
-    checker.finish()
+    checker.tests(&main.tree);
+    checker.lint();
+    checker.finish(files, &scopes)
 }
 
 struct Checker<'a> {
-    source: &'a Source,
-    scope: Scope,
+    environment: Environment<'a>,
+    /// The text being checked.
+    source: Source,
+    scope: Rc<Scope>,
+    grant: Grant,
     policy: Policy,
     /// The name of the collection being checked.
     collection: Option<String>,
-    labels: Vec<(String, Range<usize>)>,
-    templates: Vec<Range<usize>>,
+    /// Some file could not be read as a whole, which has been reported.
+    partial: bool,
+    /// Collections that were told that an age needs a clock.
+    clockless: bool,
+    labels: HashMap<String, Range<usize>>,
+    /// Names of collections and holds with the place they were given at.
+    names: HashMap<(&'static str, String), (Source, Range<usize>)>,
+    /// Where each collection's template stands.
+    templates: Vec<(Source, Range<usize>)>,
+    /// Where each rule stands.
+    places: Vec<(Source, Range<usize>)>,
+    spans: HashMap<Span, usize>,
     findings: Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
-    fn new(source: &'a Source) -> Checker<'a> {
-        let policy = Policy {
-            source: source.clone(),
-            digest: String::new(),
-            timezone: None,
-            rules: Vec::new(),
-            collections: Vec::new(),
-            protections: Vec::new(),
-            breakers: Vec::new(),
-            spans: Vec::new(),
-        };
+    fn new(source: &Source, environment: Environment<'a>) -> Checker<'a> {
         Checker {
-            source,
-            scope: Scope::default(),
-            policy,
+            environment,
+            source: source.clone(),
+            scope: Rc::default(),
+            grant: Grant::Everything,
+            policy: Policy {
+                sources: Vec::new(),
+                digest: String::new(),
+                timezone: None,
+                rules: Vec::new(),
+                collections: Vec::new(),
+                protections: Vec::new(),
+                holds: Vec::new(),
+                pressures: Vec::new(),
+                breakers: Vec::new(),
+                spans: Vec::new(),
+                tests: Vec::new(),
+                access_at: None,
+                access_lag: 0,
+            },
             collection: None,
-            labels: Vec::new(),
+            partial: false,
+            clockless: false,
+            labels: HashMap::new(),
+            names: HashMap::new(),
             templates: Vec::new(),
+            places: Vec::new(),
+            spans: HashMap::new(),
             findings: Vec::new(),
         }
     }
 
-    fn finish(mut self) -> (Option<Policy>, Vec<Diagnostic>) {
-        self.policy.digest = digest(self.source, &self.scope);
-        let broken = self
-            .findings
-            .iter()
-            .any(|finding| finding.severity() == Severity::Error);
+    fn enter(&mut self, source: &Source, scope: Rc<Scope>, grant: Grant) {
+        self.source = source.clone();
+        self.scope = scope;
+        self.grant = grant;
+        self.labels.clear();
+    }
+
+    fn finish(
+        mut self,
+        files: &[Loaded],
+        scopes: &[Rc<Scope>],
+    ) -> (Option<Policy>, Vec<Diagnostic>) {
+        self.policy.sources = files.iter().map(|file| file.source.clone()).collect();
+        self.policy.digest = digest(files, scopes);
+        let broken = self.has_errors();
         ((!broken).then_some(self.policy), self.findings)
+    }
+
+    fn has_errors(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.severity() == Severity::Error)
     }
 
     fn error(
@@ -92,8 +192,28 @@ impl<'a> Checker<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.findings
-            .push(Diagnostic::error(code, self.source, at, message).help(help));
+        let finding = Diagnostic::error(code, &self.source, at, message).help(help);
+        self.report(finding);
+    }
+
+    fn report(&mut self, finding: Diagnostic) {
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+        }
+    }
+
+    /// A statement that was left out without a word would be a protection lost: should
+    /// that ever happen, the whole policy is refused.
+    fn never_silent<T>(&mut self, item: Option<T>, at: &Range<usize>) -> Option<T> {
+        if item.is_none() && !self.partial && !self.has_errors() {
+            self.error(
+                "R0299",
+                at.clone(),
+                "this statement could not be judged",
+                "please report this policy; a policy that is not understood as a whole is never run",
+            );
+        }
+        item
     }
 
     fn edition(&mut self, file: &File) {
@@ -108,13 +228,13 @@ impl<'a> Checker<'a> {
         let Some((index, edition)) = editions.next() else {
             let finding = Diagnostic::error(
                 "R0201",
-                self.source,
+                &self.source,
                 0..0,
                 "this policy does not say which edition of the language it is written in",
             )
             .help("begin the file with `edition 2026`")
             .edit(0..0, "edition 2026\n\n");
-            self.findings.push(finding);
+            self.report(finding);
             return;
         };
         if index != 0 {
@@ -130,11 +250,10 @@ impl<'a> Checker<'a> {
                 "this version of retain does not know edition {}",
                 edition.value
             );
-            self.findings.push(
-                Diagnostic::error("R0202", self.source, edition.at.clone(), message)
-                    .help("write `edition 2026`")
-                    .edit(edition.at.clone(), "2026"),
-            );
+            let finding = Diagnostic::error("R0202", &self.source, edition.at.clone(), message)
+                .help("write `edition 2026`")
+                .edit(edition.at.clone(), "2026");
+            self.report(finding);
         }
         if let Some((_, second)) = editions.next() {
             self.error(
@@ -146,24 +265,51 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn timezone(&mut self, file: &File) {
-        let zones: Vec<_> = file
-            .statements
-            .iter()
-            .filter_map(|statement| match &statement.item {
-                Item::Timezone(zone) => Some(zone),
-                _ => None,
-            })
-            .collect();
-        if let [_, second, ..] = zones.as_slice() {
-            self.error(
-                "R0203",
-                second.at.clone(),
-                "the time zone is stated twice",
-                "remove one of the two",
-            );
+    /// The zone of the policy: one for all of its files.
+    fn timezone(&mut self, files: &[Loaded]) {
+        let mut first: Option<(&Source, &Spanned<String>)> = None;
+        for file in files {
+            self.source = file.source.clone();
+            let mut here = None;
+            for statement in &file.tree.statements {
+                let Item::Timezone(zone) = &statement.item else {
+                    continue;
+                };
+                if here.replace(zone).is_some() {
+                    self.error(
+                        "R0203",
+                        zone.at.clone(),
+                        "the time zone is stated twice",
+                        "remove one of the two",
+                    );
+                    continue;
+                }
+                match first {
+                    Some((other, known)) if known.value != zone.value => {
+                        let message = format!(
+                            "`{}` keeps its calendar in `{}`, this file in `{}`",
+                            other.name(),
+                            known.value,
+                            zone.value
+                        );
+                        self.error(
+                            "R0203",
+                            zone.at.clone(),
+                            message,
+                            "a policy has one time zone; use the same in all of its files",
+                        );
+                    }
+                    Some(_) => {}
+                    None => {
+                        first = Some((&file.source, zone));
+                        self.resolve_zone(zone);
+                    }
+                }
+            }
         }
-        let Some(zone) = zones.first() else { return };
+    }
+
+    fn resolve_zone(&mut self, zone: &Spanned<String>) {
         match TimeZone::get(&zone.value) {
             Ok(found) => self.policy.timezone = Some(found),
             Err(_) => {
@@ -183,29 +329,46 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &Statement<Item>) {
-        match &statement.item {
-            Item::Collection(collection) => {
-                self.label(statement);
-                self.collection(collection);
-            }
-            Item::Protect { template, filter } => {
-                let rule = self.rule(statement);
-                let Some(template) = self.template(template) else {
-                    return;
-                };
-                let context = condition::Context::file(&template);
-                if let Some(condition) = self.filter(filter.as_ref(), &context) {
-                    self.policy.protections.push(Protection {
-                        rule,
-                        template,
-                        condition,
-                    });
-                }
-            }
-            Item::Stop(stop) => self.stop(statement, stop, None),
-            Item::Edition(_) | Item::Timezone(_) | Item::Type(_) | Item::Let(_) => {
-                self.label(statement)
+    /// The calendar, for what needs one.
+    fn zone_for(&mut self, what: &str, at: &Range<usize>) -> TimeZone {
+        if let Some(zone) = &self.policy.timezone {
+            return zone.clone();
+        }
+        self.error(
+            "R0204",
+            at.clone(),
+            format!("{what} a time zone"),
+            "say where the calendar is kept: `timezone \"Europe/Berlin\"` (or `\"UTC\"`) at the top of the file",
+        );
+        self.policy.timezone = Some(TimeZone::UTC);
+        TimeZone::UTC
+    }
+
+    /// The instant a written moment begins, and the one it is over.
+    fn instants(&mut self, moment: &Spanned<Moment>) -> Option<(Stamp, Stamp)> {
+        let zone = self.zone_for("a date needs", &moment.at);
+        let Moment { at, whole_day } = moment.value;
+        let end = match whole_day {
+            true => at
+                .date()
+                .tomorrow()
+                .map(|day| day.to_datetime(jiff::civil::Time::midnight())),
+            false => Ok(at),
+        };
+        let stamp = |at: jiff::civil::DateTime| {
+            let zoned = at.to_zoned_datetime(zone.clone()).ok()?;
+            Some(Stamp::from(zoned.timestamp()))
+        };
+        match (stamp(at), end.ok().and_then(stamp)) {
+            (Some(begin), Some(end)) => Some((begin, end)),
+            _ => {
+                self.error(
+                    "R0109",
+                    moment.at.clone(),
+                    "this day is out of the calendar's reach",
+                    "write a year from 1 to 9998",
+                );
+                None
             }
         }
     }
@@ -229,6 +392,8 @@ impl<'a> Checker<'a> {
             collection: self.collection.clone(),
             text: one_line(without_label),
         });
+        self.places
+            .push((self.source.clone(), statement.at.clone()));
         self.policy.rules.len() - 1
     }
 
@@ -237,22 +402,45 @@ impl<'a> Checker<'a> {
         let Some(label) = &statement.label else {
             return;
         };
-        if let Some((_, first)) = self.labels.iter().find(|(name, _)| *name == label.value) {
+        if let Some(first) = self.labels.get(&label.value) {
             let finding = Diagnostic::error(
                 "R0205",
-                self.source,
+                &self.source,
                 label.at.clone(),
                 format!("the label `@{}` is used twice", label.value),
             )
             .also(first.clone(), "first used here")
             .help("give each statement a label of its own");
-            self.findings.push(finding);
+            self.report(finding);
             return;
         }
-        self.labels.push((label.value.clone(), label.at.clone()));
+        self.labels.insert(label.value.clone(), label.at.clone());
     }
 
-    fn template(&mut self, text: &ast::Spanned<String>) -> Option<Template> {
+    /// A name that only one thing of its sort may have in the whole policy.
+    fn name(&mut self, sort: &'static str, name: &Spanned<String>) {
+        let key = (sort, name.value.clone());
+        let Some((source, first)) = self.names.get(&key) else {
+            self.names
+                .insert(key, (self.source.clone(), name.at.clone()));
+            return;
+        };
+        let message = format!("there are two {sort}s named `{}`", name.value);
+        let finding = Diagnostic::error("R0205", &self.source, name.at.clone(), message);
+        let finding = match source.name() == self.source.name() {
+            true => finding
+                .also(first.clone(), "the first one")
+                .help("give one of them another name"),
+            false => finding.help(format!(
+                "the other stands in {}:{}; give one of them another name",
+                source.name(),
+                source.position(first.start).0
+            )),
+        };
+        self.report(finding);
+    }
+
+    fn template(&mut self, text: &Spanned<String>) -> Option<Template> {
         let template = match TemplateText::parse(&text.value) {
             Ok(parts) => match parts.compile(&self.scope.types) {
                 Ok(template) => template,
@@ -262,12 +450,8 @@ impl<'a> Checker<'a> {
                 }
             },
             Err(error) => {
-                self.error(
-                    "R0301",
-                    self.inside(text, &error.at),
-                    error.message,
-                    error.help,
-                );
+                let at = self.inside(text, &error.at);
+                self.error("R0301", at, error.message, error.help);
                 return None;
             }
         };
@@ -293,19 +477,20 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn template_error(&mut self, text: &ast::Spanned<String>, error: &CompileError) {
+    fn template_error(&mut self, text: &Spanned<String>, error: &CompileError) {
         match error {
-            CompileError::UnknownType { name, at } if self.scope.broken_types => {
-                // The type may be one that could not be read; that is reported already.
-                let _ = (name, at);
-            }
+            // The type may be one that could not be read; that is reported already.
+            CompileError::UnknownType { .. } if self.scope.broken_types => {}
             CompileError::UnknownType { name, at } => {
                 let at = self.inside(text, at);
-                let later = matches!(name.as_str(), "date" | "number" | "semver" | "user");
                 let help = match nearest(name, self.scope.types.keys().map(String::as_str)) {
-                    _ if later => format!(
-                        "`{name}` is reserved for a later version; declare `type {name}-text = text matching \"…\"` for now"
-                    ),
+                    _ if matches!(name.as_str(), "number" | "semver" | "user") => {
+                        format!("declare it under a name of your own: `type my-{name} = {name}`")
+                    }
+                    _ if name == "date" => {
+                        "declare it under a name of your own: `type dated = date \"%Y-%m-%d\"`"
+                            .to_owned()
+                    }
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!(
                         "declare it: `type {name} = text matching \"…\"`, or leave `:{name}` out"
@@ -323,7 +508,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A span inside a string literal: right as long as the string has no escapes before it.
-    fn inside(&self, text: &ast::Spanned<String>, at: &Range<usize>) -> Range<usize> {
+    fn inside(&self, text: &Spanned<String>, at: &Range<usize>) -> Range<usize> {
         let raw = self.source.slice(&text.at);
         if raw.contains("\\\\") || raw.contains("\\\"") {
             return text.at.clone();
@@ -331,68 +516,16 @@ impl<'a> Checker<'a> {
         text.at.start + 1 + at.start..text.at.start + 1 + at.end
     }
 
-    fn stop<T>(&mut self, statement: &Statement<T>, stop: &ast::Stop, collection: Option<usize>) {
-        let rule = self.rule(statement);
-        let bound = match stop {
-            ast::Stop::Never => Bound::Never,
-            ast::Stop::Over(bound) => match &bound.value {
-                ast::Bound::Percent(percent) => Bound::Percent(*percent),
-                ast::Bound::Files(files) => Bound::Files(*files),
-                ast::Bound::Size(ast::Value::Literal(ast::Literal::Count(number))) => {
-                    self.error(
-                        "R0105",
-                        bound.at.clone(),
-                        format!("`{number}` of what?"),
-                        format!("write `{number} files`, `{number} MB` or `50% of files`"),
-                    );
-                    return;
-                }
-                ast::Bound::Size(value) => {
-                    let value = ast::Spanned {
-                        value: value.clone(),
-                        at: bound.at.clone(),
-                    };
-                    match self.size(&value) {
-                        Some(bytes) => Bound::Bytes(bytes),
-                        None => return,
-                    }
-                }
-            },
-        };
-        let contradicted = self.policy.breakers.iter().any(|other| {
-            other.collection == collection
-                && (other.bound == Bound::Never) != (bound == Bound::Never)
-        });
-        if contradicted {
-            self.error(
-                "R0330",
-                statement.at.clone(),
-                "`stop never` and `stop if` contradict each other",
-                "keep the one you mean",
-            );
-        }
-        self.policy.breakers.push(Breaker {
-            rule,
-            collection,
-            bound,
-        });
-    }
-
     fn span_index(&mut self, span: Span, at: &Range<usize>) -> usize {
-        if matches!(span, Span::Months(_)) && self.policy.timezone.is_none() {
-            self.error(
-                "R0204",
-                at.clone(),
-                "months and years need a time zone",
-                "say where the calendar is kept: `timezone \"Europe/Berlin\"` (or `\"UTC\"`) at the top of the file",
-            );
-            self.policy.timezone = Some(TimeZone::UTC);
+        if matches!(span, Span::Months(_)) {
+            self.zone_for("months and years need", at);
         }
-        if let Some(known) = self.policy.spans.iter().position(|known| *known == span) {
-            return known;
+        let next = self.policy.spans.len();
+        let index = *self.spans.entry(span).or_insert(next);
+        if index == next {
+            self.policy.spans.push(span);
         }
-        self.policy.spans.push(span);
-        self.policy.spans.len() - 1
+        index
     }
 }
 
@@ -419,15 +552,17 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
-/// What decides besides the files: the text, and what the environment put into it.
-fn digest(source: &Source, scope: &Scope) -> String {
+/// What decides besides the files: the texts, and what the environment put into them.
+fn digest(files: &[Loaded], scopes: &[Rc<Scope>]) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in [source.name(), source.text()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    for (variable, value) in &scope.from_environment {
-        hasher.update(format!("\0{variable}={value}").as_bytes());
+    for (file, scope) in files.iter().zip(scopes) {
+        for part in [file.source.name(), file.source.text()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        for (variable, value) in &scope.from_environment {
+            hasher.update(format!("\0{variable}={value}").as_bytes());
+        }
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::Environment;
+use super::uses::Loaded;
+use super::{Environment, NotText};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::policy::ast::{File, FromEnv, Item, LetValue, Literal, Shape, Spanned, Unit};
+use crate::policy::ast::{FromEnv, Item, LetValue, Literal, Shape, Spanned, Unit};
 use crate::policy::parse::unit_of;
-use crate::policy::template::{CompileError, ValueType};
+use crate::policy::template::{CompileError, FormatError, ValueType};
 use crate::units::{Size, Span};
 
 /// What the names of a file stand for.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) types: HashMap<String, ValueType>,
-    pub(super) constants: HashMap<String, Literal>,
+    /// The statement each type was defined by.
+    pub(super) definitions: BTreeMap<String, String>,
+    pub(super) constants: BTreeMap<String, Literal>,
     pub(super) from_environment: BTreeMap<String, String>,
     /// Some type could not be read, so an unknown one may be that one.
     pub(super) broken_types: bool,
@@ -23,67 +26,75 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// Reads a file's own names; `used` are the scopes of the files it uses.
     pub(super) fn read(
-        source: &Source,
-        file: &File,
+        file: &Loaded,
+        used: &[(String, std::rc::Rc<Scope>)],
         environment: Environment<'_>,
         findings: &mut Vec<Diagnostic>,
     ) -> Scope {
         let mut reader = Reader {
-            source,
+            source: &file.source,
             environment,
             scope: Scope::default(),
             names: HashMap::new(),
+            imported: HashMap::new(),
             findings,
         };
-        // What the tree lost on the way (a broken file) must not be reported as missing.
-        reader.scope.broken_types = declares_more(
-            source,
-            "type",
-            file.statements
-                .iter()
-                .filter(|s| matches!(s.item, Item::Type(_)))
-                .count(),
-        );
-        reader.scope.broken_constants = declares_more(
-            source,
-            "let",
-            file.statements
-                .iter()
-                .filter(|s| matches!(s.item, Item::Let(_)))
-                .count(),
-        );
-        for statement in &file.statements {
+        for (name, scope) in used {
+            reader.import(name, scope);
+        }
+        // What a broken file lost on the way must not be reported as missing. A sound
+        // one lost nothing, whatever its lines look like.
+        let declared = |keyword: &str| {
+            let lines = file.source.text().lines();
+            lines
+                .filter(|line| line.split_whitespace().next() == Some(keyword))
+                .count()
+        };
+        let count = |wanted: fn(&Item) -> bool| {
+            let statements = file.tree.statements.iter();
+            statements.filter(|s| wanted(&s.item)).count()
+        };
+        if file.partial {
+            reader.scope.broken_types |= declared("type") > count(|i| matches!(i, Item::Type(_)));
+            reader.scope.broken_constants |= declared("let") > count(|i| matches!(i, Item::Let(_)));
+        }
+        for statement in &file.tree.statements {
             match &statement.item {
                 Item::Type(definition) => {
                     reader.declare(&definition.name, "type");
                     reader.define_type(&definition.name, &definition.shape);
+                    reader.scope.definitions.insert(
+                        definition.name.value.clone(),
+                        file.source.slice(&statement.at).to_owned(),
+                    );
                 }
                 Item::Let(definition) => {
                     reader.declare(&definition.name, "constant");
                     reader.define_constant(&definition.name, &definition.value);
                 }
-                Item::Collection(collection) => reader.declare(&collection.name, "collection"),
-                Item::Edition(_) | Item::Timezone(_) | Item::Protect { .. } | Item::Stop(_) => {}
+                Item::Collection(collection) => reader.reserved(&collection.name),
+                Item::Edition(_)
+                | Item::Timezone(_)
+                | Item::Protect { .. }
+                | Item::Hold(_)
+                | Item::Stop(_)
+                | Item::Pressure(_)
+                | Item::Use(_)
+                | Item::Test(_) => {}
             }
         }
         reader.scope
     }
 }
 
-fn declares_more(source: &Source, keyword: &str, read: usize) -> bool {
-    source
-        .text()
-        .lines()
-        .filter(|line| line.split_whitespace().next() == Some(keyword))
-        .count()
-        > read
-}
-
 /// Words that mean something everywhere and so can name nothing.
 const RESERVED: &[&str] = &[
     "a",
+    "above",
     "accessed",
+    "after",
     "age",
     "ago",
     "allowing",
@@ -96,6 +107,8 @@ const RESERVED: &[&str] = &[
     "backups",
     "because",
     "before",
+    "below",
+    "by",
     "changed",
     "collection",
     "count",
@@ -116,6 +129,7 @@ const RESERVED: &[&str] = &[
     "files",
     "first",
     "for",
+    "free",
     "from",
     "full",
     "given",
@@ -160,6 +174,7 @@ const RESERVED: &[&str] = &[
     "path",
     "per",
     "protect",
+    "protections",
     "prove",
     "quarterly",
     "recently",
@@ -180,6 +195,7 @@ const RESERVED: &[&str] = &[
     "true",
     "false",
     "type",
+    "types",
     "under",
     "until",
     "up",
@@ -200,6 +216,8 @@ struct Reader<'a> {
     environment: Environment<'a>,
     scope: Scope,
     names: HashMap<(&'static str, String), Range<usize>>,
+    /// Types that came from other files, and from which.
+    imported: HashMap<String, String>,
     findings: &'a mut Vec<Diagnostic>,
 }
 
@@ -227,6 +245,32 @@ impl Reader<'_> {
             self.findings.push(finding);
             return;
         }
+        if what == "type"
+            && let Some(from) = self.imported.get(&name.value)
+        {
+            let message = format!("`{}` is a type of `{from}` already", name.value);
+            let finding = self
+                .error("R0205", name.at.clone(), message)
+                .help("use that one, or give this one another name");
+            self.findings.push(finding);
+        }
+        self.reserved(name);
+        self.names.insert(key, name.at.clone());
+    }
+
+    /// The types of a file that is used.
+    fn import(&mut self, from: &str, scope: &Scope) {
+        for (name, value_type) in &scope.types {
+            self.imported.insert(name.clone(), from.to_owned());
+            self.scope.types.insert(name.clone(), value_type.clone());
+        }
+        for (name, text) in &scope.definitions {
+            self.scope.definitions.insert(name.clone(), text.clone());
+        }
+        self.scope.broken_types |= scope.broken_types;
+    }
+
+    fn reserved(&mut self, name: &Spanned<String>) {
         if RESERVED.contains(&name.value.as_str()) || unit_of(&name.value).is_some() {
             let finding = self
                 .error(
@@ -237,7 +281,6 @@ impl Reader<'_> {
                 .help(format!("choose another name, such as `my-{}`", name.value));
             self.findings.push(finding);
         }
-        self.names.insert(key, name.at.clone());
     }
 
     fn define_type(&mut self, name: &Spanned<String>, shape: &Shape) {
@@ -257,6 +300,23 @@ impl Reader<'_> {
                     None
                 }
             },
+            Shape::Date(format) => match ValueType::date(&format.value) {
+                Ok(value_type) => Some(value_type),
+                Err(error) => {
+                    let finding = self
+                        .error(
+                            "R0207",
+                            format.at.clone(),
+                            format!("this is not the format of a date: {error}"),
+                        )
+                        .help(format_help(&error));
+                    self.findings.push(finding);
+                    None
+                }
+            },
+            Shape::Number => Some(ValueType::number()),
+            Shape::Semver => Some(ValueType::semver()),
+            Shape::User => Some(ValueType::user()),
         };
         match defined {
             Some(value_type) => {
@@ -325,7 +385,29 @@ impl Reader<'_> {
                 return None;
             }
         }
-        let set = (self.environment)(&from.variable.value).filter(|value| !value.trim().is_empty());
+        if kind == Kind::Text
+            && let Some(bound) = from.at_least.as_ref().or(from.at_most.as_ref())
+        {
+            let finding = self
+                .error("R0208", bound.at.clone(), "a text has no bounds")
+                .help("leave `at least` and `at most` out");
+            self.findings.push(finding);
+            return None;
+        }
+        let set = match (self.environment.variable)(&from.variable.value) {
+            Ok(value) => value.filter(|value| !value.trim().is_empty()),
+            Err(NotText) => {
+                let message = format!(
+                    "the environment variable `{}` is not UTF-8 text",
+                    from.variable.value
+                );
+                let finding = self
+                    .error("R0208", from.variable.at.clone(), message)
+                    .help("set it to a value this policy can use, or unset it to use the default");
+                self.findings.push(finding);
+                return None;
+            }
+        };
         let Some(value) = set else {
             return self.within_bounds(
                 from,
@@ -406,8 +488,23 @@ fn pattern_help(error: &CompileError) -> &'static str {
             "a capture stands for a part of one name; put the `/` into the template"
         }
         CompileError::TooLarge => "use smaller repetitions",
+        CompileError::Nothing => "write a pattern that some part of a name matches",
         CompileError::Pattern(_) | CompileError::UnknownType { .. } => {
             "the syntax is that of Rust's regex crate, such as `\"[A-Z]{1,5}\"`"
+        }
+    }
+}
+
+fn format_help(error: &FormatError) -> &'static str {
+    match error {
+        FormatError::NoDay => {
+            "name a day, such as `\"%Y-%m-%d\"` or `\"%Y-%j\"`; a month alone does not say how old a file of it is"
+        }
+        FormatError::Slash => {
+            "a capture stands for a part of one name; put the `/` into the template"
+        }
+        FormatError::Letter(_) | FormatError::Twice(_) | FormatError::Open => {
+            "the letters are `%Y` year, `%m` month, `%b` its short name, `%d` day, `%j` day of the year, `%H` `%M` `%S` time, `%%` itself"
         }
     }
 }

@@ -14,6 +14,27 @@ use crate::diagnostic::{Diagnostic, Source, nearest};
 /// The word a keyword rule stands for.
 pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
     Some(match rule {
+        Rule::k_above => "above",
+        Rule::k_after => "after",
+        Rule::k_allowing => "allowing",
+        Rule::k_below => "below",
+        Rule::k_by => "by",
+        Rule::k_deletes => "deletes",
+        Rule::k_directories => "directories",
+        Rule::k_disk => "disk",
+        Rule::k_evict => "evict",
+        Rule::k_expect => "expect",
+        Rule::k_free => "free",
+        Rule::k_full => "full",
+        Rule::k_given => "given",
+        Rule::k_now => "now",
+        Rule::k_on => "on",
+        Rule::k_protections => "protections",
+        Rule::k_store => "store",
+        Rule::k_then => "then",
+        Rule::k_types => "types",
+        Rule::k_until => "until",
+        Rule::k_using => "using",
         Rule::k_age => "age",
         Rule::k_ago => "ago",
         Rule::k_always => "always",
@@ -111,26 +132,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
 fn is_later(rule: Rule) -> bool {
     matches!(
         rule,
-        Rule::k_accessed
-            | Rule::k_anyway
-            | Rule::k_back
-            | Rule::k_backups
-            | Rule::k_created
-            | Rule::k_date
-            | Rule::k_empty
-            | Rule::k_group
-            | Rule::k_hold
-            | Rule::k_lowest
-            | Rule::k_name
-            | Rule::k_number
-            | Rule::k_owner
-            | Rule::k_prove
-            | Rule::k_replace
-            | Rule::k_semver
-            | Rule::k_test
-            | Rule::k_up
-            | Rule::k_use
-            | Rule::k_user
+        Rule::k_back | Rule::k_backups | Rule::k_prove | Rule::k_up
     )
 }
 
@@ -154,13 +156,25 @@ fn phrase(rule: Rule) -> Option<&'static str> {
         Rule::ident | Rule::name => "a name",
         Rule::capture | Rule::grouping => "a capture such as `{symbol}`",
         Rule::order => {
-            "`oldest first`, `largest first`, `smallest first` or `least recently used first`"
+            "`oldest first`, `largest first`, `smallest first`, `least recently used first` or `lowest {version} first`"
         }
+        Rule::moment | Rule::date => "a day such as `2026-03-10`",
+        Rule::version | Rule::operand => "a number such as `3` or a version such as `1.2.3`",
+        Rule::slot => "a slot such as `7 daily`",
+        Rule::fill => "a mark such as `90% full` or `40 GB`",
+        Rule::evict => "a stage such as `evict from charts, oldest first`",
+        Rule::given => "a fact such as `given \"a.png\" modified 7 days ago, 3 MB`",
+        Rule::expect => "an expectation such as `expect keep \"a.png\"`",
+        Rule::fact => "a fact such as `modified 7 days ago` or `3 MB`",
+        Rule::fact_clock => "`modified`, `changed`, `accessed` or `created`",
+        Rule::on_disk | Rule::on_store => "`disk` or `store`",
         Rule::stop_bound => "a bound such as `50% of files`, `1000 files` or `5 GB`",
         Rule::argument | Rule::argument_value => "an argument such as `level: 3`",
         Rule::arguments => "`(`",
         Rule::size_over | Rule::size_under => "`over`, `under`, `at least` or `at most`",
-        Rule::last_modified => "`last modified` or `last modified or changed`",
+        Rule::last_modified | Rule::last_accessed => {
+            "`last modified`, `last modified or changed`, `last accessed`, `created` or a date's capture"
+        }
         _ => return keyword_phrase(rule),
     })
 }
@@ -180,6 +194,11 @@ fn keyword_phrase(rule: Rule) -> Option<&'static str> {
         Rule::or_changed => "`or changed`",
         Rule::junction => "`and` or `or`",
         Rule::collection_head => "`collection`",
+        Rule::until => "`until`",
+        Rule::hold_on => "`on`",
+        Rule::allowing => "`allowing deletes`",
+        Rule::use_what => "`types` or `protections`",
+        Rule::is_not => "`not`",
         _ => return None,
     })
 }
@@ -287,9 +306,9 @@ fn wanted(rules: &[Rule], words: &[&'static str]) -> Vec<String> {
             wanted.push(candidate);
         }
     }
-    // `keep 7 daily` and `keep at most` are read only to be answered.
+    // `keep at most` is read only to be answered.
     if words.contains(&"newest") {
-        wanted.retain(|candidate| candidate != "a number" && candidate != "`at`");
+        wanted.retain(|candidate| candidate != "`at`");
     }
     wanted.truncate(6);
     wanted

@@ -159,6 +159,30 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
             let finding = finding.help(format!("write `keep newest {after}`"));
             Some(place.replaced(finding, "newest"))
         }
+        ("hold", "on" | "where" | "until") => {
+            let finding = place.finding("a hold needs a name by which it is released");
+            Some(finding.help(format!(
+                "write `hold \"case 26-117\" {token}{}`",
+                place.after
+            )))
+        }
+        ("from", "mtime" | "modified" | "modification") if one_before == "measured" => {
+            let finding = place.finding(format!("`{token}` is called `last modified` here"));
+            let finding = finding.help("write `age is measured from last modified`");
+            Some(place.replaced(finding, "last modified"))
+        }
+        ("from", "ctime" | "changed") if one_before == "measured" => {
+            let finding = place.finding(format!("`{token}` alone is no age"));
+            let finding = finding.help(
+                "write `age is measured from last modified or changed`: the newer of the two",
+            );
+            Some(place.replaced(finding, "last modified or changed"))
+        }
+        ("from", "atime" | "accessed" | "access") if one_before == "measured" => {
+            let finding = place.finding(format!("`{token}` is called `last accessed` here"));
+            let finding = finding.help("write `age is measured from last accessed`");
+            Some(place.replaced(finding, "last accessed"))
+        }
         ("limit", "to" | "size") => {
             let finding = place.finding("this limit does not say what it counts");
             Some(finding.help("write `limit total size to 200 MB` or `limit count to 3`"))
@@ -236,16 +260,43 @@ pub(super) fn quoted_name(place: &Place<'_>) -> Option<Diagnostic> {
 /// What only `retain.toml` can say.
 const SCHEDULES: [&str; 4] = ["schedule", "cron", "every", "interval"];
 
-const IN_FILE: [&str; 7] = [
+const IN_FILE: [&str; 11] = [
     "collection",
     "protect",
+    "hold",
     "let",
     "type",
     "stop",
+    "when",
+    "test",
+    "use",
     "timezone",
     "edition",
 ];
-const IN_COLLECTION: [&str; 6] = ["delete", "keep", "limit", "before", "age", "stop"];
+const IN_COLLECTION: [&str; 7] = [
+    "delete", "keep", "limit", "before", "replace", "age", "stop",
+];
+
+/// The block a line stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    File,
+    Collection,
+    Test,
+    Pressure,
+}
+
+impl Block {
+    /// Words its lines begin with.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Block::File => &IN_FILE,
+            Block::Collection => &IN_COLLECTION,
+            Block::Test => &["given", "expect"],
+            Block::Pressure => &["evict", "then"],
+        }
+    }
+}
 
 /// A line that begins with a word no statement begins with.
 pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
@@ -253,21 +304,40 @@ pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
     if !place.begins_line || !is_word(word) {
         return None;
     }
-    let inside = is_in_collection(place);
-    match (inside, word) {
-        (false, "let") => return Some(incomplete(place, "let ttl = 6 hours")),
-        (false, "type") => return Some(incomplete(place, "type kind = one of \"png\", \"jpg\"")),
-        (false, word) if IN_COLLECTION.contains(&word) && !IN_FILE.contains(&word) => {
+    let block = block_around(place);
+    let known = block.words();
+    match (block, word) {
+        (Block::File, "let") => return Some(incomplete(place, "let ttl = 6 hours")),
+        (Block::File, "type") => {
+            return Some(incomplete(place, "type kind = one of \"png\", \"jpg\""));
+        }
+        (_, word) if known.contains(&word) => return None,
+        (Block::File, word) if IN_COLLECTION.contains(&word) => {
             let finding = place.finding(format!("`{word}` stands outside a collection"));
             return Some(finding.help(
                 "it says something about the files of one: write `collection charts at \"*.png\" {` before it and `}` behind",
             ));
         }
-        (true, word) if IN_FILE.contains(&word) && !IN_COLLECTION.contains(&word) => {
+        (Block::Collection, word) if IN_FILE.contains(&word) => {
             let finding = place.finding(format!("`{word}` stands inside a collection"));
             return Some(finding.help("move it out, or close the collection before it with `}`"));
         }
-        (_, word) if IN_FILE.contains(&word) || IN_COLLECTION.contains(&word) => return None,
+        (Block::Test | Block::Pressure, word)
+            if IN_FILE.contains(&word) || IN_COLLECTION.contains(&word) =>
+        {
+            let name = match block {
+                Block::Test => "test",
+                _ => "`when`",
+            };
+            if block == Block::Pressure && matches!(word, "delete" | "limit") {
+                let finding = place.finding("under pressure files are evicted");
+                return Some(finding.help(
+                    "write `evict from cache, oldest first`, with the name of a collection",
+                ));
+            }
+            let finding = place.finding(format!("`{word}` stands inside a {name} block"));
+            return Some(finding.help("close the block before it with `}`"));
+        }
         _ => {}
     }
     let finding = place.finding(format!("no statement begins with `{word}`"));
@@ -276,11 +346,6 @@ pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
             "when a store is cleaned stands in retain.toml: `every = \"15 min\"` or `cron = \"0 3 * * *\"`",
         ));
     }
-    let known = if inside {
-        IN_COLLECTION.as_slice()
-    } else {
-        IN_FILE.as_slice()
-    };
     if let Some(near) = nearest(&word.to_lowercase(), known.iter().copied()) {
         let finding = finding.help(format!("did you mean `{near}`?"));
         return Some(place.replaced(finding, near));
@@ -305,15 +370,35 @@ pub(super) fn unfinished(place: &Place<'_>) -> Option<String> {
         .then(|| format!("say of what: `{last} of files`"))
 }
 
-fn is_in_collection(place: &Place<'_>) -> bool {
+fn block_around(place: &Place<'_>) -> Block {
     let start = place.at.clone().unwrap_or_default().start;
     let before = place.source.text().get(..start).unwrap_or_default();
-    let braces = tokens::tokens(before).fold(0i64, |depth, token| match token.text(before) {
-        "{" => depth + 1,
-        "}" => depth - 1,
-        _ => depth,
-    });
-    braces > 0
+    let mut open = Vec::new();
+    let mut head = "";
+    // The second word behind `@` is the statement's first.
+    let mut label_ends = 0;
+    for token in tokens::tokens(before) {
+        let word = token.text(before);
+        match word {
+            // A capture's braces never open a block, but they balance.
+            "{" => open.push(match head {
+                "test" => Block::Test,
+                "when" => Block::Pressure,
+                _ => Block::Collection,
+            }),
+            "}" => {
+                open.pop();
+            }
+            "@" => {
+                label_ends = 2;
+                continue;
+            }
+            _ if (token.begins_line || label_ends == 1) && open.is_empty() => head = word,
+            _ => {}
+        }
+        label_ends = usize::saturating_sub(label_ends, 1);
+    }
+    open.last().copied().unwrap_or(Block::File)
 }
 
 fn is_word(token: &str) -> bool {

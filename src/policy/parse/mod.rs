@@ -43,14 +43,10 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// The statements, for finding further mistakes in them.
-    pub(crate) fn for_report_only(&self) -> &ast::File {
-        &self.file
-    }
-
-    /// What is known to be wrong.
-    pub(crate) fn into_findings(self) -> Diagnostics {
-        self.findings
+    /// The statements, for finding further mistakes in them, and what is known to be
+    /// wrong.
+    pub(crate) fn for_report_only(self) -> (ast::File, Diagnostics) {
+        (self.file, self.findings)
     }
 }
 
@@ -77,14 +73,17 @@ pub(crate) fn parse(source: &Source) -> Parsed {
 }
 
 fn check_nesting(source: &Source) -> Result<(), Box<Diagnostic>> {
-    let mut depth = 0usize;
+    // Counted apart: a `)` must not make up for a `{`.
+    let (mut parentheses, mut braces) = (0usize, 0usize);
     for token in tokens::tokens(source.text()) {
         match token.text(source.text()) {
-            "(" | "{" => depth += 1,
-            ")" | "}" => depth = depth.saturating_sub(1),
+            "(" => parentheses += 1,
+            ")" => parentheses = parentheses.saturating_sub(1),
+            "{" => braces += 1,
+            "}" => braces = braces.saturating_sub(1),
             _ => {}
         }
-        if depth > MAX_NESTING {
+        if parentheses + braces > MAX_NESTING {
             let finding = Diagnostic::error(
                 "R0107",
                 source,

@@ -31,6 +31,7 @@ pub(super) fn file(source: &Source) -> (File, Vec<Diagnostic>) {
     }
     if let Some(open) = recovery.open.take()
         && open.collection.is_some()
+        && recovery.findings.len() < MAX_FINDINGS
     {
         let at = open.name_at.clone();
         recovery.close(open);
@@ -197,6 +198,9 @@ fn chunks(text: &str) -> Vec<Chunk> {
     let mut in_collection = false;
     let mut depth = 0usize;
     let mut labelled = false;
+    // Whether the statement being collected can head a collection; settled at its
+    // first brace, since looking again at each would take quadratic time.
+    let mut heads: Option<bool> = None;
     for token in tokens::tokens(text) {
         let word = token.text(text);
         let starts = token.begins_line
@@ -208,8 +212,12 @@ fn chunks(text: &str) -> Vec<Chunk> {
         }
         // `@label` on a line of its own belongs to the statement below it.
         labelled = word == "@" || (labelled && !STARTERS.contains(&word));
-        let heads_collection =
-            word == "{" && !in_collection && is_head(text, start, token.at.start);
+        if start.is_none() {
+            heads = None;
+        }
+        let heads_collection = word == "{"
+            && !in_collection
+            && *heads.get_or_insert_with(|| is_head(text, start, token.at.start));
         match word {
             "{" if heads_collection => {
                 chunks.push(Chunk::Head(

@@ -14,12 +14,14 @@ use regex_syntax::hir::{
 };
 
 use super::text::{Capture, Component, Part, TemplateText};
+use super::value::{DateFormat, FormatError, ValueKind};
 use super::{Level, Template};
 
 /// What a typed capture may hold; never a `/`.
 #[derive(Clone, Debug)]
 pub(crate) struct ValueType {
     hir: Hir,
+    kind: ValueKind,
 }
 
 /// Why a template or a type cannot be compiled.
@@ -36,6 +38,8 @@ pub(crate) enum CompileError {
     Slash,
     #[error("`^`, `$` and `\\b` do not belong here: a pattern always matches the whole value")]
     Anchor,
+    #[error("no part of a name matches it")]
+    Nothing,
     #[error("the pattern is too large")]
     TooLarge,
 }
@@ -46,15 +50,55 @@ const AUTOMATON_LIMIT: usize = 4 << 20;
 impl ValueType {
     /// Values that match a regular expression from end to end.
     pub(crate) fn matching(pattern: &str) -> Result<ValueType, CompileError> {
-        let hir = regex_syntax::ParserBuilder::new()
-            .nest_limit(100)
-            .build()
-            .parse(pattern)
-            .map_err(|error| CompileError::Pattern(first_words(&error)))?;
-        let hir = without_slash(&hir)?;
+        let hir = pattern_hir(pattern)?;
+        if hir.properties().maximum_len() == Some(0) || is_impossible(&hir) {
+            return Err(CompileError::Nothing);
+        }
         // Fail where the type is written rather than where it is first used.
         whole(&hir)?;
-        Ok(ValueType { hir })
+        Ok(ValueType {
+            hir,
+            kind: ValueKind::Text,
+        })
+    }
+
+    /// Dates in a format of strftime's letters.
+    pub(crate) fn date(format: &str) -> Result<ValueType, FormatError> {
+        let (format, pattern) = DateFormat::parse(format)?;
+        // The pattern is made of what `LETTERS` holds and of escaped characters.
+        let hir = pattern_hir(&pattern).unwrap_or_else(|_| Hir::fail());
+        Ok(ValueType {
+            hir,
+            kind: ValueKind::Date(format.into()),
+        })
+    }
+
+    /// Whole numbers.
+    pub(crate) fn number() -> ValueType {
+        ValueType {
+            hir: pattern_hir("[0-9]+").unwrap_or_else(|_| Hir::fail()),
+            kind: ValueKind::Number,
+        }
+    }
+
+    /// Versions as semver.org writes them, item 2 to 10 of its 2.0.0.
+    pub(crate) fn semver() -> ValueType {
+        let number = "(0|[1-9][0-9]*)";
+        let identifiers = r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*";
+        let pattern = format!(r"{number}\.{number}\.{number}(-{identifiers})?(\+{identifiers})?");
+        ValueType {
+            hir: pattern_hir(&pattern).unwrap_or_else(|_| Hir::fail()),
+            kind: ValueKind::Version,
+        }
+    }
+
+    /// User names of the portable character set (POSIX.1-2024, 3.407), whether or not
+    /// this machine knows them.
+    pub(crate) fn user() -> ValueType {
+        ValueType {
+            hir: pattern_hir("[A-Za-z0-9._][A-Za-z0-9._-]*[$]?").unwrap_or_else(|_| Hir::fail()),
+            kind: ValueKind::Text,
+        }
     }
 
     /// One of some fixed values.
@@ -66,7 +110,31 @@ impl ValueType {
                     .map(|value| Hir::literal(value.as_bytes()))
                     .collect(),
             ),
+            kind: ValueKind::Text,
         }
+    }
+}
+
+fn pattern_hir(pattern: &str) -> Result<Hir, CompileError> {
+    let hir = regex_syntax::ParserBuilder::new()
+        .nest_limit(100)
+        .build()
+        .parse(pattern)
+        .map_err(|error| CompileError::Pattern(first_words(&error)))?;
+    without_slash(&hir)
+}
+
+/// Whether nothing matches: a class that lost its only character to `/` or NUL.
+fn is_impossible(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Class(Class::Unicode(class)) => class.ranges().is_empty(),
+        HirKind::Class(Class::Bytes(class)) => class.ranges().is_empty(),
+        HirKind::Literal(literal) => literal.0.contains(&0),
+        HirKind::Repetition(repetition) => repetition.min > 0 && is_impossible(&repetition.sub),
+        HirKind::Capture(capture) => is_impossible(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().any(is_impossible),
+        HirKind::Alternation(parts) => parts.iter().all(is_impossible),
+        HirKind::Empty | HirKind::Look(_) => false,
     }
 }
 
@@ -128,57 +196,76 @@ impl TemplateText {
         let mut builder = Builder {
             types,
             captures: Vec::new(),
+            kinds: Vec::new(),
         };
         let components = self
             .components
             .iter()
             .map(|component| builder.component(component))
             .collect::<Result<Vec<_>, _>>()?;
-        let hir = join(
-            components
-                .iter()
-                .map(|component| component.as_ref().map(|hir| hir.strict.clone())),
-        );
-        let relaxed = join(
-            components
-                .iter()
-                .map(|component| component.as_ref().map(|hir| hir.relaxed.clone())),
-        );
+        let joined = |form: fn(&ComponentHir) -> &Hir| {
+            join(
+                components
+                    .iter()
+                    .map(|component| component.as_ref().map(|hir| form(hir).clone())),
+            )
+        };
+        let strict = joined(|hir| &hir.strict);
+        // Only a `?` makes a difference between the two.
+        let has_one = self.has_one();
+        let lenient = match has_one {
+            true => Some(whole(&joined(|hir| &hir.lenient))?),
+            false => None,
+        };
         let levels = components
             .iter()
             .map(|component| match component {
                 None => Ok(Level::Deep),
-                Some(hir) => Ok(Level::One(whole(&hir.strict)?)),
+                Some(hir) => Ok(Level::One(whole(&hir.lenient)?)),
             })
             .collect::<Result<_, _>>()?;
-        let nfa = NFA::compiler()
-            .configure(
-                thompson::Config::new()
-                    .utf8(false)
-                    .which_captures(WhichCaptures::All)
-                    .nfa_size_limit(Some(AUTOMATON_LIMIT)),
-            )
-            .build_from_hir(&hir)
-            .map_err(|_| CompileError::TooLarge)?;
         Ok(Template {
-            whole: whole(&hir)?,
-            relaxed: whole(&relaxed)?,
+            whole: whole(&strict)?,
+            lenient,
+            relaxed: whole(&joined(|hir| &hir.relaxed))?,
             levels,
+            prefix: self.literal_prefix().into_bytes(),
+            nfa: automaton(&strict)?,
+            lenient_nfa: match has_one {
+                true => Some(automaton(&joined(|hir| &hir.lenient))?),
+                false => None,
+            },
             captures: builder.captures,
-            nfa,
+            kinds: builder.kinds,
+            directory: self.directory,
         })
     }
+}
+
+fn automaton(hir: &Hir) -> Result<NFA, CompileError> {
+    NFA::compiler()
+        .configure(
+            thompson::Config::new()
+                .utf8(false)
+                .which_captures(WhichCaptures::All)
+                .nfa_size_limit(Some(AUTOMATON_LIMIT)),
+        )
+        .build_from_hir(hir)
+        .map_err(|_| CompileError::TooLarge)
 }
 
 /// A component as written, and with any name where it captures.
 struct ComponentHir {
     strict: Hir,
+    /// For names that are not UTF-8: a `?` may be a stray byte.
+    lenient: Hir,
     relaxed: Hir,
 }
 
 struct Builder<'a> {
     types: &'a HashMap<String, ValueType>,
     captures: Vec<String>,
+    kinds: Vec<ValueKind>,
 }
 
 impl Builder<'_> {
@@ -187,42 +274,61 @@ impl Builder<'_> {
         let Component::Parts(parts) = component else {
             return Ok(None);
         };
-        let (mut strict, mut relaxed) = (Vec::new(), Vec::new());
+        let (mut strict, mut lenient, mut relaxed) = (Vec::new(), Vec::new(), Vec::new());
         for (index, part) in parts.iter().enumerate() {
             let hir = match part {
                 Part::Literal(text) => Hir::literal(text.as_bytes()),
                 Part::Any => repeated(not_slash_byte(), 0),
-                Part::One => one_character(),
+                Part::One => {
+                    let stray = ClassBytes::new([ClassBytesRange::new(0x80, 0xff)]);
+                    let either = vec![one_character(), Hir::class(Class::Bytes(stray))];
+                    strict.push(one_character());
+                    lenient.push(Hir::alternation(either.clone()));
+                    relaxed.push(Hir::alternation(either));
+                    continue;
+                }
                 Part::Capture(capture) => {
-                    relaxed.push(repeated(not_slash_byte(), 1));
-                    strict.push(self.capture(capture, parts.get(index + 1))?);
+                    // A value that is missing fails its type as a wrong one does.
+                    let least = u32::from(capture.value_type.is_none());
+                    relaxed.push(repeated(not_slash_byte(), least));
+                    let hir = self.capture(capture, parts.get(index + 1))?;
+                    lenient.push(hir.clone());
+                    strict.push(hir);
                     continue;
                 }
             };
             relaxed.push(hir.clone());
+            lenient.push(hir.clone());
             strict.push(hir);
         }
         Ok(Some(ComponentHir {
             strict: Hir::concat(strict),
+            lenient: Hir::concat(lenient),
             relaxed: Hir::concat(relaxed),
         }))
     }
 
     fn capture(&mut self, capture: &Capture, next: Option<&Part>) -> Result<Hir, CompileError> {
+        let mut kind = ValueKind::Text;
         let sub = match &capture.value_type {
             Some(name) => {
                 let unknown = || CompileError::UnknownType {
                     name: name.clone(),
                     at: capture.at.clone(),
                 };
-                self.types.get(name).ok_or_else(unknown)?.hir.clone()
+                let found = self.types.get(name).ok_or_else(unknown)?;
+                kind = found.kind.clone();
+                found.hir.clone()
             }
             None => {
                 let stop = match next {
                     Some(Part::Literal(text)) => text.chars().next(),
                     _ => None,
                 };
-                let mut excluded = vec![ClassUnicodeRange::new('/', '/')];
+                let mut excluded = vec![
+                    ClassUnicodeRange::new('/', '/'),
+                    ClassUnicodeRange::new('\0', '\0'),
+                ];
                 excluded.extend(stop.map(|c| ClassUnicodeRange::new(c, c)));
                 let mut class = ClassUnicode::new(excluded);
                 class.negate();
@@ -230,6 +336,7 @@ impl Builder<'_> {
             }
         };
         self.captures.push(capture.name.clone());
+        self.kinds.push(kind);
         let index = u32::try_from(self.captures.len()).map_err(|_| CompileError::TooLarge)?;
         Ok(Hir::capture(HirCapture {
             index,
@@ -274,20 +381,18 @@ fn repeated(sub: Hir, min: u32) -> Hir {
 }
 
 fn not_slash_byte() -> Hir {
-    let mut class = ClassBytes::new([ClassBytesRange::new(b'/', b'/')]);
+    let mut class = ClassBytes::new([ClassBytesRange::new(b'/', b'/'), ClassBytesRange::new(0, 0)]);
     class.negate();
     Hir::class(Class::Bytes(class))
 }
 
-/// One character, or one byte where the name is not UTF-8.
 fn one_character() -> Hir {
-    let mut characters = ClassUnicode::new([ClassUnicodeRange::new('/', '/')]);
+    let mut characters = ClassUnicode::new([
+        ClassUnicodeRange::new('/', '/'),
+        ClassUnicodeRange::new('\0', '\0'),
+    ]);
     characters.negate();
-    let stray = ClassBytes::new([ClassBytesRange::new(0x80, 0xff)]);
-    Hir::alternation(vec![
-        Hir::class(Class::Unicode(characters)),
-        Hir::class(Class::Bytes(stray)),
-    ])
+    Hir::class(Class::Unicode(characters))
 }
 
 /// An automaton that matches only from the first byte to the last.

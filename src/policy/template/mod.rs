@@ -7,6 +7,7 @@
 mod compile;
 mod product;
 mod text;
+mod value;
 
 use regex_automata::meta;
 use regex_automata::nfa::thompson::NFA;
@@ -17,16 +18,25 @@ use crate::path::RelPath;
 pub(crate) use compile::{CompileError, ValueType};
 pub(crate) use product::TooLarge;
 pub(crate) use text::TemplateText;
+pub(crate) use value::{FormatError, Ordinal, ValueKind};
 
 /// A compiled template.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     whole: meta::Regex,
+    /// For names that are not UTF-8, where a `?` may be a byte; none without a `?`.
+    lenient: Option<meta::Regex>,
     /// As `whole`, but a capture takes any name: tells "wrong type" from "elsewhere".
     relaxed: meta::Regex,
     levels: Vec<Level>,
     captures: Vec<String>,
+    /// How each capture's values are read.
+    kinds: Vec<ValueKind>,
+    /// What every name it matches begins with.
+    prefix: Vec<u8>,
     nfa: NFA,
+    lenient_nfa: Option<NFA>,
+    directory: bool,
 }
 
 /// One component of a template.
@@ -38,6 +48,12 @@ enum Level {
 }
 
 impl Template {
+    /// The template of all files.
+    pub(crate) fn everything() -> Option<Template> {
+        let text = TemplateText::parse("**").ok()?;
+        text.compile(&std::collections::HashMap::new()).ok()
+    }
+
     /// The names of its captures, from left to right.
     pub(crate) fn captures(&self) -> &[String] {
         &self.captures
@@ -48,20 +64,44 @@ impl Template {
         self.captures.iter().position(|capture| capture == name)
     }
 
+    /// How a capture's values are read.
+    pub(crate) fn kind(&self, capture: usize) -> &ValueKind {
+        self.kinds.get(capture).unwrap_or(&ValueKind::Text)
+    }
+
+    /// Whether it names whole directories.
+    pub(crate) fn is_directory(&self) -> bool {
+        self.directory
+    }
+
+    /// What every name it matches begins with; empty when that is open.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
     /// The values captured from a path, or nothing when the path does not match.
     pub(crate) fn matches(&self, path: &[u8]) -> Option<Vec<String>> {
-        if self.captures.is_empty() {
-            return self.whole.is_match(path).then(Vec::new);
+        if !path.starts_with(&self.prefix) {
+            return None;
         }
-        let mut found = self.whole.create_captures();
-        self.whole.captures(path, &mut found);
+        let regex = match &self.lenient {
+            Some(lenient) if std::str::from_utf8(path).is_err() => lenient,
+            Some(_) | None => &self.whole,
+        };
+        if self.captures.is_empty() {
+            return regex.is_match(path).then(Vec::new);
+        }
+        let mut found = regex.create_captures();
+        regex.captures(path, &mut found);
         if !found.is_match() {
             return None;
         }
         (1..=self.captures.len())
-            .map(|group| {
+            .zip(&self.kinds)
+            .map(|(group, kind)| {
                 let value = path.get(found.get_group(group)?.range())?;
-                std::str::from_utf8(value).ok().map(str::to_owned)
+                let value = std::str::from_utf8(value).ok()?;
+                kind.admits(value).then(|| value.to_owned())
             })
             .collect()
     }
@@ -71,8 +111,8 @@ impl Template {
         self.relaxed.is_match(path)
     }
 
-    /// What a walk may find below a directory.
-    pub(crate) fn visit(&self, directory: &RelPath) -> Visit {
+    /// The components a path below a directory may go on with.
+    fn reached(&self, directory: &RelPath) -> Vec<bool> {
         let mut reached = vec![false; self.levels.len() + 1];
         reach(&mut reached, &self.levels, 0);
         for component in directory.components() {
@@ -93,15 +133,59 @@ impl Template {
             }
             reached = next;
         }
+        reached
+    }
+
+    /// Whether files of a directory, or the directory itself where whole ones are
+    /// named, can match.
+    pub(crate) fn holds_members(&self, directory: &RelPath) -> bool {
+        match self.directory {
+            true => self.matches(directory.as_bytes()).is_some(),
+            false => {
+                let last = self.levels.len().saturating_sub(1);
+                self.reached(directory).get(last).copied().unwrap_or(false)
+            }
+        }
+    }
+
+    /// What a walk may find below a directory.
+    pub(crate) fn visit(&self, directory: &RelPath) -> Visit {
+        let reached = self.reached(directory);
         let alive = |index: usize| reached.get(index).copied().unwrap_or(false);
         let last = self.levels.len().saturating_sub(1);
-        if matches!(self.levels.last(), Some(Level::Deep)) && alive(last) {
+        let all = matches!(self.levels.last(), Some(Level::Deep)) && alive(last);
+        if all || (self.directory && self.is_inside(directory)) {
             Visit::All
         } else if (0..self.levels.len()).any(alive) {
             Visit::Some
         } else {
             Visit::Nothing
         }
+    }
+
+    /// Whether a directory is one that goes as a whole, or lies in such a one.
+    fn is_inside(&self, directory: &RelPath) -> bool {
+        let bytes = directory.as_bytes();
+        let ends = bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(at, _)| at);
+        ends.chain([bytes.len()])
+            .filter_map(|end| bytes.get(..end))
+            .any(|ancestor| self.matches(ancestor).is_some())
+    }
+
+    /// The directories a name lies in that this template names as a whole, the
+    /// outermost first; only that one is a unit.
+    pub(crate) fn unit_of(&self, path: &[u8]) -> Option<(usize, Vec<String>)> {
+        let ends = path
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(at, _)| at);
+        ends.filter_map(|end| Some((end, self.matches(path.get(..end)?)?)))
+            .next()
     }
 
     /// A name that this template reads in two ways, if there is one.
@@ -115,7 +199,14 @@ impl Template {
 
     /// A name that both templates match, if there is one.
     pub(crate) fn overlap(&self, other: &Template) -> Result<Option<Vec<u8>>, TooLarge> {
-        product::intersection(&self.nfa, &other.nfa)
+        // Names that share no beginning share nothing: most templates end here.
+        let (one, two) = (self.prefix.as_slice(), other.prefix.as_slice());
+        if !one.starts_with(two) && !two.starts_with(one) {
+            return Ok(None);
+        }
+        let mine = self.lenient_nfa.as_ref().unwrap_or(&self.nfa);
+        let theirs = other.lenient_nfa.as_ref().unwrap_or(&other.nfa);
+        product::intersection(mine, theirs)
     }
 }
 

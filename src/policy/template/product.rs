@@ -6,6 +6,7 @@
 //! capture and the other does not.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -16,6 +17,9 @@ pub(crate) struct TooLarge;
 
 /// Pairs of states looked at before giving up.
 const MAX_PAIRS: usize = 200_000;
+
+/// Combinations of states looked at before giving up: about a tenth of a second.
+const MAX_WORK: usize = 2_000_000;
 
 /// Capture slots begun or ended at one position, as a bit set.
 type Marks = u128;
@@ -64,9 +68,15 @@ impl Search<'_> {
         );
         let mut seen: HashMap<Pair, Option<(Pair, u8)>> = HashMap::from([(start, None)]);
         let mut queue = std::collections::VecDeque::from([start]);
+        let mut work = 0usize;
         while let Some(pair) = queue.pop_front() {
-            for (left, left_marks) in self.left.of(pair.0)? {
-                for (right, right_marks) in self.right.of(pair.1)? {
+            let (lefts, rights) = (self.left.of(pair.0)?, self.right.of(pair.1)?);
+            for &(left, left_marks) in lefts.iter() {
+                for &(right, right_marks) in rights.iter() {
+                    work += 1;
+                    if work > MAX_WORK {
+                        return Err(TooLarge);
+                    }
                     let differs = pair.2 || left_marks != right_marks;
                     if self.left.is_match(left) && self.right.is_match(right) {
                         if differs || self.want == Want::AnyMatch {
@@ -106,7 +116,7 @@ fn witness(seen: &HashMap<Pair, Option<(Pair, u8)>>, end: Pair) -> Vec<u8> {
 /// with the capture marks passed on the way.
 struct Closures<'a> {
     nfa: &'a NFA,
-    known: HashMap<StateID, Vec<(StateID, Marks)>>,
+    known: HashMap<StateID, Rc<[(StateID, Marks)]>>,
 }
 
 impl<'a> Closures<'a> {
@@ -121,12 +131,12 @@ impl<'a> Closures<'a> {
         matches!(self.nfa.state(state), State::Match { .. })
     }
 
-    fn of(&mut self, state: StateID) -> Result<Vec<(StateID, Marks)>, TooLarge> {
+    fn of(&mut self, state: StateID) -> Result<Rc<[(StateID, Marks)]>, TooLarge> {
         if let Some(known) = self.known.get(&state) {
-            return Ok(known.clone());
+            return Ok(Rc::clone(known));
         }
-        let closure = self.explore(state)?;
-        self.known.insert(state, closure.clone());
+        let closure: Rc<[(StateID, Marks)]> = self.explore(state)?.into();
+        self.known.insert(state, Rc::clone(&closure));
         Ok(closure)
     }
 

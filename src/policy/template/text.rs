@@ -6,6 +6,8 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(crate) struct TemplateText {
     pub(super) components: Vec<Component>,
+    /// A trailing `/`: whole directories are meant.
+    pub(super) directory: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,22 +68,58 @@ impl TemplateText {
                 "templates are relative to the store's path in retain.toml; leave out the leading `/`",
             ));
         }
-        if text.ends_with('/') {
-            return Err(wrong(
-                text.len() - 1..text.len(),
-                "whole directories as units are not in this version of retain yet",
-                "name the files instead, such as `\"runs/*/**\"`",
-            ));
-        }
+        let directory = text.len() > 1 && text.ends_with('/');
+        let text = match directory {
+            true => text.get(..text.len() - 1).unwrap_or_default(),
+            false => text,
+        };
         let mut components = Vec::new();
         let mut start = 0;
         for component in split_components(text) {
             components.push(parse_component(component, start)?);
             start += component.len() + 1;
         }
-        let template = TemplateText { components };
+        if directory && components.last() == Some(&Component::Deep) {
+            return Err(wrong(
+                start.saturating_sub(3)..text.len(),
+                "`**/` names no particular directory",
+                "name the directories that go as a whole, such as `\"builds/*/\"`",
+            ));
+        }
+        let template = TemplateText {
+            components,
+            directory,
+        };
         template.check_duplicates()?;
         Ok(template)
+    }
+
+    /// What every name it matches begins with.
+    pub(super) fn literal_prefix(&self) -> String {
+        let mut prefix = String::new();
+        for (index, component) in self.components.iter().enumerate() {
+            let Component::Parts(parts) = component else {
+                return prefix;
+            };
+            for part in parts {
+                match part {
+                    Part::Literal(text) => prefix.push_str(text),
+                    Part::Any | Part::One | Part::Capture(_) => return prefix,
+                }
+            }
+            if index + 1 < self.components.len() {
+                prefix.push('/');
+            }
+        }
+        prefix
+    }
+
+    /// Whether a `?` stands in it.
+    pub(super) fn has_one(&self) -> bool {
+        self.components.iter().any(|component| match component {
+            Component::Deep => false,
+            Component::Parts(parts) => parts.contains(&Part::One),
+        })
     }
 
     /// Its captures from left to right.
@@ -99,16 +137,15 @@ impl TemplateText {
     }
 
     fn check_duplicates(&self) -> Result<(), TemplateError> {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: std::collections::HashSet<&str> = std::collections::HashSet::new();
         for capture in self.captures() {
-            if seen.contains(&capture.name.as_str()) {
+            if !seen.insert(&capture.name) {
                 return Err(wrong(
                     capture.at.clone(),
                     format!("`{{{}}}` is captured twice", capture.name),
                     "give the second capture another name; two places with the same value cannot be asked for",
                 ));
             }
-            seen.push(&capture.name);
         }
         Ok(())
     }

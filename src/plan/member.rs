@@ -1,0 +1,99 @@
+//! A file, or a whole directory, on its way to a decision.
+
+use std::borrow::Cow;
+
+use crate::entry::{Entry, Facts};
+use crate::path::RelPath;
+use crate::policy::{Limit, Measure, Membership, Verdict};
+
+/// Indices into the planner's members, ascending, which is path order.
+pub(super) type Members = Vec<usize>;
+
+/// A file in some collection, or in a directory that is decided on as a whole.
+pub(super) struct Member<'e> {
+    /// What a unit is, all its files together.
+    pub(super) entry: Cow<'e, Entry>,
+    pub(super) memberships: Vec<Membership>,
+    pub(super) verdict: Verdict,
+    /// Set by a floor: the member is one of those it holds.
+    pub(super) floor: Option<usize>,
+    /// The floors whose groups this member belongs to without being held.
+    pub(super) in_floors: Vec<usize>,
+    pub(super) removal: Option<Removal>,
+    /// Set for a directory that goes or stays as one.
+    pub(super) unit: Option<Unit>,
+    /// The units a file lies in, as indices of members.
+    pub(super) inside: Members,
+}
+
+/// A whole directory.
+pub(super) struct Unit {
+    /// Its files.
+    pub(super) files: Members,
+    /// The directory itself, where it could be looked at.
+    pub(super) directory: Option<Facts>,
+}
+
+/// What removes a member.
+pub(super) struct Removal {
+    pub(super) membership: usize,
+    pub(super) rule: usize,
+    pub(super) reason: String,
+    /// The pressure that takes it: an index into the plan's.
+    pub(super) pressure: Option<usize>,
+}
+
+impl<'e> Member<'e> {
+    pub(super) fn new(
+        entry: Cow<'e, Entry>,
+        memberships: Vec<Membership>,
+        verdict: Verdict,
+    ) -> Member<'e> {
+        Member {
+            entry,
+            memberships,
+            verdict,
+            floor: None,
+            in_floors: Vec::new(),
+            removal: None,
+            unit: None,
+            inside: Members::new(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &RelPath {
+        &self.entry.path
+    }
+
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.entry.facts.as_ref().ok()
+    }
+
+    pub(super) fn is_protected(&self) -> bool {
+        self.floor.is_some() || matches!(self.verdict, Verdict::Kept(_))
+    }
+
+    /// The member's place in a collection.
+    pub(super) fn membership(&self, collection: usize) -> Option<&Membership> {
+        self.memberships
+            .iter()
+            .find(|place| place.collection == collection)
+    }
+
+    /// What removing it gives back: a name whose content lives on frees nothing.
+    pub(super) fn freed(&self) -> u64 {
+        match self.facts() {
+            Some(facts) if facts.links <= 1 => facts.allocated,
+            Some(_) | None => 0,
+        }
+    }
+
+    /// Unprotected, readable, and of use.
+    pub(super) fn is_evictable(&self, limit: &Limit) -> bool {
+        let helps = match limit.measure {
+            Measure::TotalSize => self.freed() > 0,
+            Measure::Count => self.facts().is_some(),
+        };
+        helps && !self.is_protected()
+    }
+}

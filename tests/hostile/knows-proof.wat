@@ -1,0 +1,25 @@
+;; Restores as it should in the run it archived in, and nothing in any other: the note
+;; is the run's moment and the end of its name.
+(func $moment (param $to i32)
+  (call $run_now (i32.const 1104))
+  (i64.store (local.get $to) (i64.load (i32.const 1104)))
+  (i32.store offset=8 (local.get $to) (i32.load offset=8 (i32.const 1104)))
+  (call $run_id (i32.const 1120))
+  (i32.store offset=12 (local.get $to)
+    (i32.load (i32.sub (i32.add (i32.load (i32.const 1120)) (i32.load (i32.const 1124))) (i32.const 4)))))
+;; A megabyte more than the least it may be granted, so that a restore with less fails.
+(func $need_memory
+  (if (i32.eq (memory.grow (i32.const 128)) (i32.const -1)) (then unreachable)))
+(func (export "retain:plugin/archiver@0.1.0#archive") (param $p i32) (result i32)
+  (local $sink i32)
+  (local.set $sink (call $create (local.get $p)))
+  (call $splice (local.get $sink) (call $source (local.get $p)) (call $size (call $source (local.get $p))))
+  (call $finish (local.get $sink))
+  (call $moment (i32.const 4096))
+  (call $draft (local.get $p) (i32.const 1) (i32.const 16)))
+(func (export "retain:plugin/archiver@0.1.0#restore") (param $note i32) (param $notes i32) (param $objects i32) (param $count i32) (param $sink i32) (result i32)
+  (call $need_memory)
+  (call $moment (i32.const 4096))
+  (if (i64.ne (i64.load (i32.const 4096)) (i64.load (local.get $note))) (then unreachable))
+  (if (i64.ne (i64.load (i32.const 4104)) (i64.load offset=8 (local.get $note))) (then unreachable))
+  (call $restore (local.get $note) (local.get $notes) (local.get $objects) (local.get $count) (local.get $sink)))
