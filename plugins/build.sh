@@ -3,7 +3,7 @@
 # `--check` builds them elsewhere and compares instead.
 set -eu
 cd "$(dirname "$0")"
-plugins="backup legal-hold"
+plugins="backup compress dedup-backup legal-hold"
 mode=${1:-write}
 
 # A wrapper or flags meant for the host must not change a guest; paths of this

@@ -20,6 +20,7 @@ use crate::apply::{
     purge_for_room, recover,
 };
 use crate::config::{Config, Environment, MissingRoot, Store, Writers, read_policy};
+use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{
     Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start, State,
@@ -156,6 +157,23 @@ impl<'c> Job<'c> {
             }),
             false => Err(Diagnostics(findings)),
         }
+    }
+
+    /// Warnings about destinations on the store's own file system: what breaks that
+    /// breaks file and archive alike, and a copy that shares its blocks is no second one.
+    pub fn too_near(&self) -> Vec<Diagnostic> {
+        let Some(own) = device_of(&self.store.path.path) else {
+            return Vec::new();
+        };
+        let near = self.policy.hooks().filter_map(|hook| {
+            let (name, at) = hook.destination.as_ref()?;
+            let directory = &self.config.destinations.get(name)?.directory.path;
+            let its = device_of(directory)?;
+            let message = format!("`{name}` lies on the same file system as the files it keeps");
+            let finding = Diagnostic::warning("R0506", &hook.source, at.clone(), message);
+            (its == own).then(|| finding.help("another disk survives more than this one"))
+        });
+        near.collect()
     }
 
     /// Names of the plugins the policy uses.
@@ -390,7 +408,7 @@ impl<'c> Job<'c> {
             .collect();
         let same = named.into_iter().filter(|name| {
             let destination = self.config.destinations.get(*name);
-            let place = destination.and_then(|d| crate::destination::device_of(&d.directory.path));
+            let place = destination.and_then(|d| device_of(&d.directory.path));
             place.is_some() && place == device.as_ref().ok().copied()
         });
         same.map(|name| Notice {
@@ -408,7 +426,7 @@ impl<'c> Job<'c> {
         let configured = self.config.plugins.get(&hook.plugin);
         // One that does not load blocks its files, whatever a plan says.
         let loaded = configured.and_then(|configured| Plugin::load(configured, None).ok());
-        let (Some(configured), Some(plugin)) = (configured, loaded) else {
+        let Some(plugin) = loaded else {
             return (None, String::new());
         };
         let proof = match plugin.manifest().kind {
@@ -420,7 +438,7 @@ impl<'c> Job<'c> {
         let destination = destination.and_then(|name| self.config.destinations.get(name));
         let all = serde_json::json!({
             "component": plugin.version().digest,
-            "settings": configured.settings,
+            "settings": plugin.settings_with(&hook.arguments).ok(),
             "proof": proof,
             "destinations": grants.destinations,
             "memory": grants.memory.0,
@@ -932,22 +950,9 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
         };
         match crate::plugin::Plugin::load(configured, None) {
             Ok(plugin) => {
-                if let Err(crate::plugin::PluginError::Setting { key, problem, .. }) =
-                    plugin.check_settings(&hook.arguments)
-                {
-                    let place = hook.arguments_at.iter().find(|(name, _)| *name == key);
-                    let at = place.map_or(at.clone(), |(_, at)| at.clone());
-                    findings.push(Diagnostic::error("R0504", source, at, problem));
-                }
+                findings.extend(check_arguments(configured, &plugin, hook, config, source))
             }
-            Err(error) => {
-                findings.push(Diagnostic::error(
-                    "R0502",
-                    source,
-                    at.clone(),
-                    error.to_string(),
-                ));
-            }
+            Err(error) => findings.extend(configured_badly(config, configured, &error)),
         }
         let Some((destination, at)) = &hook.destination else {
             continue;
@@ -966,6 +971,74 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
         }
     }
     findings
+}
+
+/// What a plugin has against its arguments; a setting that is no argument is shown
+/// where the configuration has it.
+fn check_arguments(
+    configured: &crate::config::Plugin,
+    plugin: &crate::plugin::Plugin,
+    hook: &policy::Hook,
+    config: &Config,
+    source: &crate::diagnostic::Source,
+) -> Vec<Diagnostic> {
+    let Err(error) = plugin.settings_with(&hook.arguments) else {
+        return Vec::new();
+    };
+    let crate::plugin::PluginError::Settings { objections, .. } = &error else {
+        return vec![Diagnostic::error(
+            "R0502",
+            source,
+            hook.plugin_at.clone(),
+            error.to_string(),
+        )];
+    };
+    let place = |setting: &str| {
+        let argument = hook.arguments_at.iter().find(|(name, _)| name == setting);
+        match (argument, configured.settings_at.get(setting)) {
+            (Some((_, at)), _) => (source, at.clone()),
+            (None, Some(at)) => (&config.source, at.clone()),
+            (None, None) => (source, hook.plugin_at.clone()),
+        }
+    };
+    let finding = |objection: &crate::plugin::Objection| {
+        let (source, at) = place(&objection.setting);
+        Diagnostic::error("R0504", source, at, objection.problem.clone())
+    };
+    objections.iter().map(finding).collect()
+}
+
+/// What is wrong with the plugins of a configuration, whether or not a policy names
+/// them yet.
+pub fn check_plugins(config: &Config) -> Vec<Diagnostic> {
+    let load = |configured| crate::plugin::Plugin::load(configured, None).err();
+    let broken = config.plugins.values();
+    let broken = broken.filter_map(|configured| Some((configured, load(configured)?)));
+    broken
+        .flat_map(|(configured, error)| configured_badly(config, configured, &error))
+        .collect()
+}
+
+/// Why a plugin cannot be used as the configuration has it, shown there.
+fn configured_badly(
+    config: &Config,
+    configured: &crate::config::Plugin,
+    error: &crate::plugin::PluginError,
+) -> Vec<Diagnostic> {
+    let crate::plugin::PluginError::Settings { objections, .. } = error else {
+        let at = configured.span.clone();
+        let finding = Diagnostic::error("R0502", &config.source, at, error.to_string());
+        return vec![match error.help() {
+            Some(help) => finding.help(help),
+            None => finding,
+        }];
+    };
+    let finding = |objection: &crate::plugin::Objection| {
+        let at = configured.settings_at.get(&objection.setting);
+        let at = at.unwrap_or(&configured.span).clone();
+        Diagnostic::error("R0504", &config.source, at, objection.problem.clone())
+    };
+    objections.iter().map(finding).collect()
 }
 
 /// What the walk could not see, for the report.

@@ -55,6 +55,15 @@ impl Stamp {
         }
     }
 
+    /// The moment in UTC as `20260310T120000.123456789Z`, which sorts by time and is a
+    /// good part of a file's name.
+    pub fn to_basic_utc(self) -> String {
+        match Timestamp::from_nanosecond(self.as_nanoseconds()) {
+            Ok(instant) => instant.strftime("%Y%m%dT%H%M%S.%9fZ").to_string(),
+            Err(_) => format!("{}.{:09}", self.seconds(), self.subsec_nanoseconds()),
+        }
+    }
+
     /// Whole seconds from `self` to `later`, rounded down; zero when `later` is earlier.
     pub fn seconds_until(self, later: Stamp) -> u64 {
         let nanoseconds = later.as_nanoseconds() - self.as_nanoseconds();

@@ -21,6 +21,7 @@ impl Check {
             Err(Diagnostics(found)) => findings.extend(found),
             Ok(config) => {
                 findings.extend(config.warnings.clone());
+                findings.extend(crate::run::check_plugins(&config));
                 let stores = match self.stores.is_empty() {
                     true => config.stores.values().collect(),
                     false => edge.stores(&config, &self.stores)?,
@@ -29,6 +30,7 @@ impl Check {
                     match edge.job(&config, store) {
                         Ok(job) => {
                             findings.extend(job.warnings.0.clone());
+                            findings.extend(job.too_near());
                             checked.push((store.name.clone(), store.policy.written.clone()));
                         }
                         Err(Diagnostics(found)) => findings.extend(found),
@@ -36,6 +38,18 @@ impl Check {
                 }
             }
         }
+        // A plugin that several policies name is wrong once.
+        let mut told = Vec::new();
+        findings.retain(|finding: &Diagnostic| {
+            let key = (
+                finding.source().name().to_owned(),
+                finding.span(),
+                finding.message().to_owned(),
+            );
+            let first = !told.contains(&key);
+            told.extend(first.then_some(key));
+            first
+        });
         let findings = Diagnostics(findings);
         if edge.is_json() {
             let list: Vec<_> = findings.0.iter().map(finding).collect();

@@ -2,17 +2,20 @@
 
 mod apply;
 mod audit;
+mod catalogue;
 mod check;
 mod demo;
 mod hold;
 mod init;
 mod plan;
+mod plugin;
 mod restore;
 mod runs;
 mod show;
 mod test;
 mod trash;
 mod undo;
+mod verify;
 mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -74,6 +77,9 @@ enum Command {
     Apply(apply::Apply),
     /// Explain what is decided about one file.
     Why(why::Why),
+    /// Write, examine, test and pin plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Bring archived files back.
     Restore(restore::Restore),
     /// Put back what a run moved into the trash.
@@ -82,6 +88,11 @@ enum Command {
     Trash(trash::Trash),
     /// Keep files whatever the policy says, or let go of them.
     Hold(hold::HoldCommand),
+    /// Prove stored archives again.
+    Verify(verify::Verify),
+    /// Look after what is known of archives.
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
     /// List earlier runs, or the files of one.
     Runs(runs::Runs),
     /// See whether the journal is as it was written.
@@ -134,6 +145,9 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command this process was started with.
 pub fn main() -> ExitCode {
+    if let Some(exit) = crate::plugin::compile_by_children() {
+        return exit;
+    }
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wasmtime=error"));
@@ -156,6 +170,9 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
+        Command::Plugin(command) => command.run(&edge),
+        Command::Verify(command) => command.run(&edge),
+        Command::Catalogue(command) => command.run(&edge),
         Command::Restore(command) => command.run(&edge),
         Command::Undo(command) => command.run(&edge),
         Command::Trash(command) => command.run(&edge),

@@ -36,6 +36,10 @@ pub(super) struct Restore {
     /// Write below this directory instead of into the store.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// Restore by the plugin with this digest instead of the one that wrote the archive,
+    /// where that must not run any more; the beginning of it will do.
+    #[arg(long, value_name = "DIGEST")]
+    with: Option<String>,
 }
 
 /// A directory that is restored into.
@@ -57,7 +61,10 @@ impl Restore {
         let wanted = self.wanted(edge, &config, &journal)?;
         anyhow::ensure!(!wanted.is_empty(), "that run archived nothing");
         let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
-        let catalogue = Catalogue::load(&config, names);
+        let mut catalogue = Catalogue::load(&config, names);
+        if let Some(digest) = &self.with {
+            catalogue.restore_with(digest)?;
+        }
         if self.to.is_none()
             && let Err(error) = self.hold(edge, &config, &wanted, &Now::from_clock())
         {

@@ -170,15 +170,34 @@ pub struct Plugin {
     pub span: Range<usize>,
     /// Where its component comes from.
     pub wasm: Wasm,
+    /// Where that is written in the configuration.
+    pub wasm_at: Range<usize>,
     /// The SHA-256 its component must have, in small hexadecimal digits.
     pub sha256: Option<String>,
+    /// Where the pin is written in the configuration.
+    pub sha256_at: Option<Range<usize>>,
     /// Default settings; arguments in a policy override them key by key. Texts
     /// such as `64 MiB` are left to the plugin's schema.
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// Where each of them is written in the configuration.
+    pub settings_at: BTreeMap<String, Range<usize>>,
+    /// How it is called where it is a command that reads stdin and writes stdout.
+    pub filter: Option<Filter>,
     /// How its archives are proved.
     pub proof: Proof,
     /// What it may use.
     pub grants: Grants,
+}
+
+/// How a command is called that knows nothing of retain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Arguments with which it turns a file into an archive.
+    pub args: Vec<String>,
+    /// Arguments with which it turns the archive into the file again.
+    pub restore_args: Vec<String>,
+    /// What is appended to the archive's name (`.gz`).
+    pub suffix: String,
 }
 
 /// Where a component comes from.

@@ -43,6 +43,10 @@ const PLUGIN: Shape = Keys(&[
     ("wasm", Value),
     ("sha256", Value),
     ("settings", Free),
+    (
+        "filter",
+        Keys(&[("args", Value), ("restore_args", Value), ("suffix", Value)]),
+    ),
     ("proof", Value),
     (
         "grants",

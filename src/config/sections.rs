@@ -9,8 +9,8 @@ use crate::config::codes;
 use crate::config::reader::{Complaint, Place, Reader, Section, absolute};
 use crate::config::schema::joined;
 use crate::config::{
-    Destination, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store, Token, Warn,
-    Wasm, Writers,
+    Destination, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store, Token,
+    Warn, Wasm, Writers,
 };
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::receipt::Proof;
@@ -227,17 +227,56 @@ fn file_path(url: &str) -> Result<PathBuf, Complaint> {
 fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> Option<Plugin> {
     let wasm = read_wasm(section, reader);
     let sha256 = reader.parsed(section, "sha256", parse_sha256);
-    let settings = reader.settings(&section.section("settings"));
+    let written = section.section("settings");
+    let settings = reader.settings(&written);
+    let settings_at = settings
+        .keys()
+        .map(|key| (key.clone(), written.value_span(key)))
+        .collect();
+    let filter = read_filter(section, reader);
     let proof = reader.parsed(section, "proof", parse_proof);
     let grants = read_grants(&section.section("grants"), reader);
     Some(Plugin {
         name,
         span: section.span.clone(),
         wasm: wasm?,
+        wasm_at: section.value_span("wasm"),
         sha256,
+        sha256_at: section.has("sha256").then(|| section.value_span("sha256")),
         settings,
+        settings_at,
+        filter,
         proof: proof.unwrap_or(Proof::Restore),
         grants,
+    })
+}
+
+fn read_filter(plugin: &Section<'_>, reader: &mut Reader<'_>) -> Option<Filter> {
+    if !plugin.has("filter") {
+        return None;
+    }
+    let section = plugin.section("filter");
+    let mut texts = |key| {
+        let texts = reader.texts(&section, key).into_iter();
+        texts.map(|(text, _)| text).collect()
+    };
+    let (args, restore_args) = (texts("args"), texts("restore_args"));
+    let suffix = reader.parsed(&section, "suffix", |text| match text.contains('/') {
+        true => Err(Complaint::new("a suffix has no `/`", "write it as `.gz`")),
+        false => Ok(text.to_owned()),
+    });
+    if !section.has("restore_args") {
+        let message = format!("`{}` has no `restore_args`", section.path);
+        let help = "say how it turns an archive into the file again: `restore_args = [\"-dc\"]`";
+        let span = section.span.clone();
+        reader
+            .findings
+            .error(codes::MISSING_KEY, span, message, help);
+    }
+    Some(Filter {
+        args,
+        restore_args,
+        suffix: suffix.unwrap_or_default(),
     })
 }
 

@@ -14,6 +14,7 @@ mod copy;
 mod directory;
 mod error;
 mod identity;
+mod listing;
 mod name;
 mod staging;
 
@@ -148,6 +149,19 @@ impl Destination {
         })
     }
 
+    /// Opens a published object that somebody is about to rely on: whoever wrote it may
+    /// have died before it, or its name, was on disk.
+    pub fn open_durable(&self, name: &ObjectName) -> Result<File, DestinationError> {
+        let file = self.open_object(name)?;
+        let failed = |errno| self.context.error("make durable", Some(name), errno);
+        file.sync_all()
+            .map_err(|error| failed(error::errno_of(&error)))?;
+        self.parent(name)
+            .and_then(|parent| parent.sync())
+            .map_err(failed)?;
+        Ok(file)
+    }
+
     /// Publishes a small text whole, as any other object.
     ///
     /// Publishing the same text again is no error.
@@ -172,12 +186,18 @@ impl Destination {
     }
 
     fn open_regular(&self, name: &ObjectName) -> Result<File, Errno> {
-        let (parents, leaf) = name.split();
+        let (_, leaf) = name.split();
+        self.parent(name)?.open_file(leaf)
+    }
+
+    /// The directory an object lies in.
+    fn parent(&self, name: &ObjectName) -> Result<Directory, Errno> {
+        let (parents, _) = name.split();
         let mut directory = self.root.try_clone()?;
         for component in parents {
             directory = directory.child(component)?;
         }
-        directory.open_file(leaf)
+        Ok(directory)
     }
 }
 

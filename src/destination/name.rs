@@ -9,7 +9,7 @@ const LONGEST_NAME: usize = 4_095;
 /// Where unpublished bytes lie; no object may be named into it.
 pub(super) const STAGING: &str = ".staging";
 /// What the name of a receipt's copy ends in.
-const RECEIPT: &str = ".receipt.json";
+pub(super) const RECEIPT: &str = ".receipt.json";
 
 /// The name of an object below a destination's root.
 ///

@@ -7,6 +7,7 @@
 //!
 //! Everything is chained by hashes as it is written, so that an edit shows.
 
+mod adopt;
 mod chain;
 mod export;
 mod form;
@@ -526,7 +527,7 @@ impl Journal {
     pub fn known_root(&self, store: &str) -> Result<Option<String>, JournalError> {
         self.connection
             .query_row(
-                "select root from runs where store = ? order by started desc limit 1",
+                "select root from runs where store = ? and root <> '' order by started desc limit 1",
                 [store],
                 |row| row.get(0),
             )

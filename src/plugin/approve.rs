@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::archive::{Archiver, Proved, record};
+use super::archive::{Archiver, Part, Proved};
 use super::blobs::Target;
 use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
@@ -216,7 +216,9 @@ impl<'a> Hooks<'a> {
                     });
                 answers.collect()
             }
-            Prepared::Archiver(_) => self.archive_all(index, hook, ready, steps),
+            Prepared::Archiver(_) | Prepared::Filter(_) => {
+                self.archive_all(index, hook, ready, steps)
+            }
         }
     }
 
@@ -278,23 +280,23 @@ impl<'a> Hooks<'a> {
     }
 
     fn archive_once(&self, ready: &Ready, step: &Step, attempt: u32) -> Result<Receipt, Trouble> {
-        let (Prepared::Archiver(prepared), Some((destination, name))) =
-            (&ready.prepared, &ready.destination)
+        let (Some(craft), Some((destination, name))) = (ready.prepared.craft(), &ready.destination)
         else {
             return Err(Trouble::permanent("the hook names no destination"));
         };
         let file = self.open(step)?;
         let entry = self.entry(step, attempt);
-        let output = ready.plugin.grants().output.map(|size| size.0);
         let archiver = Archiver {
             machine: &ready.machine,
             plugin: &ready.plugin,
-            prepared,
+            craft,
             settings: ready.settings.to_string().into(),
             run: &self.run,
             target: Target {
                 destination: Arc::clone(destination),
-                limit: output.unwrap_or_else(|| step.facts.size.saturating_mul(2) + OVERHEAD),
+                limit: output_limit(&ready.plugin, step.facts.size),
+                space: None,
+                ends_after: None,
             },
         };
         let proved = archiver.archive(&entry, &file)?;
@@ -340,7 +342,6 @@ impl<'a> Hooks<'a> {
             modified,
             ..
         } = step.facts;
-        let objects = proved.objects.iter();
         Receipt {
             version: 1,
             run: self.run.id.clone(),
@@ -352,9 +353,7 @@ impl<'a> Hooks<'a> {
             plugin: ready.plugin.version(),
             settings: ready.settings.clone(),
             destination: destination.clone(),
-            objects: objects
-                .map(|o| record(o.name.as_str(), &o.staged))
-                .collect(),
+            objects: proved.objects.iter().map(Part::record).collect(),
             note: hexadecimal(&proved.note),
             source: proved.content.clone(),
             metadata: Metadata {
@@ -439,8 +438,8 @@ impl Ready {
             Some(Err(error)) => return Err(error.to_string()),
             None => return Err(format!("the configuration has no plugin `{}`", hook.plugin)),
         };
-        plugin
-            .check_settings(&hook.arguments)
+        let settings = plugin
+            .settings_with(&hook.arguments)
             .map_err(|error| error.to_string())?;
         let machine = Machine::shared().map_err(|error| error.to_string())?;
         let prepared = plugin
@@ -448,10 +447,10 @@ impl Ready {
             .map_err(|error| error.to_string())?;
         let destination = match (&prepared, &hook.destination) {
             (Prepared::Reviewer(_), _) => None,
-            (Prepared::Archiver(_), None) => {
+            (Prepared::Archiver(_) | Prepared::Filter(_), None) => {
                 return Err("it stores files, and the policy does not say `into` where".to_owned());
             }
-            (Prepared::Archiver(_), Some(name)) => {
+            (Prepared::Archiver(_) | Prepared::Filter(_), Some(name)) => {
                 catalogue.keep(&plugin).map_err(|error| {
                     format!("a copy of the plugin cannot be kept for restoring: {error}")
                 })?;
@@ -460,7 +459,7 @@ impl Ready {
         };
         Ok(Ready {
             machine,
-            settings: plugin.settings_with(&hook.arguments).into(),
+            settings: settings.into(),
             plugin,
             prepared,
             destination,
@@ -514,24 +513,44 @@ fn publish(
     proved: Proved,
     receipt: Receipt,
 ) -> Result<Receipt, Trouble> {
-    let failed = |error: DestinationError| Trouble {
+    let beside = proved.objects.first().map(|object| object.name().clone());
+    publish_objects(destination, proved.objects)?;
+    match beside {
+        Some(object) => leave_receipt(destination, &object, receipt).map_err(unpublished),
+        None => Ok(receipt),
+    }
+}
+
+pub(super) fn publish_objects(
+    destination: &Destination,
+    objects: Vec<Part>,
+) -> Result<(), Trouble> {
+    for object in objects {
+        match object {
+            Part::New(new) => {
+                let published = new.staged.publish(destination, &new.name, new.on_existing);
+                published.map_err(unpublished)?;
+            }
+            Part::Shared(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn unpublished(error: DestinationError) -> Trouble {
+    Trouble {
         kind: match error {
             DestinationError::Full { .. } | DestinationError::Io { .. } => TroubleKind::Retryable,
             _ => TroubleKind::Permanent,
         },
         reason: error.to_string(),
-    };
-    let beside = proved.objects.first().map(|object| object.name.clone());
-    for object in proved.objects {
-        object
-            .staged
-            .publish(destination, &object.name, object.on_existing)
-            .map_err(failed)?;
     }
-    match beside {
-        Some(object) => leave_receipt(destination, &object, receipt).map_err(failed),
-        None => Ok(receipt),
-    }
+}
+
+/// The most bytes the archive of a file may take.
+pub(super) fn output_limit(plugin: &Plugin, size: u64) -> u64 {
+    let granted = plugin.grants().output.map(|size| size.0);
+    granted.unwrap_or_else(|| size.saturating_mul(2).saturating_add(OVERHEAD))
 }
 
 /// An object may carry several receipts: it may hold several files' bytes, and a run

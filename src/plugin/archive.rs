@@ -1,20 +1,27 @@
 //! Archivers: a file's bytes stored, and shown to come back.
 
 use std::fs::File;
-use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::CommandPre;
 
-use super::blobs::{Finished, Restored, Sink, Source, Target, checkpoint};
+use super::blobs::{
+    Finished, Restored, Shelf, Sink, Source, Target, checkpoint, content_of, refusal,
+};
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
-use super::guest::{Guest, OutOfTime, RunFacts};
+use super::filter;
+use super::guest::{Guest, OutOfTime, RunFacts, Terms};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
-use crate::destination::{DestinationError, Staged};
+use crate::destination::{DestinationError, Interrupted, ObjectName, OnExisting, Staged};
 use crate::receipt::{Content, Limits, ObjectRecord, Proof};
+use crate::time::Stamp;
+
+/// The longest component file systems take, in bytes; receipts need some of it.
+const COMPONENT: usize = 255;
 
 /// The most bytes of a note.
 const NOTE: usize = 64 << 10;
@@ -27,28 +34,93 @@ const GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Proved {
     /// In the order of the plugin's draft.
-    pub(super) objects: Vec<Finished>,
+    pub(super) objects: Vec<Part>,
     pub(super) note: Vec<u8>,
     pub(super) content: Content,
     pub(super) proof: Proof,
+}
+
+/// One object of an archive.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Written by this archive, and to be published with it.
+    New(Finished),
+    /// Published before, by another archive that it is shared with.
+    Shared(Shared),
+}
+
+/// An object that is somebody else's as well.
+#[derive(Debug)]
+pub(super) struct Shared {
+    name: ObjectName,
+    file: File,
+    content: Content,
+}
+
+impl Part {
+    pub(super) fn name(&self) -> &ObjectName {
+        match self {
+            Part::New(finished) => &finished.name,
+            Part::Shared(shared) => &shared.name,
+        }
+    }
+
+    pub(super) fn record(&self) -> ObjectRecord {
+        match self {
+            Part::New(finished) => record(finished.name.as_str(), &finished.staged),
+            Part::Shared(shared) => ObjectRecord {
+                name: shared.name.as_str().to_owned(),
+                size: shared.content.size,
+                blake3: shared.content.blake3.clone(),
+            },
+        }
+    }
+
+    fn source(&self) -> Result<Source, Trouble> {
+        let source = match self {
+            Part::New(finished) => {
+                let size = finished.staged.size();
+                finished
+                    .staged
+                    .open_read()
+                    .map(|file| Source::new(file, size))
+            }
+            Part::Shared(shared) => {
+                let file = shared.file.try_clone().map_err(|e| unreadable(&e))?;
+                Ok(Source::new(file, shared.content.size))
+            }
+        };
+        source.map_err(|error| Trouble::permanent(error.to_string()))
+    }
 }
 
 /// What an archiver is asked about one file.
 pub(super) struct Archiver<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
-    pub(super) prepared: &'a ArchivePluginPre<Guest>,
+    pub(super) craft: Craft<'a>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
     pub(super) target: Target,
 }
 
+/// What stores and restores: a plugin that knows the contract, or a command.
+#[derive(Clone, Copy)]
+pub(super) enum Craft<'a> {
+    Plugin(&'a ArchivePluginPre<Guest>),
+    Filter(&'a CommandPre<Guest>),
+}
+
 impl Archiver<'_> {
     /// Archives one open file and proves the archive.
     pub(super) fn archive(&self, entry: &GuestEntry, file: &File) -> Result<Proved, Trouble> {
-        let (draft, finished) = self.store(entry, file)?;
-        let objects = named(&draft, finished)?;
-        let content = self.hash(file, entry.size)?;
+        let hashed = Arc::default();
+        let (draft, shelf) = self.store(entry, file, &hashed)?;
+        let objects = self.named(&draft, shelf)?;
+        let content = match hashed.get() {
+            Some(content) => content.clone(),
+            None => self.hash(file, entry.size)?,
+        };
         let proof = self.plugin.proof();
         match proof {
             Proof::Restore => self.prove(&draft.note, &objects, &content)?,
@@ -63,17 +135,29 @@ impl Archiver<'_> {
         })
     }
 
-    fn store(&self, entry: &GuestEntry, file: &File) -> Result<(Draft, Vec<Finished>), Trouble> {
-        let terms = self
-            .plugin
-            .terms(Arc::clone(&self.settings), self.run, entry.size);
+    fn store(
+        &self,
+        entry: &GuestEntry,
+        file: &File,
+        hashed: &Arc<OnceLock<Content>>,
+    ) -> Result<(Draft, Shelf), Trouble> {
+        let terms = Terms {
+            file: entry.path.as_str().into(),
+            ..self
+                .plugin
+                .terms(Arc::clone(&self.settings), self.run, entry.size)
+        };
+        let prepared = match self.craft {
+            Craft::Plugin(prepared) => prepared,
+            Craft::Filter(prepared) => return self.store_filtered(entry, file, terms, prepared),
+        };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let file = file.try_clone().map_err(|error| unreadable(&error))?;
         let call = async {
-            let instance = self.prepared.instantiate_async(&mut store).await?;
+            let instance = prepared.instantiate_async(&mut store).await?;
             let table = &mut store.data_mut().table;
-            let source = table.push(Source::new(file, entry.size))?;
+            let source = table.push(Source::sharing(file, entry.size, hashed))?;
             let target = table.push(self.target.clone())?;
             let (source, target) = (lent(&source), lent(&target));
             let archiver = instance.retain_plugin_archiver();
@@ -90,22 +174,66 @@ impl Archiver<'_> {
             let reason = format!("its note has {} bytes, more than {NOTE}", draft.note.len());
             return Err(Trouble::permanent(reason));
         }
-        Ok((draft, std::mem::take(&mut store.data_mut().shelf.objects)))
+        Ok((draft, std::mem::take(&mut store.data_mut().shelf)))
+    }
+
+    /// One object holds all that a command has written.
+    fn store_filtered(
+        &self,
+        entry: &GuestEntry,
+        file: &File,
+        terms: Terms,
+        prepared: &CommandPre<Guest>,
+    ) -> Result<(Draft, Shelf), Trouble> {
+        let deadline = Instant::now() + terms.wall;
+        let refused = |error: DestinationError| Trouble::reported(&refusal(&error));
+        let file = file.try_clone().map_err(|error| unreadable(&error))?;
+        let writer = self.target.destination.create().map_err(refused)?;
+        let sink = Sink::Object(Box::new(writer), self.target.clone());
+        let args = filter::arguments(&self.settings, "args");
+        let input = (file, entry.size);
+        let written = filter::run(self.machine, prepared, terms, &args, input, sink)?;
+        let Sink::Object(writer, _) = written else {
+            return Err(Trouble::permanent("its sink went astray"));
+        };
+        let staged = writer.finish(&mut checkpoint(deadline)).map_err(refused)?;
+        let name = filtered_name(entry, &filter::suffix(&self.settings));
+        let on_existing = OnExisting::SameBytes;
+        let mut free = None;
+        // Another generation with the same time has other bytes and the first name.
+        for name in [&name, &format!("{name}-{}", start(&entry.key, 8))] {
+            let name = staged.parse_name(name).map_err(refused)?;
+            match staged.check_free(&name, on_existing, &mut checkpoint(deadline)) {
+                Ok(()) => free = free.or(Some(name)),
+                Err(DestinationError::Exists { .. }) => {}
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        let name = free.ok_or_else(|| {
+            Trouble::permanent("the destination holds other objects under its names")
+        })?;
+        let draft = Draft {
+            objects: vec![name.as_str().to_owned()],
+            note: Vec::new(),
+        };
+        let mut shelf = Shelf::default();
+        shelf.objects.push(Finished {
+            name,
+            on_existing,
+            staged,
+        });
+        Ok((draft, shelf))
     }
 
     /// Runs the plugin's own `restore` over what was stored, in a fresh instance,
     /// and compares what comes out with the file.
-    fn prove(&self, note: &[u8], objects: &[Finished], content: &Content) -> Result<(), Trouble> {
-        let mut sources = Vec::with_capacity(objects.len());
-        for object in objects {
-            let file = object.staged.open_read();
-            let file = file.map_err(|error| Trouble::permanent(error.to_string()))?;
-            sources.push(Source::new(file, object.staged.size()));
-        }
+    fn prove(&self, note: &[u8], objects: &[Part], content: &Content) -> Result<(), Trouble> {
+        let sources = objects.iter().map(Part::source);
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let restorer = Restorer {
             machine: self.machine,
             plugin: self.plugin,
-            prepared: self.prepared,
+            craft: self.craft,
             settings: Arc::clone(&self.settings),
             run: self.run,
             limits: None,
@@ -128,7 +256,7 @@ impl Archiver<'_> {
 
     /// The weaker proof: the one stored object is the file itself, read again from
     /// where it is stored.
-    fn read_back(&self, objects: &[Finished], content: &Content) -> Result<(), Trouble> {
+    fn read_back(&self, objects: &[Part], content: &Content) -> Result<(), Trouble> {
         let [object] = objects else {
             return Err(Trouble::permanent(
                 "an archive of several objects cannot be proved by reading it back",
@@ -138,7 +266,16 @@ impl Archiver<'_> {
             .plugin
             .terms(Arc::clone(&self.settings), self.run, content.size);
         let deadline = Instant::now() + terms.wall;
-        let stored = object.staged.read_back(&mut checkpoint(deadline));
+        let stored = match object {
+            Part::New(finished) => finished.staged.read_back(&mut checkpoint(deadline)),
+            // Hashed where it lies when it was taken for a part of this archive.
+            Part::Shared(shared) => {
+                return match shared.content == *content {
+                    true => Ok(()),
+                    false => Err(Trouble::permanent(differs(&shared.content, content))),
+                };
+            }
+        };
         let (size, hash) = stored.map_err(|error| Trouble {
             kind: match error {
                 DestinationError::Interrupted { .. } => TroubleKind::OutOfTime,
@@ -163,27 +300,53 @@ impl Archiver<'_> {
             .terms(Arc::clone(&self.settings), self.run, size)
             .wall;
         let deadline = Instant::now() + wall;
-        let mut hasher = blake3::Hasher::new();
-        let mut source = Positioned { file, at: 0 };
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            if Instant::now() > deadline {
-                return Err(Trouble {
-                    kind: TroubleKind::OutOfTime,
-                    reason: OutOfTime(wall).to_string(),
-                });
-            }
-            let read = source
-                .read(&mut buffer)
-                .map_err(|error| unreadable(&error))?;
-            match buffer.get(..read) {
-                Some(bytes) if !bytes.is_empty() => hasher.update(bytes),
-                Some(_) | None => break,
-            };
+        match content_of(file, &mut checkpoint(deadline)) {
+            Ok(Ok(content)) => Ok(content),
+            Ok(Err(Interrupted)) => Err(Trouble {
+                kind: TroubleKind::OutOfTime,
+                reason: OutOfTime(wall).to_string(),
+            }),
+            Err(error) => Err(unreadable(&error)),
         }
-        Ok(Content {
-            size: source.at,
-            blake3: hasher.finalize().to_hex().to_string(),
+    }
+
+    /// The objects a draft names, each once; what it finished and does not name is
+    /// dropped, and with that forgotten.
+    fn named(&self, draft: &Draft, mut shelf: Shelf) -> Result<Vec<Part>, Trouble> {
+        if draft.objects.is_empty() {
+            return Err(Trouble::permanent(
+                "it stored nothing: its draft names no object",
+            ));
+        }
+        let mut objects = Vec::with_capacity(draft.objects.len());
+        for name in &draft.objects {
+            let mut finished = shelf.objects.iter();
+            if let Some(at) = finished.position(|object| object.name.as_str() == name) {
+                objects.push(Part::New(shelf.objects.swap_remove(at)));
+                continue;
+            }
+            let found = shelf.found.iter().find(|found| found.as_str() == name);
+            let Some(found) = found.cloned() else {
+                let shown: String = name.escape_debug().take(200).collect();
+                let reason = format!("its draft names `{shown}`, which it did not finish");
+                return Err(Trouble::permanent(reason));
+            };
+            shelf.found.remove(&found);
+            objects.push(Part::Shared(self.shared(found)?));
+        }
+        Ok(objects)
+    }
+
+    /// An object that was there before, looked at as closely as one of our own.
+    fn shared(&self, name: ObjectName) -> Result<Shared, Trouble> {
+        let opened = self.target.destination.open_durable(&name);
+        let file = opened.map_err(|error| Trouble::permanent(error.to_string()))?;
+        let size = file.metadata().map_err(|error| unreadable(&error))?.len();
+        let content = self.hash(&file, size)?;
+        Ok(Shared {
+            name,
+            file,
+            content,
         })
     }
 }
@@ -192,7 +355,7 @@ impl Archiver<'_> {
 pub(super) struct Restorer<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
-    pub(super) prepared: &'a ArchivePluginPre<Guest>,
+    pub(super) craft: Craft<'a>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
     /// What the archive was proved with; nothing during the proof itself.
@@ -211,6 +374,10 @@ impl Restorer<'_> {
             .plugin
             .terms(Arc::clone(&self.settings), self.run, restored.expected())
             .at_least(self.limits);
+        let prepared = match self.craft {
+            Craft::Plugin(prepared) => prepared,
+            Craft::Filter(prepared) => return self.unfilter(objects, restored, terms, prepared),
+        };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let pushed = store
@@ -220,7 +387,7 @@ impl Restorer<'_> {
         let sink = pushed.map_err(|error| Trouble::permanent(error.to_string()))?;
         let lent_sink = lent(&sink);
         let call = async {
-            let instance = self.prepared.instantiate_async(&mut store).await?;
+            let instance = prepared.instantiate_async(&mut store).await?;
             let table = &mut store.data_mut().table;
             let objects = objects.into_iter().map(|object| table.push(object));
             let objects = objects.collect::<Result<Vec<_>, _>>()?;
@@ -241,6 +408,53 @@ impl Restorer<'_> {
     }
 }
 
+impl Restorer<'_> {
+    fn unfilter(
+        &self,
+        objects: Vec<Source>,
+        restored: Restored,
+        terms: Terms,
+        prepared: &CommandPre<Guest>,
+    ) -> Result<Content, Trouble> {
+        let Ok([object]) = <[Source; 1]>::try_from(objects) else {
+            return Err(Trouble::permanent("a command's archive is one object"));
+        };
+        let args = filter::arguments(&self.settings, "restore_args");
+        let sink = Sink::Restored(Box::new(restored));
+        let input = object.into_parts();
+        match filter::run(self.machine, prepared, terms, &args, input, sink)? {
+            Sink::Restored(restored) => Ok(restored.finish()),
+            Sink::Object(..) => Err(Trouble::permanent("its sink went astray")),
+        }
+    }
+}
+
+/// What a command's object is called: as `backup` would, and the suffix.
+fn filtered_name(entry: &GuestEntry, suffix: &str) -> String {
+    let GuestEntry {
+        collection,
+        path,
+        modified,
+        key,
+        ..
+    } = entry;
+    let stamp = Stamp::new(modified.seconds, modified.nanoseconds).to_basic_utc();
+    let name = format!("{collection}/{path}@{stamp}{suffix}");
+    let fitting = name.split('/').map(|part| match part.len() <= COMPONENT {
+        true => part.to_owned(),
+        false => {
+            let mark = format!("~{}{suffix}", start(key, 16));
+            let end = part.floor_char_boundary(COMPONENT.saturating_sub(mark.len()));
+            format!("{}{mark}", part.get(..end).unwrap_or_default())
+        }
+    });
+    fitting.collect::<Vec<_>>().join("/")
+}
+
+fn start(key: &str, length: usize) -> &str {
+    key.get(..length).unwrap_or(key)
+}
+
 /// A call with its second limit: the guest's own is the epoch's.
 pub(super) async fn in_time<T>(
     wall: Duration,
@@ -256,30 +470,7 @@ fn lent<T: 'static>(owned: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(owned.rep())
 }
 
-/// The finished objects a draft names, each once; what it does not name is dropped,
-/// and with that forgotten.
-fn named(draft: &Draft, mut finished: Vec<Finished>) -> Result<Vec<Finished>, Trouble> {
-    if draft.objects.is_empty() {
-        return Err(Trouble::permanent(
-            "it stored nothing: its draft names no object",
-        ));
-    }
-    let mut objects = Vec::with_capacity(draft.objects.len());
-    for name in &draft.objects {
-        let at = finished
-            .iter()
-            .position(|object| object.name.as_str() == name);
-        let Some(at) = at else {
-            let shown: String = name.escape_debug().take(200).collect();
-            let reason = format!("its draft names `{shown}`, which it did not finish");
-            return Err(Trouble::permanent(reason));
-        };
-        objects.push(finished.swap_remove(at));
-    }
-    Ok(objects)
-}
-
-pub(super) fn record(name: &str, staged: &Staged) -> ObjectRecord {
+fn record(name: &str, staged: &Staged) -> ObjectRecord {
     ObjectRecord {
         name: name.to_owned(),
         size: staged.size(),
@@ -301,19 +492,5 @@ fn unreadable(error: &std::io::Error) -> Trouble {
     Trouble {
         kind: TroubleKind::Retryable,
         reason: format!("the file cannot be read: {}", crate::store::in_words(error)),
-    }
-}
-
-/// Reads from the beginning, wherever the descriptor's own offset is.
-struct Positioned<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for Positioned<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
     }
 }

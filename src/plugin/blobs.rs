@@ -8,10 +8,11 @@
     reason = "the generated bindings name these types publicly"
 )]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use wasmtime::component::Resource;
@@ -20,7 +21,8 @@ use super::contract::blobs_api::{Host, HostDestination, HostSink, HostSource};
 use super::contract::{FailureClass, GuestFailure, GuestObject, GuestOnExisting};
 use super::guest::Guest;
 use crate::destination::{
-    Destination, DestinationError, Interrupted, ObjectName, OnExisting, Staged, StagedWriter,
+    Checkpoint, Destination, DestinationError, Interrupted, ObjectName, OnExisting, Staged,
+    StagedWriter,
 };
 use crate::receipt::Content;
 
@@ -30,16 +32,37 @@ const READ: u32 = 1 << 20;
 /// The most objects one archive may consist of.
 const OBJECTS: usize = 1_000;
 
+/// The most objects that may be begun and neither finished nor dropped: each holds a
+/// descriptor of ours.
+const SINKS: usize = 64;
+
 /// Something to read, by position: a guest may read in any order.
 #[derive(Debug)]
 pub struct Source {
     file: File,
     size: u64,
+    content: Arc<OnceLock<Content>>,
 }
 
 impl Source {
     pub(super) fn new(file: File, size: u64) -> Source {
-        Source { file, size }
+        Source {
+            file,
+            size,
+            content: Arc::default(),
+        }
+    }
+
+    /// A source whose hash, once somebody needs it, is known to the caller too.
+    pub(super) fn sharing(file: File, size: u64, content: &Arc<OnceLock<Content>>) -> Source {
+        Source {
+            content: Arc::clone(content),
+            ..Source::new(file, size)
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (File, u64) {
+        (self.file, self.size)
     }
 
     fn read(&self, offset: u64, length: u32) -> std::io::Result<Vec<u8>> {
@@ -60,13 +83,59 @@ pub struct Target {
     pub(super) destination: Arc<Destination>,
     /// The most bytes one instance may write.
     pub(super) limit: u64,
+    /// Bytes after which it pretends to be full, so that a plugin's author sees what
+    /// his plugin makes of that.
+    pub(super) space: Option<u64>,
+    /// Bytes after which the call is ended, as when the operator has had enough.
+    pub(super) ends_after: Option<u64>,
+}
+
+impl Target {
+    /// Counts bytes that are about to be written, or says why they are not: the inner
+    /// answer is a full disk's, the error ends the guest.
+    fn take(&self, written: &mut u64, more: u64) -> wasmtime::Result<Option<GuestFailure>> {
+        let total = match written.checked_add(more) {
+            Some(total) if total <= self.limit => total,
+            Some(_) | None => return Err(TooMuch::Written(self.limit).into()),
+        };
+        if self.ends_after.is_some_and(|end| total > end) {
+            return Err(TooMuch::Cancelled.into());
+        }
+        if self.space.is_some_and(|space| total > space) {
+            return Ok(Some(GuestFailure {
+                class: FailureClass::Retryable,
+                code: "no-space".to_owned(),
+                message: "no space is left in the destination".to_owned(),
+            }));
+        }
+        *written = total;
+        Ok(None)
+    }
+}
+
+impl Sink {
+    /// Appends bytes and counts them among what its instance has written; the inner
+    /// error is for the guest, the outer one ends it.
+    pub(super) fn append(
+        &mut self,
+        bytes: &[u8],
+        written: &mut u64,
+    ) -> wasmtime::Result<Result<(), GuestFailure>> {
+        match self {
+            Sink::Restored(restored) => restored.write(bytes).map(Ok),
+            Sink::Object(writer, target) => match target.take(written, bytes.len() as u64)? {
+                Some(full) => Ok(Err(full)),
+                None => Ok(writer.write(bytes).map_err(|error| refusal(&error))),
+            },
+        }
+    }
 }
 
 /// Bytes on their way out of a guest.
 #[derive(Debug)]
 pub enum Sink {
     /// Into an object that is not published yet.
-    Object(Box<StagedWriter>, u64),
+    Object(Box<StagedWriter>, Target),
     /// Back into the file they came from: compared, and perhaps written.
     Restored(Box<Restored>),
 }
@@ -121,6 +190,28 @@ impl Restored {
     }
 }
 
+/// Length and hash of everything a file has, from its beginning.
+pub(super) fn content_of(
+    file: &File,
+    checkpoint: Checkpoint<'_>,
+) -> std::io::Result<Result<Content, Interrupted>> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; READ as usize];
+    let mut size = 0;
+    loop {
+        if let Err(interrupted) = checkpoint() {
+            return Ok(Err(interrupted));
+        }
+        let read = file.read_at(&mut buffer, size)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            let blake3 = hasher.finalize().to_hex().to_string();
+            return Ok(Ok(Content { size, blake3 }));
+        };
+        hasher.update(bytes);
+        size += read as u64;
+    }
+}
+
 /// The error inside a trap when more was written than there may be.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum TooMuch {
@@ -128,7 +219,11 @@ pub(super) enum TooMuch {
     Restored(u64),
     #[error("it wrote more than the {0} bytes it may")]
     Written(u64),
-    #[error("it finished more than {OBJECTS} objects")]
+    #[error("it began more than {SINKS} objects at once")]
+    Sinks,
+    #[error("it was ended while it wrote")]
+    Cancelled,
+    #[error("it finished, or looked up, more than {OBJECTS} objects")]
     Objects,
 }
 
@@ -136,6 +231,8 @@ pub(super) enum TooMuch {
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     pub(super) objects: Vec<Finished>,
+    /// Published objects it looked up and found.
+    pub(super) found: BTreeSet<ObjectName>,
 }
 
 /// A finished object.
@@ -147,7 +244,7 @@ pub(super) struct Finished {
 }
 
 /// A destination's refusal as a guest sees it.
-fn refusal(error: &DestinationError) -> GuestFailure {
+pub(super) fn refusal(error: &DestinationError) -> GuestFailure {
     let (class, code) = match error {
         DestinationError::Full { .. } => (FailureClass::Retryable, "no-space"),
         DestinationError::Io { .. } => (FailureClass::Retryable, "io"),
@@ -203,6 +300,26 @@ impl HostSource for Guest {
         Ok(source.read(offset, length).map_err(|e| unreadable(&e)))
     }
 
+    fn digest(
+        &mut self,
+        source: Resource<Source>,
+    ) -> wasmtime::Result<Result<String, GuestFailure>> {
+        let deadline = self.deadline;
+        let source = self.table.get(&source)?;
+        if let Some(content) = source.content.get() {
+            return Ok(Ok(content.blake3.clone()));
+        }
+        match content_of(&source.file, &mut checkpoint(deadline)) {
+            Ok(Ok(content)) => {
+                let digest = content.blake3.clone();
+                let _ = source.content.set(content);
+                Ok(Ok(digest))
+            }
+            Ok(Err(Interrupted)) => Err(super::guest::OutOfTime(self.wall()).into()),
+            Err(error) => Ok(Err(unreadable(&error))),
+        }
+    }
+
     fn drop(&mut self, source: Resource<Source>) -> wasmtime::Result<()> {
         self.table.delete(source)?;
         Ok(())
@@ -216,11 +333,15 @@ impl HostDestination for Guest {
     ) -> wasmtime::Result<Result<Resource<Sink>, GuestFailure>> {
         self.check_time()?;
         let target = self.table.get(&target)?;
-        let (created, limit) = (target.destination.create(), target.limit);
-        match created {
+        let target = target.clone();
+        if self.sinks >= SINKS {
+            return Err(TooMuch::Sinks.into());
+        }
+        self.sinks += 1;
+        match target.destination.create() {
             Ok(writer) => Ok(Ok(self
                 .table
-                .push(Sink::Object(Box::new(writer), limit))?)),
+                .push(Sink::Object(Box::new(writer), target))?)),
             Err(error) => Ok(Err(refusal(&error))),
         }
     }
@@ -230,18 +351,26 @@ impl HostDestination for Guest {
         target: Resource<Target>,
         name: String,
     ) -> wasmtime::Result<Result<Option<GuestObject>, GuestFailure>> {
+        self.check_time()?;
         let target = self.table.get(&target)?;
         let found = target
             .destination
             .parse_name(&name)
             .and_then(|name| target.destination.lookup(&name));
-        Ok(match found {
-            Ok(object) => Ok(object.map(|object| GuestObject {
-                name: object.name.as_str().to_owned(),
-                size: object.size,
-            })),
-            Err(error) => Err(refusal(&error)),
-        })
+        let object = match found {
+            Ok(Some(object)) => object,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(refusal(&error))),
+        };
+        let answer = GuestObject {
+            name: object.name.as_str().to_owned(),
+            size: object.size,
+        };
+        self.shelf.found.insert(object.name);
+        match self.shelf.found.len() > OBJECTS {
+            false => Ok(Ok(Some(answer))),
+            true => Err(TooMuch::Objects.into()),
+        }
     }
 
     fn drop(&mut self, target: Resource<Target>) -> wasmtime::Result<()> {
@@ -257,14 +386,7 @@ impl HostSink for Guest {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), GuestFailure>> {
         self.check_time()?;
-        match self.table.get_mut(&sink)? {
-            Sink::Restored(restored) => restored.write(&bytes).map(Ok),
-            Sink::Object(writer, limit) => {
-                within(self.written, bytes.len() as u64, *limit)?;
-                self.written += bytes.len() as u64;
-                Ok(writer.write(&bytes).map_err(|error| refusal(&error)))
-            }
-        }
+        self.table.get_mut(&sink)?.append(&bytes, &mut self.written)
     }
 
     fn splice(
@@ -283,9 +405,10 @@ impl HostSink for Guest {
             Err(error) => return Ok(Err(unreadable(&error))),
         };
         match self.table.get_mut(&sink)? {
-            Sink::Object(writer, limit) => {
-                within(self.written, length, *limit)?;
-                self.written += length;
+            Sink::Object(writer, target) => {
+                if let Some(full) = target.take(&mut self.written, length)? {
+                    return Ok(Err(full));
+                }
                 let moved = writer.splice(&file, offset, length, &mut checkpoint(deadline));
                 if let Err(DestinationError::Interrupted { .. }) = &moved {
                     return Err(super::guest::OutOfTime(self.wall()).into());
@@ -293,10 +416,7 @@ impl HostSink for Guest {
                 Ok(moved.map_err(|error| refusal(&error)))
             }
             Sink::Restored(_) => {
-                let source = Source {
-                    file,
-                    size: offset + length,
-                };
+                let source = Source::new(file, offset + length);
                 self.splice_restored(&sink, &source, offset)
             }
         }
@@ -308,7 +428,9 @@ impl HostSink for Guest {
         name: String,
         existing: GuestOnExisting,
     ) -> wasmtime::Result<Result<GuestObject, GuestFailure>> {
-        let writer = match self.table.delete(sink)? {
+        let sink = self.table.delete(sink)?;
+        self.sinks = self.sinks.saturating_sub(1);
+        let writer = match sink {
             Sink::Object(writer, _) => writer,
             Sink::Restored(_) => wasmtime::bail!("a lent sink cannot be finished"),
         };
@@ -347,6 +469,7 @@ impl HostSink for Guest {
 
     fn drop(&mut self, sink: Resource<Sink>) -> wasmtime::Result<()> {
         self.table.delete(sink)?;
+        self.sinks = self.sinks.saturating_sub(1);
         Ok(())
     }
 }
@@ -371,12 +494,5 @@ impl Guest {
                 restored.write(&bytes)?;
             }
         }
-    }
-}
-
-fn within(written: u64, more: u64, limit: u64) -> wasmtime::Result<()> {
-    match written.checked_add(more) {
-        Some(total) if total <= limit => Ok(()),
-        Some(_) | None => Err(TooMuch::Written(limit).into()),
     }
 }

@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::compile::compile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -54,15 +55,12 @@ impl CodeCache {
         if let Some(component) = self.fetch(engine, &name) {
             return Ok(component);
         }
-        let component = Component::new(engine, wasm)?;
+        let code = compile(engine, wasm)?;
         // A cache that cannot be written costs time, not correctness.
-        if let Err(error) = component
-            .serialize()
-            .and_then(|code| Ok(self.keep(&name, &code)?))
-        {
+        if let Err(error) = self.keep(&name, &code) {
             tracing::warn!(%error, "compiled plugin not kept");
         }
-        Ok(component)
+        from_code(engine, &code)
     }
 
     fn fetch(&self, engine: &Engine, name: &str) -> Option<Component> {
@@ -75,14 +73,9 @@ impl CodeCache {
             tracing::warn!(name, "compiled plugin altered or damaged; compiling again");
             return None;
         }
-        #[expect(
-            unsafe_code,
-            reason = "the keyed hash shows that we serialised these bytes"
-        )]
-        // SAFETY: `code` is what `Component::serialize` gave this program for the same
-        // plugin and compiler; the hash covers exactly the bytes that are passed on.
-        let component = unsafe { Component::deserialize(engine, code) };
-        component.ok()
+        // The keyed hash shows that this program compiled these bytes, and covers exactly
+        // those that are passed on.
+        from_code(engine, code).ok()
     }
 
     fn keep(&self, name: &str, code: &[u8]) -> io::Result<()> {
@@ -101,6 +94,20 @@ impl CodeCache {
         hasher.update(name.as_bytes());
         hasher.update(code);
         hasher.finalize()
+    }
+}
+
+/// Compiles without keeping the result.
+pub(super) fn uncached(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+    from_code(engine, &compile(engine, wasm)?)
+}
+
+fn from_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    #[expect(unsafe_code, reason = "both callers know that we compiled these bytes")]
+    // SAFETY: `code` is what this program's compiler gave, in this process, in a child of
+    // the same executable, or earlier with a keyed hash to vouch for it.
+    unsafe {
+        Component::deserialize(engine, code)
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) struct Machine {
     pub(super) engine: Engine,
     pub(super) reviewers: Linker<Guest>,
     pub(super) archivers: Linker<Guest>,
+    pub(super) filters: Linker<Guest>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -43,10 +44,7 @@ impl Machine {
     }
 
     fn start() -> wasmtime::Result<Machine> {
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        config.wasm_component_model(true);
-        let engine = Engine::new(&config)?;
+        let engine = Engine::new(&configuration())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("plugin")
@@ -58,11 +56,14 @@ impl Machine {
         let mut archivers = Linker::new(&engine);
         link_wasi(&mut archivers)?;
         ArchivePlugin::add_to_linker::<_, HasGuest>(&mut archivers, |guest| guest)?;
+        let mut filters = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut filters)?;
         tick(engine.weak())?;
         Ok(Machine {
             engine,
             reviewers,
             archivers,
+            filters,
             runtime,
         })
     }
@@ -71,6 +72,14 @@ impl Machine {
     pub(super) fn wait<F: Future>(&self, call: F) -> F::Output {
         self.runtime.handle().block_on(call)
     }
+}
+
+/// What code is compiled for; a compiling child must agree.
+pub(super) fn configuration() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.wasm_component_model(true);
+    config
 }
 
 /// Advances the epoch from a thread of its own: a task of the runtime would never

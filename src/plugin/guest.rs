@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{
+    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+};
 
 use super::blobs::Shelf;
 use super::contract::{config_api, log_api, run_api};
@@ -38,6 +40,8 @@ pub(super) struct Terms {
     pub(super) plugin: Arc<str>,
     pub(super) settings: Arc<str>,
     pub(super) run: RunFacts,
+    /// The file it is called for, for its log; nothing where there are many.
+    pub(super) file: Arc<str>,
     pub(super) memory: usize,
     /// For the whole life of the instance.
     pub(super) wall: Duration,
@@ -69,6 +73,8 @@ pub(super) struct Guest {
     wasi: WasiCtx,
     pub(super) table: ResourceTable,
     pub(super) shelf: Shelf,
+    /// Objects begun and not finished.
+    pub(super) sinks: usize,
     pub(super) deadline: Instant,
     /// Bytes it has put into sinks, all of them together.
     pub(super) written: u64,
@@ -83,13 +89,23 @@ pub(super) struct OutOfTime(pub(super) Duration);
 
 impl Guest {
     pub(super) fn store(machine: &Machine, terms: Terms) -> Store<Guest> {
+        Guest::store_with(machine, terms, |_| {})
+    }
+
+    /// An instance whose WASI is not quite empty.
+    pub(super) fn store_with(
+        machine: &Machine,
+        terms: Terms,
+        fill: impl FnOnce(&mut WasiCtxBuilder),
+    ) -> Store<Guest> {
         let deadline = Instant::now() + terms.wall;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let guest = Guest {
-            wasi: nothing(&terms.run.now),
+            wasi: nothing(&terms.run.now, fill),
             table,
             shelf: Shelf::default(),
+            sinks: 0,
             deadline,
             written: 0,
             memory: Memory::up_to(terms.memory),
@@ -127,14 +143,18 @@ impl Guest {
 }
 
 /// WASI with nothing in it.
-fn nothing(now: &Now) -> WasiCtx {
+fn nothing(now: &Now, fill: impl FnOnce(&mut WasiCtxBuilder)) -> WasiCtx {
     let clock = RunClock::at(now);
-    WasiCtx::builder()
-        .insecure_random_seed(0x7265_7461_696e)
+    let mut wasi = WasiCtx::builder();
+    wasi.insecure_random_seed(0x7265_7461_696e)
         .max_random_size(4096)
         .wall_clock(clock)
         .monotonic_clock(clock)
-        .build()
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    fill(&mut wasi);
+    wasi.build()
 }
 
 /// The run's moment, standing still: a plugin decides alike whenever it is called.
@@ -255,20 +275,23 @@ impl super::contract::types_api::Host for Guest {}
 impl log_api::Host for Guest {
     fn log(&mut self, level: log_api::Level, message: String) -> wasmtime::Result<()> {
         self.logged += 1;
-        let (plugin, run) = (&*self.terms.plugin, &*self.terms.run.id);
+        let Terms {
+            plugin, run, file, ..
+        } = &self.terms;
+        let (plugin, run, file) = (&**plugin, &*run.id, &**file);
         if self.logged > LOG_LINES {
             if self.logged == LOG_LINES + 1 {
-                tracing::warn!(plugin, run, "it logs too much; the rest is left out");
+                tracing::warn!(plugin, run, file, "it logs too much; the rest is left out");
             }
             return self.check_time();
         }
         let end = message.floor_char_boundary(LOG_LINE);
         let line = message.get(..end).unwrap_or_default().escape_debug();
         match level {
-            log_api::Level::Error => tracing::error!(plugin, run, "{line}"),
-            log_api::Level::Warn => tracing::warn!(plugin, run, "{line}"),
-            log_api::Level::Info => tracing::info!(plugin, run, "{line}"),
-            log_api::Level::Debug => tracing::debug!(plugin, run, "{line}"),
+            log_api::Level::Error => tracing::error!(plugin, run, file, "{line}"),
+            log_api::Level::Warn => tracing::warn!(plugin, run, file, "{line}"),
+            log_api::Level::Info => tracing::info!(plugin, run, file, "{line}"),
+            log_api::Level::Debug => tracing::debug!(plugin, run, file, "{line}"),
         }
         Ok(())
     }

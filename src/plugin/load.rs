@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha2::Digest;
-use wasmtime::component::Component;
+use wasmtime_wasi::p2::bindings::CommandPre;
 
+use super::archive::Craft;
 use super::contract::{ArchivePluginPre, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts, Terms};
-use super::manifest::{Kind, Manifest};
-use super::{CodeCache, PluginError};
+use super::manifest::{FILTER, Kind, Manifest, granted};
+use super::{CodeCache, PluginError, schema};
 use crate::config::{Config, Grants, Plugin as Configured, Wasm};
 use crate::receipt::{PluginVersion, Proof};
 
@@ -31,6 +32,14 @@ pub const fn builtins() -> &'static [(&'static str, &'static [u8])] {
         (
             "backup",
             include_bytes!("../../plugins/prebuilt/backup.wasm"),
+        ),
+        (
+            "compress",
+            include_bytes!("../../plugins/prebuilt/compress.wasm"),
+        ),
+        (
+            "dedup-backup",
+            include_bytes!("../../plugins/prebuilt/dedup-backup.wasm"),
         ),
         (
             "legal-hold",
@@ -68,6 +77,18 @@ impl std::fmt::Debug for Plugin {
 pub(super) enum Prepared {
     Reviewer(ReviewPluginPre<Guest>),
     Archiver(ArchivePluginPre<Guest>),
+    Filter(CommandPre<Guest>),
+}
+
+impl Prepared {
+    /// How it stores and restores, where it does.
+    pub(super) fn craft(&self) -> Option<Craft<'_>> {
+        match self {
+            Prepared::Reviewer(_) => None,
+            Prepared::Archiver(prepared) => Some(Craft::Plugin(prepared)),
+            Prepared::Filter(prepared) => Some(Craft::Filter(prepared)),
+        }
+    }
 }
 
 impl Plugin {
@@ -89,11 +110,24 @@ impl Plugin {
                 });
             }
         }
-        let loaded = Plugin::from_bytes(plugin, origin, wasm, &configured.grants, cache)?;
+        let grants = &configured.grants;
+        if let Some(filter) = &configured.filter {
+            let loaded = Plugin::filter(plugin, origin, wasm, grants, cache)?;
+            return Ok(Plugin {
+                settings: super::filter::settings(filter),
+                proof: configured.proof,
+                ..loaded
+            });
+        }
+        let loaded = Plugin::from_bytes(plugin, origin, wasm, grants, cache)?;
         loaded.check_grants()?;
-        loaded.check_settings(&configured.settings)?;
+        let settings = schema::settle(&loaded.manifest.settings, &configured.settings);
+        let settings = settings.map_err(|objections| PluginError::Settings {
+            plugin: plugin.clone(),
+            objections,
+        })?;
         Ok(Plugin {
-            settings: configured.settings.clone(),
+            settings,
             proof: configured.proof,
             ..loaded
         })
@@ -124,26 +158,64 @@ impl Plugin {
         })
     }
 
+    /// A command that reads stdin and writes stdout, and says nothing of itself.
+    fn filter(
+        name: &str,
+        origin: String,
+        wasm: Vec<u8>,
+        grants: &Grants,
+        cache: Option<&CodeCache>,
+    ) -> Result<Plugin, PluginError> {
+        let manifest =
+            Manifest::of_filter(name, &wasm).map_err(|source| PluginError::Manifest {
+                plugin: name.to_owned(),
+                source,
+            })?;
+        Ok(Plugin {
+            name: name.into(),
+            origin,
+            manifest,
+            digest: blake3::hash(&wasm),
+            wasm,
+            settings: Map::new(),
+            proof: Proof::Restore,
+            grants: grants.clone(),
+            cache: cache.cloned(),
+            prepared: OnceLock::new(),
+        })
+    }
+
     fn check_grants(&self) -> Result<(), PluginError> {
-        match self.manifest.asks.destinations && self.grants.destinations.is_empty() {
-            false => Ok(()),
-            true => Err(PluginError::NotGranted {
+        let asks = &self.manifest.asks;
+        match asks.covered_by(&self.grants) {
+            true => Ok(()),
+            false => Err(PluginError::NotGranted {
                 plugin: self.name.to_string(),
-                asks: "a destination".to_owned(),
-                grants: "none; write `grants = { destinations = [\"…\"] }`".to_owned(),
+                asks: asks.to_string(),
+                grants: granted(&self.grants),
             }),
         }
     }
 
-    /// Checks settings or arguments against the plugin's schema.
-    pub fn check_settings(&self, settings: &Map<String, Value>) -> Result<(), PluginError> {
-        match self.manifest.objections(settings).into_iter().next() {
-            None => Ok(()),
-            Some((key, problem)) => Err(PluginError::Setting {
-                plugin: self.name.to_string(),
-                key,
-                problem,
-            }),
+    /// The settings it runs with: the configuration's, with a policy's arguments laid
+    /// over them key by key, or all that is wrong with that.
+    pub fn settings_with(
+        &self,
+        arguments: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, PluginError> {
+        let schema = &self.manifest.settings;
+        let object = |objections| PluginError::Settings {
+            plugin: self.name.to_string(),
+            objections,
+        };
+        let arguments = schema::settle(schema, arguments).map_err(object)?;
+        let mut settings = self.settings.clone();
+        settings.extend(arguments);
+        let mut objections = schema::missing(schema, &settings);
+        objections.extend(schema::too_large(schema, &settings, self.grants.memory));
+        match objections.is_empty() {
+            true => Ok(settings),
+            false => Err(object(objections)),
         }
     }
 
@@ -167,6 +239,11 @@ impl Plugin {
         }
     }
 
+    /// SHA-256 of the component, as a pin has it.
+    pub fn sha256(&self) -> String {
+        hexadecimal(&sha2::Sha256::digest(&self.wasm))
+    }
+
     /// How its archives are proved.
     pub fn proof(&self) -> Proof {
         self.proof
@@ -177,13 +254,6 @@ impl Plugin {
         &self.grants
     }
 
-    /// The configured settings with a policy's arguments laid over them.
-    pub(super) fn settings_with(&self, arguments: &Map<String, Value>) -> Map<String, Value> {
-        let mut settings = self.settings.clone();
-        settings.extend(arguments.clone());
-        settings
-    }
-
     /// What an instance for files of so many bytes is made with.
     pub(super) fn terms(&self, settings: Arc<str>, run: &RunFacts, bytes: u64) -> Terms {
         let gibibytes = u32::try_from(bytes >> 30).unwrap_or(u32::MAX);
@@ -192,6 +262,7 @@ impl Plugin {
             plugin: Arc::clone(&self.name),
             settings,
             run: run.clone(),
+            file: "".into(),
             memory: usize::try_from(self.grants.memory.0).unwrap_or(usize::MAX),
             wall: wall.saturating_add(PER_GIB.saturating_mul(gibibytes)),
         }
@@ -211,10 +282,18 @@ impl Plugin {
 
     fn compile(&self, machine: &Machine) -> wasmtime::Result<Prepared> {
         let engine = &machine.engine;
+        let is_filter = self.manifest.is_filter();
+        let adapted = is_filter.then(|| super::filter::component(&self.wasm));
+        let adapted = adapted.transpose()?;
+        let wasm = adapted.as_deref().unwrap_or(&self.wasm);
         let component = match &self.cache {
-            Some(cache) => cache.component(engine, &self.wasm)?,
-            None => Component::new(engine, &self.wasm)?,
+            Some(cache) => cache.component(engine, wasm)?,
+            None => super::cache::uncached(engine, wasm)?,
         };
+        if is_filter {
+            let prepared = machine.filters.instantiate_pre(&component)?;
+            return Ok(Prepared::Filter(CommandPre::new(prepared)?));
+        }
         Ok(match self.manifest.kind {
             Kind::Reviewer => Prepared::Reviewer(ReviewPluginPre::new(
                 machine.reviewers.instantiate_pre(&component)?,
@@ -232,6 +311,8 @@ pub struct Catalogue {
     plugins: BTreeMap<String, Result<Arc<Plugin>, Arc<PluginError>>>,
     kept: PathBuf,
     cache: Option<CodeCache>,
+    /// What restores, whatever a receipt says.
+    instead: Option<Arc<Plugin>>,
 }
 
 impl Catalogue {
@@ -252,6 +333,7 @@ impl Catalogue {
             plugins,
             kept: config.state.join("plugins"),
             cache,
+            instead: None,
         }
     }
 
@@ -276,8 +358,53 @@ impl Catalogue {
         fs::File::open(&self.kept)?.sync_all()
     }
 
+    /// Lets one plugin restore whatever another has archived, named by the beginning of
+    /// its digest, SHA-256 or BLAKE3; it is looked for among those that are configured,
+    /// kept or part of this program.
+    pub fn restore_with(&mut self, digest: &str) -> Result<(), PluginError> {
+        let kept = fs::read_dir(&self.kept).into_iter().flatten().flatten();
+        let kept = kept.filter_map(|file| Some((None, fs::read(file.path()).ok()?)));
+        let builtins = builtins().iter().map(|(_, wasm)| (None, wasm.to_vec()));
+        let configured = self.plugins.values().flatten();
+        let configured = configured.map(|plugin| (Some(Arc::clone(plugin)), plugin.wasm.clone()));
+        let mut found = BTreeMap::new();
+        for (plugin, wasm) in configured.chain(kept).chain(builtins) {
+            let blake3 = blake3::hash(&wasm).to_hex();
+            let sha256 = hexadecimal(&sha2::Sha256::digest(&wasm));
+            if !digest.is_empty() && (blake3.starts_with(digest) || sha256.starts_with(digest)) {
+                found.entry(sha256).or_insert((plugin, wasm));
+            }
+        }
+        let unknown = |reason: &str| PluginError::Load {
+            plugin: digest.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (plugin, wasm) = match (found.pop_first(), found.is_empty()) {
+            (Some((_, found)), true) => found,
+            (Some(_), false) => return Err(unknown("several begin like this; write more of it")),
+            (None, _) => {
+                return Err(unknown(
+                    "no plugin that is configured, kept or part of this program has that digest",
+                ));
+            }
+        };
+        self.instead = Some(match plugin {
+            Some(plugin) => plugin,
+            None => {
+                let grants = Grants::default();
+                let origin = digest.to_owned();
+                let cache = self.cache.as_ref();
+                Arc::new(Plugin::from_bytes(digest, origin, wasm, &grants, cache)?)
+            }
+        });
+        Ok(())
+    }
+
     /// The very version a receipt names.
     pub(super) fn version(&self, version: &PluginVersion) -> Option<Arc<Plugin>> {
+        if let Some(instead) = &self.instead {
+            return Some(Arc::clone(instead));
+        }
         let mut configured = self.plugins.values().flatten();
         if let Some(plugin) =
             configured.find(|plugin| plugin.digest.to_hex().as_str() == version.digest)
@@ -294,7 +421,11 @@ impl Catalogue {
             .or_else(builtin)?;
         let grants = Grants::default();
         let origin = version.wasm.clone();
-        Plugin::from_bytes(&version.name, origin, wasm, &grants, self.cache.as_ref())
+        let load = match version.version.as_str() {
+            FILTER => Plugin::filter,
+            _ => Plugin::from_bytes,
+        };
+        load(&version.name, origin, wasm, &grants, self.cache.as_ref())
             .ok()
             .map(Arc::new)
     }
@@ -304,7 +435,7 @@ impl Catalogue {
     }
 }
 
-fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
+pub(super) fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
     let found = builtins().iter().find(|(name, _)| *name == wanted);
     found.map(|(_, wasm)| wasm.to_vec()).ok_or_else(|| {
         let known: Vec<_> = builtins()
@@ -319,7 +450,7 @@ fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
     })
 }
 
-fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
+pub(super) fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
     let unreadable = |source| PluginError::Unreadable {
         plugin: plugin.to_owned(),
         path: path.to_owned(),

@@ -1,16 +1,23 @@
 //! What a component says about itself, read without running any of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wasmparser::{Parser, Payload};
+
+use crate::config::Grants;
+use crate::units::Size;
 
 /// The custom section a manifest lies in.
 const SECTION: &str = "retain:manifest";
 
 /// The contract this host speaks.
 pub(super) const CONTRACT: &str = "retain:plugin@0.1.0";
+
+/// What a receipt has for the version of a command that knows nothing of us.
+pub(super) const FILTER: &str = "filter";
 
 /// A plugin's own description. Asking grants nothing.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +39,10 @@ pub struct Manifest {
     /// What it needs to be granted.
     #[serde(default)]
     pub asks: Asks,
+    /// What an archive that can stand in its file's place appends to the name
+    /// (`.zst`); empty where it cannot.
+    #[serde(default)]
+    pub suffix: String,
     /// JSON schema of its settings.
     #[serde(default)]
     pub settings: Value,
@@ -53,6 +64,120 @@ pub struct Asks {
     /// A destination to write into.
     #[serde(default)]
     pub destinations: bool,
+    /// Bytes of memory.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// What this host knows nothing of, and cannot grant.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+impl Asks {
+    /// Whether grants cover everything.
+    pub(super) fn covered_by(&self, grants: &Grants) -> bool {
+        let destinations = !self.destinations || !grants.destinations.is_empty();
+        let memory = self.memory.is_none_or(|bytes| bytes <= grants.memory.0);
+        destinations && memory && self.unknown.is_empty()
+    }
+}
+
+impl fmt::Display for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let destinations = self.destinations.then(|| "a destination".to_owned());
+        let memory = self
+            .memory
+            .map(|bytes| format!("{} of memory", Size(bytes)));
+        let unknown = self
+            .unknown
+            .keys()
+            .map(|ask| format!("`{}`, which nobody can grant", ask.escape_debug()));
+        let asks: Vec<_> = destinations
+            .into_iter()
+            .chain(memory)
+            .chain(unknown)
+            .collect();
+        match asks.is_empty() {
+            true => f.write_str("nothing"),
+            false => f.write_str(&asks.join(", ")),
+        }
+    }
+}
+
+/// What a plugin is granted, as people read it beside what it asks for.
+pub(super) fn granted(grants: &Grants) -> String {
+    let destinations = match grants.destinations.as_slice() {
+        [] => "no destination".to_owned(),
+        names => {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("the destinations {}", names.join(", "))
+        }
+    };
+    format!("{destinations}, {} of memory", grants.memory)
+}
+
+/// Interfaces that every plugin finds, with nothing behind those of the system: what a
+/// standard library imports whatever its program does. Nothing else can be had.
+pub const LINKED: [&str; 23] = [
+    "retain:plugin/types",
+    "retain:plugin/log",
+    "retain:plugin/config",
+    "retain:plugin/run",
+    "retain:plugin/blobs",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:clocks/wall-clock",
+    "wasi:clocks/monotonic-clock",
+    "wasi:random/insecure-seed",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+];
+
+/// One interface a component wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Its name with its version.
+    pub name: String,
+    /// Whether it is there for every plugin; otherwise the component does not load.
+    pub linked: bool,
+}
+
+/// What a component imports, read without running anything; nothing where it cannot
+/// be read.
+pub fn imports(wasm: &[u8]) -> Vec<Import> {
+    let mut imports = Vec::new();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload {
+            // Inner components import from the outer one, which is no grant.
+            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Payload::ComponentImportSection(section)) if depth == 0 => {
+                let named = section.into_iter().flatten();
+                imports.extend(named.map(|import| {
+                    let name = import.name.name.to_owned();
+                    let plain = name.split('@').next().unwrap_or_default();
+                    Import {
+                        linked: LINKED.contains(&plain),
+                        name: name.escape_debug().to_string(),
+                    }
+                }));
+            }
+            Ok(_) => {}
+            Err(_) => return Vec::new(),
+        }
+    }
+    imports
 }
 
 /// Why a component has no usable manifest.
@@ -73,9 +198,35 @@ pub enum ManifestError {
     /// It was built for another contract.
     #[error("it speaks `{0}`, this version of retain speaks `{CONTRACT}`")]
     Contract(String),
+    /// The schema of its settings cannot be checked.
+    #[error("{0}")]
+    Schema(String),
 }
 
 impl Manifest {
+    /// What stands for the manifest of a command, which has none.
+    pub(super) fn of_filter(name: &str, wasm: &[u8]) -> Result<Manifest, ManifestError> {
+        if !Parser::is_component(wasm) && !Parser::is_core_wasm(wasm) {
+            let what = "it does not begin like one".to_owned();
+            return Err(ManifestError::NotAComponent(what));
+        }
+        Ok(Manifest {
+            name: name.to_owned(),
+            version: FILTER.to_owned(),
+            contract: FILTER.to_owned(),
+            kind: Kind::Archiver,
+            description: "a command that reads stdin and writes stdout".to_owned(),
+            license: String::new(),
+            asks: Asks::default(),
+            suffix: String::new(),
+            settings: Value::Null,
+        })
+    }
+
+    pub(super) fn is_filter(&self) -> bool {
+        self.contract == FILTER
+    }
+
     /// Finds and reads the manifest; nested modules are looked into, because that is
     /// where compilers leave custom sections.
     pub fn read(wasm: &[u8]) -> Result<Manifest, ManifestError> {
@@ -99,70 +250,19 @@ impl Manifest {
             }
         }
         let manifest: Manifest = serde_json::from_slice(found.ok_or(ManifestError::Missing)?)?;
-        match manifest.contract == CONTRACT {
-            true => Ok(manifest),
-            false => Err(ManifestError::Contract(manifest.contract)),
+        if manifest.contract != CONTRACT {
+            return Err(ManifestError::Contract(manifest.contract));
+        }
+        match super::schema::fault(&manifest.settings) {
+            None => Ok(manifest),
+            Some(fault) => Err(ManifestError::Schema(fault)),
         }
     }
-
-    /// Settings the schema does not know, or of another type than it asks for: the
-    /// key with what is wrong.
-    pub fn objections(&self, settings: &Map<String, Value>) -> Vec<(String, String)> {
-        let properties: BTreeMap<&str, &Value> = self
-            .settings
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| (name.as_str(), schema))
-            .collect();
-        let unknown = |key: &str| {
-            let near = crate::diagnostic::nearest(key, properties.keys().copied());
-            match near {
-                Some(near) => format!("there is no setting `{key}`; did you mean `{near}`?"),
-                None if properties.is_empty() => {
-                    format!("there is no setting `{key}`; this plugin has none")
-                }
-                None => {
-                    let names: Vec<_> = properties.keys().map(|n| format!("`{n}`")).collect();
-                    format!(
-                        "there is no setting `{key}`; there are {}",
-                        names.join(", ")
-                    )
-                }
-            }
-        };
-        let objection = |(key, value): (&String, &Value)| match properties.get(key.as_str()) {
-            None => Some((key.clone(), unknown(key))),
-            Some(schema) => mistyped(schema, value).map(|wanted| {
-                (
-                    key.clone(),
-                    format!("`{key}` must be {wanted}, not `{value}`"),
-                )
-            }),
-        };
-        settings.iter().filter_map(objection).collect()
-    }
-}
-
-/// The type a schema asks for, when the value has another one.
-fn mistyped(schema: &Value, value: &Value) -> Option<&'static str> {
-    let (wanted, fits) = match schema.get("type")?.as_str()? {
-        "string" => ("a text", value.is_string()),
-        "integer" => ("a whole number", value.is_i64() || value.is_u64()),
-        "number" => ("a number", value.is_number()),
-        "boolean" => ("`true` or `false`", value.is_boolean()),
-        "array" => ("a list", value.is_array()),
-        "object" => ("a table", value.is_object()),
-        _ => return None,
-    };
-    (!fits).then_some(wanted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn component(sections: &[&str]) -> Vec<u8> {
         let mut wasm = wat::parse_str("(component)").unwrap();
@@ -195,22 +295,5 @@ mod tests {
         assert!(error(b"\0asm\x01\0\0\0").contains("core module"));
         let other = GOOD.replace("0.1.0", "9.0.0");
         assert!(error(&component(&[&other])).contains("retain:plugin@9.0.0"));
-    }
-
-    #[test]
-    fn settings_are_held_against_the_schema() {
-        let manifest = Manifest::read(&component(&[GOOD])).unwrap();
-        let objections = |value: Value| manifest.objections(value.as_object().unwrap());
-        assert_eq!(objections(json!({"level": 3})), []);
-        assert!(
-            objections(json!({"level": "3"}))[0]
-                .1
-                .contains("a whole number")
-        );
-        assert!(
-            objections(json!({"lvel": 3}))[0]
-                .1
-                .contains("did you mean `level`")
-        );
     }
 }

@@ -15,23 +15,32 @@ mod approve;
 mod archive;
 mod blobs;
 mod cache;
+mod compile;
+mod conformance;
 mod contract;
 mod engine;
+mod filter;
 mod guest;
 mod load;
 mod manifest;
 mod restore;
 mod review;
+mod schema;
+mod trial;
 mod trouble;
 
 use std::path::PathBuf;
 
 pub use approve::{Approved, Blocked, Hooks, Verdict};
 pub use cache::CodeCache;
+pub use compile::compile_by_children;
+pub use conformance::{Case, Conformance};
 pub use guest::RunFacts;
 pub use load::{Catalogue, Plugin, builtins};
-pub use manifest::{Asks, Kind, Manifest, ManifestError};
+pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports};
 pub use restore::{Restoration, RestoreError};
+pub use schema::Objection;
+pub use trial::{Archived, Failed, FailedClass, Room, Subject, Trial};
 
 /// Why a plugin cannot be used at all.
 ///
@@ -102,15 +111,13 @@ pub enum PluginError {
         /// What it has.
         grants: String,
     },
-    /// A setting its schema does not allow.
-    #[error("plugin `{plugin}`: {problem}")]
-    Setting {
+    /// Settings its schema does not allow.
+    #[error("plugin `{plugin}`: {}", problems(objections))]
+    Settings {
         /// Its name in the configuration.
         plugin: String,
-        /// The setting.
-        key: String,
-        /// What is wrong with it.
-        problem: String,
+        /// What is wrong with them.
+        objections: Vec<Objection>,
     },
     /// It does not compile or imports what is not there.
     #[error("plugin `{plugin}` does not load: {reason}")]
@@ -120,4 +127,31 @@ pub enum PluginError {
         /// What the compiler or linker said.
         reason: String,
     },
+}
+
+impl PluginError {
+    /// What somebody can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            PluginError::NotGranted { plugin, .. } => Some(format!(
+                "what you trust it with stands in the configuration: \
+                 `[plugins.{plugin}.grants]` with `destinations = [\"…\"]` and `memory = \"…\"`"
+            )),
+            PluginError::Pin { plugin, .. } => Some(format!(
+                "if the new component is the one you want, run `retain plugin pin {plugin}`"
+            )),
+            PluginError::Engine { .. }
+            | PluginError::Unreadable { .. }
+            | PluginError::TooLarge { .. }
+            | PluginError::NoBuiltin { .. }
+            | PluginError::Manifest { .. }
+            | PluginError::Settings { .. }
+            | PluginError::Load { .. } => None,
+        }
+    }
+}
+
+fn problems(objections: &[Objection]) -> String {
+    let problems: Vec<_> = objections.iter().map(|o| o.problem.as_str()).collect();
+    problems.join("; ")
 }

@@ -8,7 +8,7 @@ use super::archive::Restorer;
 use super::blobs::{Restored, Source};
 use super::engine::Machine;
 use super::guest::RunFacts;
-use super::load::{Catalogue, Prepared};
+use super::load::Catalogue;
 use crate::destination::{Destination, DestinationError};
 use crate::path::RelPath;
 use crate::receipt::Receipt;
@@ -93,7 +93,7 @@ impl Catalogue {
         };
         let attributes = attributes(receipt)?;
         let file = Arc::new(Mutex::new(Some(root.create_file(path).map_err(writing)?)));
-        self.write(receipt, Box::new(Shared(Arc::clone(&file))))?;
+        self.write(receipt, Some(Box::new(Shared(Arc::clone(&file)))))?;
         let written = file.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(written) = written else {
             return Err(RestoreError::Receipt("its file was lost".to_owned()));
@@ -105,8 +105,18 @@ impl Catalogue {
         })
     }
 
+    /// Proves an archive again as on the day it was written: its objects are what was
+    /// stored, and the plugin makes the file's bytes of them.
+    pub fn verify(&self, receipt: &Receipt) -> Result<(), RestoreError> {
+        self.write(receipt, None)
+    }
+
     /// Runs the plugin's `restore` into a writer and compares what came.
-    fn write(&self, receipt: &Receipt, onward: Box<dyn Write + Send>) -> Result<(), RestoreError> {
+    fn write(
+        &self,
+        receipt: &Receipt,
+        onward: Option<Box<dyn Write + Send>>,
+    ) -> Result<(), RestoreError> {
         let plugin = self.version(&receipt.plugin).ok_or_else(|| {
             let digest = &receipt.plugin.digest;
             RestoreError::Version {
@@ -120,7 +130,8 @@ impl Catalogue {
             reason,
         };
         let machine = Machine::shared()?;
-        let Prepared::Archiver(prepared) = plugin.prepare(&machine)? else {
+        let prepared = plugin.prepare(&machine)?;
+        let Some(craft) = prepared.craft() else {
             return Err(failed("it is no archiver".to_owned()));
         };
         let at = receipt.at.parse().map_err(|_| {
@@ -133,14 +144,14 @@ impl Catalogue {
         let restorer = Restorer {
             machine: &machine,
             plugin: &plugin,
-            prepared: &prepared,
+            craft,
             settings: receipt.settings.to_string().into(),
             run: &run,
             limits: receipt.limits,
         };
         let note = bytes(&receipt.note)
             .ok_or_else(|| RestoreError::Receipt("its note is not hexadecimal".to_owned()))?;
-        let restored = Restored::new(receipt.source.size, Some(onward));
+        let restored = Restored::new(receipt.source.size, onward);
         let content = restorer
             .restore(&note, objects(receipt)?, restored)
             .map_err(|trouble| failed(trouble.reason))?;

@@ -36,7 +36,12 @@ pub fn component(name: &str) -> Vec<u8> {
         false => "archiver",
     };
     let read = |name: &str| fs::read_to_string(directory().join(format!("{name}.wat"))).unwrap();
-    let text = format!("(module\n{}\n{})", read(kind), read(name));
+    let own = read(name);
+    // Imports come first in a module's text.
+    let (imports, rest): (Vec<_>, Vec<_>) =
+        own.lines().partition(|line| line.starts_with("(import"));
+    let (imports, rest) = (imports.join("\n"), rest.join("\n"));
+    let text = format!("(module\n{imports}\n{}\n{rest})", read(kind));
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
 
     let mut resolve = Resolve::default();

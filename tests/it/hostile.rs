@@ -5,7 +5,7 @@ use super::guests;
 use super::shop::{DAY, Shop};
 
 /// Each guest, and the words the report must have.
-const GUESTS: [(&str, &str); 29] = [
+const GUESTS: [(&str, &str); 33] = [
     ("trap", "it trapped: wasm `unreachable`"),
     ("fails", "failed on purpose"),
     ("misconfigured", "failed on purpose"),
@@ -37,6 +37,10 @@ const GUESTS: [(&str, &str); 29] = [
     ("note-huge", "its note has 100000 bytes"),
     ("flood-log", "it took longer than"),
     ("sink-flood", "it wrote more than the"),
+    ("sinks", "it began more than 64 objects at once"),
+    ("strings", "fuel"),
+    ("tables", "it asked for more memory than it is granted"),
+    ("lookup-outside", "failed on purpose"),
     ("sink-many", "it wrote more than the"),
     ("handle-forge", "unknown handle index 1000"),
     ("double-finish", "unknown handle index"),
@@ -108,6 +112,30 @@ fn whatever_a_plugin_does_wrong_the_file_stays_and_the_report_says_why() {
         failed.flatten().collect()
     });
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn what_is_not_part_of_the_program_is_compiled_by_a_child_with_limits() {
+    let shop = shop("fails");
+    let mut apply = shop.command(&["apply", "--yes"]);
+    let said = apply.env("RETAIN_LOG", "debug").output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("compiled by a child"), "{said}");
+
+    // The child says what is wrong with a component, and takes nothing else for one.
+    let mut broken = guests::component("fails");
+    let half = broken.len() / 2;
+    broken[half..half + 40].fill(0xff);
+    let mut child = shop
+        .command(&["__compile-plugin"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), &broken).unwrap();
+    let said = child.wait_with_output().unwrap();
+    assert!(!said.status.success() && said.stdout.is_empty() && !said.stderr.is_empty());
 }
 
 #[test]

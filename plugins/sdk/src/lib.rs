@@ -26,10 +26,18 @@
 mod bindings;
 mod failure;
 mod instant;
+#[cfg(feature = "archiver")]
+mod io;
+#[cfg(feature = "archiver")]
+mod name;
 
 pub use bindings::exports_of_world::*;
 pub use bindings::retain::plugin::types::{Entry, Failure, FailureClass, Instant};
 pub use failure::settings;
+#[cfg(feature = "archiver")]
+pub use io::{SinkWriter, SourceReader};
+#[cfg(feature = "archiver")]
+pub use name::GENERATIONS;
 
 /// Lines for the operator's log; the host bounds them.
 pub mod log {
@@ -96,11 +104,17 @@ pub trait Reviewer {
 /// Exports a type as this component's plugin and writes its manifest.
 ///
 /// `export!(archiver Type, description: "…", settings: "JSON schema")`; the schema
-/// may be `include_str!("settings.json")`.
+/// may be `include_str!("settings.json")`. An archiver whose one object can stand in
+/// the file's place (a compressed copy) says what is appended to its name:
+/// `suffix: ".zst"`.
 #[macro_export]
 macro_rules! export {
     (archiver $plugin:ident, description: $description:expr, settings: $schema:expr $(,)?) => {
-        $crate::__manifest!("archiver", "true", $description, $schema);
+        $crate::export!(archiver $plugin, description: $description, settings: $schema, suffix: "");
+    };
+    (archiver $plugin:ident, description: $description:expr, settings: $schema:expr,
+     suffix: $suffix:expr $(,)?) => {
+        $crate::__manifest!("archiver", "true", $description, $schema, $suffix);
         #[doc(hidden)]
         struct __Exported;
         impl $crate::__private::archive::exports::retain::plugin::archiver::Guest for __Exported {
@@ -124,7 +138,7 @@ macro_rules! export {
         );
     };
     (reviewer $plugin:ident, description: $description:expr, settings: $schema:expr $(,)?) => {
-        $crate::__manifest!("reviewer", "false", $description, $schema);
+        $crate::__manifest!("reviewer", "false", $description, $schema, "");
         #[doc(hidden)]
         struct __Exported;
         impl $crate::__private::review::exports::retain::plugin::reviewer::Guest for __Exported {
@@ -142,7 +156,7 @@ macro_rules! export {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __manifest {
-    ($kind:literal, $destinations:literal, $description:expr, $schema:expr) => {
+    ($kind:literal, $destinations:literal, $description:expr, $schema:expr, $suffix:expr) => {
         const __MANIFEST: &str = concat!(
             "{\"name\":\"",
             env!("CARGO_PKG_NAME"),
@@ -156,7 +170,9 @@ macro_rules! __manifest {
             env!("CARGO_PKG_LICENSE"),
             "\",\"asks\":{\"destinations\":",
             $destinations,
-            "},\"settings\":",
+            "},\"suffix\":\"",
+            $suffix,
+            "\",\"settings\":",
             $schema,
             "}"
         );

@@ -1,0 +1,101 @@
+/* The contract of retain for reviewers in C: retain:plugin@0.1.0.
+ *
+ * The structs lie in memory as the component model wants them, so nothing is copied
+ * and no generator is needed. `retain plugin build` makes a component of the module. */
+#ifndef RETAIN_H
+#define RETAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Text is UTF-8 and has no NUL at its end. */
+typedef struct { const char *text; size_t length; } retain_string;
+
+typedef struct { int64_t seconds; uint32_t nanoseconds; } retain_instant;
+
+/* One file that is about to go; wit/retain.wit says what each field means. */
+typedef struct {
+    uint32_t slot;
+    retain_string key;
+    retain_string store;
+    retain_string path;
+    struct { uint8_t is_some; const uint8_t *bytes; size_t length; } raw_path;
+    uint64_t size;
+    uint64_t allocated;
+    retain_instant modified;
+    uint64_t links;
+    retain_string collection;
+    retain_string rule;
+    struct { const struct { retain_string name, value; } *items; size_t length; } captures;
+    uint32_t attempt;
+} retain_entry;
+
+typedef struct {
+    uint8_t class; /* 0 retryable, 1 permanent, 2 misconfigured */
+    retain_string code;
+    retain_string message;
+} retain_failure;
+
+enum { RETAIN_PROCEED = 0, RETAIN_KEEP = 1, RETAIN_DEFER = 2, RETAIN_FAILED = 3 };
+
+typedef struct {
+    uint8_t kind;
+    union {
+        retain_string reason;
+        retain_instant until;
+        retain_failure failure;
+    };
+} retain_verdict;
+
+_Static_assert(sizeof(retain_entry) == 112, "as the component model lays it out");
+_Static_assert(sizeof(retain_verdict) == 32, "as the component model lays it out");
+
+#define RETAIN_TEXT(literal) ((retain_string){ literal, sizeof(literal) - 1 })
+
+__attribute__((import_module("retain:plugin/log@0.1.0"), import_name("log")))
+void retain_log(uint32_t level, const char *text, size_t length);
+
+/* The settings as canonical JSON. */
+__attribute__((import_module("retain:plugin/config@0.1.0"), import_name("settings")))
+void retain_settings(retain_string *settings);
+
+/* An instance serves one call, so memory is only ever taken. */
+extern unsigned char __heap_base;
+static uintptr_t retain_heap;
+
+static void *retain_take(size_t align, size_t size) {
+    if (!retain_heap) retain_heap = (uintptr_t)&__heap_base;
+    uintptr_t at = (retain_heap + align - 1) & ~(uintptr_t)(align - 1);
+    uintptr_t end = at + size;
+    uintptr_t have = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
+    if (end < at) __builtin_trap();
+    if (end > have) {
+        size_t pages = (end - have + 65535) >> 16;
+        if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1) __builtin_trap();
+    }
+    retain_heap = end;
+    return (void *)at;
+}
+
+__attribute__((export_name("cabi_realloc")))
+void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
+    unsigned char *new = retain_take(align, size);
+    for (size_t i = 0; i < old_size && i < size; i++) new[i] = ((unsigned char *)old)[i];
+    return new;
+}
+
+/* What you write: the verdict on one file. */
+retain_verdict review(const retain_entry *entry);
+
+typedef struct { retain_verdict *verdicts; size_t length; } retain_verdicts;
+
+__attribute__((export_name("retain:plugin/reviewer@0.1.0#review")))
+retain_verdicts *retain_review(const retain_entry *entries, size_t length) {
+    retain_verdicts *answer = retain_take(8, sizeof *answer);
+    answer->verdicts = retain_take(8, length * sizeof(retain_verdict));
+    answer->length = length;
+    for (size_t i = 0; i < length; i++) answer->verdicts[i] = review(&entries[i]);
+    return answer;
+}
+
+#endif

@@ -1,0 +1,261 @@
+//! A plugin by itself, for whoever writes or examines one: one call on one file, with
+//! the limits and the proof of a run, and nothing of a store or a journal.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::archive::{Archiver, Part, Restorer};
+use super::blobs::{Restored, Source, Target};
+use super::contract::{GuestEntry, GuestInstant};
+use super::engine::Machine;
+use super::guest::RunFacts;
+use super::load::{Plugin, Prepared, builtin, read};
+use super::review::{Review, Reviewer};
+use super::trouble::{Trouble, TroubleKind};
+use super::{Kind, PluginError};
+use crate::config::Grants;
+use crate::destination::Destination;
+use crate::path::RelPath;
+use crate::receipt::{Content, ObjectRecord};
+use crate::time::Now;
+
+/// The file name some commands take for a plugin that is part of the program.
+const BUILTIN: &str = "builtin:";
+
+/// A loaded plugin with what it is called with.
+#[derive(Debug)]
+pub struct Trial {
+    plugin: Plugin,
+    machine: Arc<Machine>,
+    prepared: Prepared,
+    settings: Arc<str>,
+    run: RunFacts,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a compiled plugin")
+    }
+}
+
+/// A file a plugin is asked about.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its path in the store that is pretended.
+    pub path: RelPath,
+    /// Its length in bytes.
+    pub size: u64,
+    /// How many names it has.
+    pub links: u64,
+    /// Seconds of its modification time.
+    pub modified: i64,
+    /// The idempotency key.
+    pub key: String,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// What a destination pretends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// Bytes until it says that it is full; nothing where it never does.
+    pub space: Option<u64>,
+    /// Bytes until the call is ended, as when the operator has had enough.
+    pub ends_after: Option<u64>,
+}
+
+/// An archive that was proved and published.
+#[derive(Clone, Debug)]
+pub struct Archived {
+    /// Its objects.
+    pub objects: Vec<ObjectRecord>,
+    /// Its note.
+    pub note: Vec<u8>,
+    /// What was archived.
+    pub content: Content,
+}
+
+/// How a call failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failed {
+    /// What that means for another attempt.
+    pub class: FailedClass,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What a failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedClass {
+    /// It may succeed later.
+    Retryable,
+    /// Not for this file.
+    Permanent,
+    /// For no file before something is configured otherwise.
+    Misconfigured,
+    /// It did not return but trapped, or was stopped.
+    Ended,
+}
+
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Failed {
+        Failed {
+            class: match trouble.kind {
+                TroubleKind::Retryable => FailedClass::Retryable,
+                TroubleKind::Permanent | TroubleKind::Changed => FailedClass::Permanent,
+                TroubleKind::Misconfigured => FailedClass::Misconfigured,
+                TroubleKind::Trapped | TroubleKind::OutOfTime => FailedClass::Ended,
+            },
+            reason: trouble.reason,
+        }
+    }
+}
+
+impl Trial {
+    /// Loads a component from a file, or one of the program's own (`builtin:backup`).
+    pub fn load(
+        file: &Path,
+        settings: &Map<String, Value>,
+        grants: &Grants,
+    ) -> Result<Trial, PluginError> {
+        let shown = file.display().to_string();
+        let wasm = match shown.strip_prefix(BUILTIN) {
+            Some(name) => builtin(&shown, name)?,
+            None => read(&shown, file)?,
+        };
+        let plugin = Plugin::from_bytes(&shown, shown.clone(), wasm, grants, None)?;
+        let settings = plugin.settings_with(settings)?;
+        let machine = Machine::shared()?;
+        let prepared = plugin.prepare(&machine)?;
+        Ok(Trial {
+            plugin,
+            machine,
+            prepared,
+            settings: Value::from(settings).to_string().into(),
+            run: RunFacts {
+                id: "trial".to_owned(),
+                now: Now::from_clock(),
+            },
+        })
+    }
+
+    /// What it does with files.
+    pub fn kind(&self) -> Kind {
+        self.plugin.manifest().kind
+    }
+
+    /// Archives one file into a destination, proves that and publishes it.
+    pub fn archive(
+        &self,
+        subject: &Subject,
+        file: &File,
+        destination: &Arc<Destination>,
+        room: Room,
+    ) -> Result<Archived, Failed> {
+        let Some(craft) = self.prepared.craft() else {
+            return Err(Trouble::permanent("it is no archiver").into());
+        };
+        let archiver = Archiver {
+            machine: &self.machine,
+            plugin: &self.plugin,
+            craft,
+            settings: Arc::clone(&self.settings),
+            run: &self.run,
+            target: Target {
+                destination: Arc::clone(destination),
+                limit: super::approve::output_limit(&self.plugin, subject.size),
+                space: room.space,
+                ends_after: room.ends_after,
+            },
+        };
+        let proved = archiver.archive(&entry(subject), file)?;
+        let archived = Archived {
+            objects: proved.objects.iter().map(Part::record).collect(),
+            note: proved.note.clone(),
+            content: proved.content.clone(),
+        };
+        super::approve::publish_objects(destination, proved.objects)?;
+        Ok(archived)
+    }
+
+    /// Restores an archive into nothing, and says what came.
+    pub fn restore(
+        &self,
+        archived: &Archived,
+        destination: &Destination,
+    ) -> Result<Content, Failed> {
+        let Some(craft) = self.prepared.craft() else {
+            return Err(Trouble::permanent("it is no archiver").into());
+        };
+        let restorer = Restorer {
+            machine: &self.machine,
+            plugin: &self.plugin,
+            craft,
+            settings: Arc::clone(&self.settings),
+            run: &self.run,
+            limits: None,
+        };
+        let open = |object: &ObjectRecord| {
+            let file = destination
+                .parse_name(&object.name)
+                .and_then(|name| destination.open_object(&name))
+                .map_err(|error| Trouble::permanent(error.to_string()))?;
+            Ok(Source::new(file, object.size))
+        };
+        let objects = archived.objects.iter().map(open);
+        let objects = objects.collect::<Result<Vec<_>, Trouble>>()?;
+        let restored = Restored::new(archived.content.size, None);
+        Ok(restorer.restore(&archived.note, objects, restored)?)
+    }
+
+    /// Reviews files; for each, why it is kept, or nothing where it may go.
+    pub fn review(&self, subjects: &[Subject]) -> Vec<Result<Option<String>, Failed>> {
+        let Prepared::Reviewer(prepared) = &self.prepared else {
+            let refusal = || Err(Trouble::permanent("it is no reviewer").into());
+            return subjects.iter().map(|_| refusal()).collect();
+        };
+        let reviewer = Reviewer {
+            machine: &self.machine,
+            plugin: &self.plugin,
+            prepared,
+            settings: Arc::clone(&self.settings),
+            run: &self.run,
+        };
+        let entries: Vec<_> = subjects.iter().map(entry).collect();
+        let answers = reviewer.review(&entries).into_iter();
+        answers
+            .map(|answer| match answer {
+                Ok(Review::Proceed) => Ok(None),
+                Ok(Review::Keep(reason)) => Ok(Some(reason)),
+                Err(trouble) => Err(trouble.into()),
+            })
+            .collect()
+    }
+}
+
+fn entry(subject: &Subject) -> GuestEntry {
+    let path = subject.path.to_string();
+    let plain = path.as_bytes() == subject.path.as_bytes();
+    GuestEntry {
+        slot: 0,
+        key: subject.key.clone(),
+        store: "trial".to_owned(),
+        raw_path: (!plain).then(|| subject.path.as_bytes().to_vec()),
+        path,
+        size: subject.size,
+        allocated: subject.size,
+        modified: GuestInstant {
+            seconds: subject.modified,
+            nanoseconds: 0,
+        },
+        links: subject.links,
+        collection: "trial".to_owned(),
+        rule: "trial.retain:1".to_owned(),
+        captures: Vec::new(),
+        attempt: subject.attempt,
+    }
+}

@@ -1,0 +1,2 @@
+;; Never comes back.
+(func (export "_start") (loop $again (br $again)))

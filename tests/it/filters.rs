@@ -1,0 +1,92 @@
+//! Commands that know nothing of retain: they read stdin and write stdout, and their
+//! archives are proved like everybody's.
+
+use std::fs;
+use std::path::Path;
+
+use super::shop::{DAY, Shop};
+
+/// A command as a module of preview 1.
+fn module(name: &str) -> Vec<u8> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filters");
+    let read = |name: &str| fs::read_to_string(directory.join(format!("{name}.wat"))).unwrap();
+    let (own, shared) = (read(name), read("command"));
+    // Imports come first in a module's text.
+    let (imports, rest): (Vec<_>, Vec<_>) =
+        own.lines().partition(|line| line.starts_with("(import"));
+    let text = format!(
+        "(module\n{}\n{shared}\n{})",
+        imports.join("\n"),
+        rest.join("\n")
+    );
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn shop(wasm: &[u8]) -> Shop {
+    let shop = Shop::new(
+        "delete when older than 1 day\nbefore delete, run turn into cold, otherwise keep",
+    );
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let plugin = "[plugins.turn]\nwasm = \"turn.wasm\"\n\
+        filter = { args = [\"-c\"], restore_args = [\"-dc\"], suffix = \".turned\" }\n\
+        grants = { destinations = [\"cold\"], wall = \"1 s\", output = \"20 MB\" }\n";
+    shop.write("retain.toml", configuration + plugin);
+    shop.write("turn.wasm", wasm);
+    shop
+}
+
+#[test]
+fn a_module_of_preview_1_archives_and_restores_through_its_pipes() {
+    let shop = shop(&module("turns"));
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    shop.file("a/f", &content, 2 * DAY);
+    shop.file("empty", "", 2 * DAY);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let stored = shop.files("cold");
+    let object = stored
+        .iter()
+        .find(|name| name.ends_with(".turned"))
+        .unwrap();
+    assert!(object.starts_with("all/a/f@20"), "{object}");
+    let bytes = fs::read(shop.path("cold").join(object)).unwrap();
+    assert!(bytes.iter().zip(&content).all(|(a, b)| *a == !b));
+    // Years later, when the configuration has forgotten it.
+    fs::remove_file(shop.path("turn.wasm")).unwrap();
+    let said = shop.run(&["restore", "--run", "last", "--to", "back"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(fs::read(shop.path("back/a/f")).unwrap() == content);
+    assert_eq!(fs::read(shop.path("back/empty")).unwrap(), b"");
+}
+
+#[test]
+fn whatever_a_command_does_wrong_the_file_stays() {
+    for (name, expected) in [
+        ("swallows", "0 bytes came back, the file has 7"),
+        ("fails", "it ended with a failure: cannot go on"),
+        ("floods", "it wrote more than the 20000000 bytes it may"),
+        ("spins", "it took longer than"),
+        ("reaches", "it ended with a failure"),
+    ] {
+        let shop = shop(&module(name));
+        shop.file("f", "content", 2 * DAY);
+        let said = shop.run(&["apply", "--yes"]);
+        assert_eq!(said.code, 1, "{name}: {said:?}");
+        assert!(said.out.contains(expected), "{name}: {said:?}");
+        assert!(shop.has("f"), "{name}");
+        assert_eq!(shop.files("cold"), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_filter_says_how_it_restores_or_is_refused() {
+    let shop = shop(&module("turns"));
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write(
+        "retain.toml",
+        configuration.replace("restore_args = [\"-dc\"], ", ""),
+    );
+    let said = shop.run(&["check"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("has no `restore_args`"), "{said:?}");
+}
