@@ -129,6 +129,7 @@ fn a_lost_state_directory_loses_no_backup() {
         said.err.contains("it is no receipt") && said.err.contains("is gone"),
         "{said:?}"
     );
+    shop.ok(&["audit", "verify"]);
     let again = shop.run(&["catalogue", "rebuild"]);
     assert!(again.out.contains("0 of them new"), "{again:?}");
     let said = shop.run(&["restore", "store/dir/01", "store/dir/02"]);
