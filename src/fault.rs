@@ -41,6 +41,7 @@ points! {
     PutBack "put-back" "A file is renamed out of the trash.",
     RemoveTrash "remove-trash" "A run's trash directory is removed.",
     PlanWrite "plan-write" "A plan that waits for a person is written and synced.",
+    PutBeside "put-beside" "An archive gets its name beside the file it replaces.",
     Restored "restored" "A restored file gets its name.",
 }
 

@@ -40,6 +40,10 @@ pub struct Receipt {
     pub metadata: Metadata,
     /// How the archive was proved.
     pub proof: Proof,
+    /// True when the archive took the file's place: its one object lies in the store,
+    /// under the file's name with a suffix, and the file itself is gone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub in_place: bool,
     /// What the plugin had when it was proved, so that it has no less when it restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -129,4 +133,12 @@ pub enum Proof {
     ReadBack,
     /// Not at all; the configuration asked for that.
     None,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }

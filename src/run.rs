@@ -23,17 +23,17 @@ use crate::config::{Config, Environment, MissingRoot, Store, Writers, read_polic
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{
-    Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start, State,
-    StoreLock, Tallies,
+    Class, Hold, Journal, JournalError, Latch, LedgerHold, Outcome, PolicyHold, RunId, Start,
+    State, StoreLock, Tallies,
 };
 use crate::path::RelPath;
 use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_explained};
 use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
-use crate::receipt::Proof;
+use crate::receipt::{Metadata, Proof, Receipt};
 use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Head, Lock, Root, StoreError, Trash};
-use crate::time::{Clocks, Now};
+use crate::time::{Clocks, Now, Stamp};
 
 /// Steps that are archived and removed together: few, so that archives never pile up
 /// before the first removal.
@@ -193,12 +193,17 @@ impl<'c> Job<'c> {
         let root = Root::open(path)?;
         let identity = root.identity()?;
         self.check_known(identity.as_deref())?;
-        let ledger = match Journal::open_existing(&self.config.state)? {
-            Some(journal) => protecting(&journal.holds(Some(&self.store.name))?, now),
-            None => Vec::new(),
+        let name = &self.store.name;
+        let (ledger, archives) = match Journal::open_existing(&self.config.state)? {
+            Some(journal) => (
+                protecting(&journal.holds(Some(name))?, now),
+                journal.in_place(name)?,
+            ),
+            None => (Vec::new(), Vec::new()),
         };
         let held = Held::of(&ledger, now);
-        Ok(self.plan_in(root, identity.unwrap_or_default(), &held, now, seen))
+        let identity = identity.unwrap_or_default();
+        Ok(self.plan_in(root, identity, &held, &archives, now, seen))
     }
 
     /// The `hold` statements of the policy, for the ledger.
@@ -223,6 +228,7 @@ impl<'c> Job<'c> {
         root: Root,
         identity: String,
         held: &Held,
+        archives: &[Receipt],
         now: &Now,
         seen: Arc<AtomicU64>,
     ) -> Planned {
@@ -232,7 +238,8 @@ impl<'c> Job<'c> {
             seen,
             ..ScanOptions::default()
         };
-        let inventory = scan(&root, &|dir| matcher.visit(dir), options);
+        let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
+        inventory.aliases = aliases(archives, &inventory);
         let ledger = held.for_planning();
         let ask = self.ask(&root, &inventory, &ledger, identity, now);
         let mut plan = plan(&self.policy, &inventory, ask);
@@ -314,7 +321,15 @@ impl<'c> Job<'c> {
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
         let seized = self.seize(now)?;
         let identity = seized.identity.clone();
-        let planned = self.plan_in(seized.root, identity.clone(), &seized.held, now, seen);
+        let archives = seized.journal.in_place(&self.store.name)?;
+        let planned = self.plan_in(
+            seized.root,
+            identity.clone(),
+            &seized.held,
+            &archives,
+            now,
+            seen,
+        );
         Ok(Taken {
             job: self,
             found: Some(planned.inventory.entries.len() as u64),
@@ -444,6 +459,7 @@ impl<'c> Job<'c> {
             "memory": grants.memory.0,
             "wall": grants.wall_seconds,
             "output": grants.output.map(|size| size.0),
+            "in_place": grants.in_place,
             "destination": destination.map(|destination| &destination.url),
         });
         let digest = blake3::hash(all.to_string().as_bytes());
@@ -628,11 +644,6 @@ impl Taken<'_> {
     ) -> Result<Done, RunError> {
         self.pass_breaker(now, breaker)?;
         let plan = &self.planned.plan;
-        if plan.steps.iter().any(|step| step.action != Action::Remove) {
-            return Err(RunError::Plan(
-                "it replaces files, which is planned but not carried out yet".to_owned(),
-            ));
-        }
         let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
         let root = &self.planned.root;
         let at = now.timestamp().to_string();
@@ -750,8 +761,8 @@ impl Taken<'_> {
                 }
             }
             let before = done.tallies.freed;
-            let approved = hooks.approve(begin..end);
-            let outcomes = hand.apply(&mut self.journal, &approved)?;
+            let mut approved = hooks.approve(begin..end);
+            let outcomes = hand.apply(&mut self.journal, &mut approved)?;
             done.count(plan, &approved, outcomes);
             freed = done.tallies.freed.saturating_sub(before);
             progress(end);
@@ -867,6 +878,32 @@ fn wanted_end(plan: &Plan, begin: usize) -> usize {
     }
 }
 
+/// Which files of a store are archives in the places of others: what a receipt names
+/// and is still as it was put there.
+fn aliases(archives: &[Receipt], inventory: &Inventory) -> BTreeMap<RelPath, RelPath> {
+    let entries = &inventory.entries;
+    let alias = |receipt: &Receipt| {
+        let [object] = receipt.objects.as_slice() else {
+            return None;
+        };
+        let path = RelPath::parse(&object.name).ok()?;
+        let at = entries
+            .binary_search_by(|entry| entry.path.cmp(&path))
+            .ok()?;
+        let facts = entries.get(at)?.facts.as_ref().ok()?;
+        let Metadata {
+            modified_seconds,
+            modified_nanoseconds,
+            ..
+        } = receipt.metadata;
+        let put = Stamp::new(modified_seconds, modified_nanoseconds);
+        let same = facts.size == object.size && facts.modified == put;
+        let original = RelPath::unescape(&receipt.path).filter(|_| same)?;
+        Some((path, original))
+    };
+    archives.iter().filter_map(alias).collect()
+}
+
 fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
     let protecting = holds.iter().filter(|hold| hold.protects(now));
     protecting.map(Hold::for_planning).collect()
@@ -877,12 +914,15 @@ fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
 fn keep_held(plan: &mut Plan, held: &Held) {
     let (totals, notices) = (&mut plan.totals, &mut plan.notices);
     plan.steps.retain(|step| {
-        let Some(hold) = held.keeps(&step.path, &step.facts) else {
+        let Some(hold) = held.keeps_step(step) else {
             return true;
         };
-        totals.removed.files = totals.removed.files.saturating_sub(1);
-        let bytes = step.facts.allocated;
-        totals.removed.bytes = totals.removed.bytes.saturating_sub(bytes);
+        let counted = match step.action {
+            Action::Remove => &mut totals.removed,
+            Action::Replace { .. } => &mut totals.replaced,
+        };
+        counted.files = counted.files.saturating_sub(1);
+        counted.bytes = counted.bytes.saturating_sub(step.facts.allocated);
         totals.protected.add(&step.facts);
         notices.push(Notice {
             path: Some(step.path.clone()),
@@ -914,7 +954,7 @@ impl Done {
     fn note(&mut self, plan: &Plan, outcomes: Vec<(usize, Outcome)>) {
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
-            let gone = outcome.class() == crate::journal::Class::Removed;
+            let gone = matches!(outcome.class(), Class::Removed | Class::Replaced);
             if let (false, Some(step)) = (gone, plan.steps.get(step)) {
                 self.kept.push((step.path.clone(), outcome));
             }
@@ -950,6 +990,10 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
         };
         match crate::plugin::Plugin::load(configured, None) {
             Ok(plugin) => {
+                if let Some((problem, help)) = plugin.unfit_to_replace().filter(|_| hook.in_place) {
+                    findings
+                        .push(Diagnostic::error("R0507", source, at.clone(), problem).help(help));
+                }
                 findings.extend(check_arguments(configured, &plugin, hook, config, source))
             }
             Err(error) => findings.extend(configured_badly(config, configured, &error)),

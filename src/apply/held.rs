@@ -12,6 +12,7 @@ use crate::journal::{
     Hold, Journal, JournalError, LedgerHold, PolicyHold, mirror_text, read_mirror,
 };
 use crate::path::RelPath;
+use crate::plan::Step;
 use crate::policy::{self, Matcher, Policy, Verdict};
 use crate::store::{Root, StoreError};
 use crate::time::Now;
@@ -62,6 +63,14 @@ impl Held {
     pub fn for_planning(&self) -> Vec<Policy> {
         let policies = self.statements.iter().map(|(_, policy)| policy.clone());
         policies.collect()
+    }
+
+    /// The name of a hold that keeps a step's file, by its own path or by that of the
+    /// file it stands for.
+    pub fn keeps_step(&self, step: &Step) -> Option<&str> {
+        let original = step.stands_for.as_ref();
+        self.keeps(&step.path, &step.facts)
+            .or_else(|| self.keeps(original?, &step.facts))
     }
 
     /// The name of a hold that keeps a file.

@@ -9,12 +9,13 @@ mod floors;
 mod held;
 mod recover;
 mod relief;
+mod replace;
 mod undo;
 
 use crate::entry::Facts;
 use crate::journal::{Intent, Journal, JournalError, Outcome, RunId};
 use crate::path::RelPath;
-use crate::plan::{Plan, Step};
+use crate::plan::{Action, Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
 use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
@@ -57,7 +58,7 @@ impl Hand<'_> {
     pub fn apply(
         &mut self,
         journal: &mut Journal,
-        approved: &Approved,
+        approved: &mut Approved,
     ) -> Result<Vec<(usize, Outcome)>, JournalError> {
         journal.record(self.run, approved.receipts())?;
         let (steps, held) = self.split_by_holds(approved.steps());
@@ -95,9 +96,14 @@ impl Hand<'_> {
             return Ok(done);
         }
         let mut parents = Parents::default();
+        let replacements = approved.take_replacements();
+        let mut beside = self.put_beside(journal, replacements, &planned)?;
         let mut outcomes: Vec<Outcome> = planned
             .iter()
-            .map(|(_, step)| self.remove(&mut parents, &step.path, &step.facts))
+            .map(|(index, step)| match step.action {
+                Action::Remove => self.remove(&mut parents, &step.path, &step.facts),
+                Action::Replace { .. } => self.replace(&mut parents, step, beside.remove(index)),
+            })
             .collect();
         done.extend(
             planned
@@ -112,6 +118,7 @@ impl Hand<'_> {
             outcomes.extend(of_unit);
         }
         journal.settle(batch, &outcomes)?;
+        self.forget_archives(&done);
         Ok(done)
     }
 
@@ -133,7 +140,7 @@ impl Hand<'_> {
         let mut held = Vec::new();
         let free = steps.iter().copied().filter(|&index| {
             let step = self.plan.steps.get(index);
-            let hold = step.and_then(|step| self.held.keeps(&step.path, &step.facts));
+            let hold = step.and_then(|step| self.held.keeps_step(step));
             let hold = hold.map(str::to_owned);
             held.extend(hold.iter().map(|hold| {
                 let hold = hold.clone();

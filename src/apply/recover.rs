@@ -39,11 +39,20 @@ pub fn recover(
             }
         };
         let mut found = Recovered::default();
-        let outcomes: Vec<Outcome> = left
+        let mut outcomes: Vec<Outcome> = left
             .intents
             .iter()
             .filter_map(|intent| settle(root, &trash, intent, &mut found))
             .collect();
+        for (intent, outcome) in left.intents.iter().zip(&mut outcomes) {
+            if matches!(outcome, Outcome::Removed { .. }) {
+                let path = intent.path.to_string();
+                let receipts = journal.receipts(None, Some(&path), Some(&left.run))?;
+                if receipts.iter().any(|stored| stored.receipt.in_place) {
+                    *outcome = Outcome::Replaced { freed: 0 };
+                }
+            }
+        }
         if found.undecided.is_empty() {
             journal.settle(left.batch, &outcomes)?;
         }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Edge, Exit, complain, say};
 use crate::destination::{Destination, ObjectName};
 use crate::journal::Journal;
+use crate::plugin::receipts_in_place;
 use crate::receipt::Receipt;
 
 /// The largest receipt that is read: a note of 64 KiB and many objects.
@@ -61,6 +62,11 @@ impl Rebuild {
                         complain(&format!("note: `{found}` in `{name}`: {error:#}"));
                     }
                 }
+            }
+        }
+        if self.destinations.is_empty() {
+            for store in config.stores.values() {
+                receipts.extend(receipts_in_place(&store.path.path)?);
             }
         }
         receipts.sort_by(|a, b| (&a.at, &a.path).cmp(&(&b.at, &b.path)));

@@ -63,12 +63,16 @@ fn line(run: &Summary) -> String {
         0 => String::new(),
         vanished => format!(", already gone {vanished}"),
     };
+    let replaced = match tallies.replaced {
+        0 => String::new(),
+        replaced => format!("replaced {replaced}, "),
+    };
     let trouble = match tallies.trouble {
         0 => String::new(),
         trouble => format!(", {trouble} with trouble"),
     };
     format!(
-        "{}  {}  {}  removed {}, freed {}, archived {}, kept {}{vanished}{trouble}",
+        "{}  {}  {}  removed {}, {replaced}freed {}, archived {}, kept {}{vanished}{trouble}",
         run.id,
         run.store,
         state(run),
@@ -109,6 +113,7 @@ fn summary_json(run: &Summary) -> serde_json::Value {
         "plan": run.plan,
         "planned": run.planned,
         "removed": run.tallies.removed,
+        "replaced": run.tallies.replaced,
         "freed": run.tallies.freed,
         "archived": run.receipts,
         "vanished": run.tallies.vanished,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::journal::Outcome;
 use crate::path::RelPath;
-use crate::plan::{Directory, Otherwise, Plan, Step, Tally};
+use crate::plan::{Action, Directory, Otherwise, Plan, Step, Tally};
 use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
@@ -51,6 +51,13 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
         0 => writeln!(out, "  nothing to remove"),
         _ => writeln!(out, "  would remove {}", tally(totals.removed)),
     };
+    if totals.replaced.files > 0 {
+        let _ = writeln!(
+            out,
+            "  would replace {} by their archives",
+            tally(totals.replaced)
+        );
+    }
     let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
     for step in &plan.steps {
         by_rule.entry(step.rule).or_default().push(step);
@@ -125,7 +132,9 @@ fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail
     if let Some(rule) = plan.rules.get(rule) {
         let _ = writeln!(out, "\n  {rule}  {}", rule.text);
     }
-    let _ = writeln!(out, "    removes {}{}", tally(sum), after(plan, steps));
+    let replaces = steps.iter().any(|step| step.action != Action::Remove);
+    let verb = if replaces { "replaces" } else { "removes" };
+    let _ = writeln!(out, "    {verb} {}{}", tally(sum), after(plan, steps));
     let limit = match detail {
         Detail::Some => SHOWN,
         Detail::All => usize::MAX,
@@ -239,6 +248,13 @@ pub(super) fn done(store: &str, done: &Done) -> String {
         files(tallies.removed),
         Size(tallies.freed)
     );
+    if tallies.replaced > 0 {
+        let _ = write!(
+            out,
+            "; {} replaced by archives proved to restore",
+            files(tallies.replaced)
+        );
+    }
     if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
         let _ = write!(
             out,
@@ -294,6 +310,7 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "store": store,
         "run": done.id.as_str(),
         "removed": done.tallies.removed,
+        "replaced": done.tallies.replaced,
         "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,

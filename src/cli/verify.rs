@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::{Edge, Exit, complain, say};
 use crate::config::Config;
+use crate::destination::DestinationError;
 use crate::journal::{Journal, StoredReceipt};
-use crate::plugin::Catalogue;
+use crate::plugin::{Catalogue, RestoreError};
 
 /// Prove stored archives again: each is restored into nothing and compared.
 #[derive(Debug, clap::Args)]
@@ -33,9 +34,16 @@ impl Verify {
         };
         let names = config.plugins.keys().map(String::as_str);
         let catalogue = Catalogue::load(&config, names);
-        let mut failed = 0_usize;
+        let (mut failed, mut gone) = (0_usize, 0_usize);
         for StoredReceipt { run: by, receipt } in &chosen {
             let proved = catalogue.verify(receipt);
+            // What lay in its file's place went like that file would have gone.
+            if let Err(RestoreError::Destination(DestinationError::Missing { .. })) = &proved
+                && receipt.in_place
+            {
+                gone += 1;
+                continue;
+            }
             failed += usize::from(proved.is_err());
             let error = proved.err().map(|error| error.to_string());
             if edge.is_json() {
@@ -58,10 +66,15 @@ impl Verify {
         if !edge.is_json() {
             say(&format!(
                 "proved {} of {} archives; {} are recorded",
-                chosen.len() - failed,
-                chosen.len(),
+                chosen.len() - failed - gone,
+                chosen.len() - gone,
                 all.len()
             ))?;
+            if gone > 0 {
+                say(&format!(
+                    "{gone} lay in their files' places and are gone from their stores"
+                ))?;
+            }
         }
         if failed > 0 {
             complain(

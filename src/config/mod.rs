@@ -218,6 +218,8 @@ pub struct Grants {
     pub memory: Size,
     /// Wall-clock seconds for one call; large files get an allowance on top.
     pub wall_seconds: u64,
+    /// Whether its archives may take their files' places (`replace … using`).
+    pub in_place: bool,
     /// The bytes it may write for one file; none where the host's default serves.
     pub output: Option<Size>,
 }
@@ -228,6 +230,7 @@ impl Default for Grants {
             destinations: Vec::new(),
             memory: Size(64 << 20),
             wall_seconds: 300,
+            in_place: false,
             output: None,
         }
     }

@@ -55,6 +55,7 @@ const PLUGIN: Shape = Keys(&[
             ("memory", Value),
             ("wall", Value),
             ("output", Value),
+            ("in_place", Value),
         ]),
     ),
 ]);

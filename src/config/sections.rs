@@ -299,6 +299,7 @@ fn read_grants(section: &Section<'_>, reader: &mut Reader<'_>) -> Grants {
         wall_seconds: reader
             .parsed(section, "wall", parse_seconds)
             .unwrap_or(default.wall_seconds),
+        in_place: reader.flag(section, "in_place").unwrap_or(default.in_place),
         output: reader.parsed(section, "output", parse_size),
     }
 }

@@ -45,6 +45,11 @@ impl Directory {
         rustix::fs::open(path, flags, Mode::empty()).map(Directory)
     }
 
+    /// A directory that somebody else has opened.
+    pub(super) fn held(fd: OwnedFd) -> Directory {
+        Directory(fd)
+    }
+
     pub(super) fn try_clone(&self) -> Result<Directory, Errno> {
         rustix::io::fcntl_dupfd_cloexec(&self.0, 3).map(Directory)
     }

@@ -8,7 +8,7 @@
 //!
 //! Names are [`ObjectName`]s, parsed once, and every access goes through a held
 //! directory handle one component at a time without following symbolic links, so
-//! no name leads outside. Nothing here removes a published object.
+//! no name leads outside.
 
 mod copy;
 mod directory;
@@ -77,6 +77,16 @@ impl Destination {
     pub fn open_existing(name: &str, url: &str) -> Result<Destination, DestinationError> {
         let path = directory(name, url)?;
         Destination::open_by(name, &path, Directory::open)
+    }
+
+    /// A destination in a directory that the caller has opened, wherever its path may
+    /// lead now; the path is for messages.
+    pub fn held(
+        name: &str,
+        path: &Path,
+        directory: std::os::fd::OwnedFd,
+    ) -> Result<Destination, DestinationError> {
+        Destination::open_by(name, path, |_| Ok(Directory::held(directory)))
     }
 
     fn open_by(
@@ -170,6 +180,23 @@ impl Destination {
         writer.write(text.as_bytes())?;
         let staged = writer.finish(&mut copy::unhurried)?;
         staged.publish(self, name, OnExisting::SameBytes)
+    }
+
+    /// Removes a published object that nobody needs any more, durably; one that is not
+    /// there is no error.
+    pub fn remove(&self, name: &ObjectName) -> Result<(), DestinationError> {
+        let failed = |errno| self.context.error("remove from", Some(name), errno);
+        let (_, leaf) = name.split();
+        let parent = match self.parent(name) {
+            Ok(parent) => parent,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            Err(errno) => return Err(failed(errno)),
+        };
+        match parent.unlink(leaf) {
+            Ok(()) => parent.sync().map_err(failed),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     fn session(&self) -> Result<Arc<Session>, DestinationError> {

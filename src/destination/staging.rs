@@ -6,11 +6,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
 use super::copy::{self, Checkpoint, copy_range};
@@ -251,6 +252,29 @@ impl Staged {
     pub fn open_read(&self) -> Result<File, DestinationError> {
         let opened = self.leaf.session.own.open_file(&self.leaf.name);
         opened.map_err(|errno| self.context.error("read back from", None, errno))
+    }
+
+    /// The staged file itself, for whoever gives it attributes.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the object a name in a directory that is not the destination's, without
+    /// replacing anything. The caller makes file and directory durable.
+    pub fn hand_over(&self, directory: impl AsFd, name: &[u8]) -> Result<(), Errno> {
+        let own = &self.leaf.session.own;
+        let flags = RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(own, self.leaf.name.as_str(), &directory, name, flags) {
+            // The staged name goes when this value does.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rustix::fs::linkat(
+                own,
+                self.leaf.name.as_str(),
+                &directory,
+                name,
+                AtFlags::empty(),
+            ),
+            outcome => outcome,
+        }
     }
 
     /// Length and hash of what is stored, to the end of the file and, as far as the

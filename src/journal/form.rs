@@ -56,6 +56,7 @@ enum OutcomeForm {
     Futile,
     DirectoryRemoved { freed: u64 },
     DirectoryKept { reason: String },
+    Replaced { freed: u64 },
 }
 
 fn write<T: Serialize>(form: &T) -> Result<Vec<u8>, String> {
@@ -213,6 +214,7 @@ impl From<&Outcome> for OutcomeForm {
             Outcome::Busy { reason } => OutcomeForm::Busy { reason },
             Outcome::Held { hold } => OutcomeForm::Held { hold },
             Outcome::Remains { freed } => OutcomeForm::Remains { freed },
+            Outcome::Replaced { freed } => OutcomeForm::Replaced { freed },
             Outcome::Undone => OutcomeForm::Undone,
             Outcome::Purged { freed } => OutcomeForm::Purged { freed },
             Outcome::Whole { because } => OutcomeForm::Whole {
@@ -243,6 +245,7 @@ impl From<OutcomeForm> for Outcome {
             OutcomeForm::Busy { reason } => Outcome::Busy { reason },
             OutcomeForm::Held { hold } => Outcome::Held { hold },
             OutcomeForm::Remains { freed } => Outcome::Remains { freed },
+            OutcomeForm::Replaced { freed } => Outcome::Replaced { freed },
             OutcomeForm::Undone => Outcome::Undone,
             OutcomeForm::Purged { freed } => Outcome::Purged { freed },
             OutcomeForm::Whole { because } => Outcome::Whole {

@@ -88,6 +88,11 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// Its archive has taken its place.
+    Replaced {
+        /// Bytes that gave back: what the file took beyond its archive.
+        freed: u64,
+    },
     /// It had lain in the trash and was put back.
     Undone,
     /// It had lain in the trash and is gone.
@@ -104,6 +109,8 @@ pub enum Class {
     Removed,
     /// It is gone, and we did not do it.
     Vanished,
+    /// Its archive is in its place.
+    Replaced,
     /// It is kept, and that is as it should be.
     Kept,
     /// It is kept because something did not work.
@@ -117,6 +124,7 @@ impl Outcome {
     pub fn class(&self) -> Class {
         match self {
             Outcome::Removed { .. } | Outcome::Trashed | Outcome::Purged { .. } => Class::Removed,
+            Outcome::Replaced { .. } => Class::Replaced,
             Outcome::Vanished => Class::Vanished,
             Outcome::Changed
             | Outcome::FloorGone
@@ -159,6 +167,7 @@ impl Outcome {
             Outcome::Futile => "futile",
             Outcome::DirectoryRemoved { .. } => "directory-removed",
             Outcome::DirectoryKept { .. } => "directory-kept",
+            Outcome::Replaced { .. } => "replaced",
             Outcome::Undone => "undone",
             Outcome::Purged { .. } => "purged",
         }
@@ -200,6 +209,7 @@ impl fmt::Display for Outcome {
             ),
             Outcome::DirectoryRemoved { .. } => f.write_str("directory removed"),
             Outcome::DirectoryKept { reason } => write!(f, "directory kept: {reason}"),
+            Outcome::Replaced { .. } => f.write_str("replaced by its archive"),
             Outcome::Undone => f.write_str("put back from the trash"),
             Outcome::Purged { .. } => f.write_str("removed from the trash"),
         }

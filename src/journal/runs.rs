@@ -66,6 +66,8 @@ pub struct Tallies {
     pub removed: u64,
     /// Files among them that lie in the trash.
     pub trashed: u64,
+    /// Files whose archives have taken their places.
+    pub replaced: u64,
     /// Files that somebody else had removed before.
     pub vanished: u64,
     /// Bytes that gave back.
@@ -83,6 +85,7 @@ impl Tallies {
     pub fn add(&mut self, outcome: &Outcome) {
         match outcome.class() {
             Class::Removed => self.removed += 1,
+            Class::Replaced => self.replaced += 1,
             Class::Vanished => self.vanished += 1,
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
@@ -93,6 +96,7 @@ impl Tallies {
         match outcome {
             Outcome::Removed { freed }
             | Outcome::Remains { freed }
+            | Outcome::Replaced { freed }
             | Outcome::DirectoryRemoved { freed } => {
                 self.freed = self.freed.saturating_add(*freed);
             }
@@ -246,6 +250,20 @@ impl Journal {
                         .map_err(|e| self.damaged(e.to_string()))?,
                 })
             })
+            .collect()
+    }
+
+    /// Receipts of archives that took their files' places in a store, in the order they
+    /// were recorded.
+    pub fn in_place(&self, store: &str) -> Result<Vec<Receipt>, JournalError> {
+        let rows: Vec<String> = self.rows(
+            "select receipt from receipts where store = ? \
+             and json_extract(receipt, '$.in_place') order by id",
+            [store],
+            |row| row.get(0),
+        )?;
+        rows.iter()
+            .map(|text| serde_json::from_str(text).map_err(|e| self.damaged(e.to_string())))
             .collect()
     }
 

@@ -32,6 +32,7 @@ fn outcomes() -> Vec<Outcome> {
     let (plugin, reason) = ("p".to_owned(), "r".to_owned());
     vec![
         Outcome::Removed { freed: 4096 },
+        Outcome::Replaced { freed: 512 },
         Outcome::Vanished,
         Outcome::Changed,
         Outcome::FloorGone,
@@ -101,10 +102,11 @@ fn every_outcome_is_read_back_as_it_was_written() {
         .collect();
     assert_eq!(found, outcomes);
     let tallies = Tallies {
+        replaced: 1,
         removed: 3,
         trashed: 1,
         vanished: 1,
-        freed: 4097,
+        freed: 4609,
         kept: 7,
         trouble: 5,
         directories: 0,

@@ -136,12 +136,18 @@ impl<'p, 'e> Planner<'p, 'e> {
                 }
                 continue;
             }
-            let memberships = self.matcher.memberships(&entry.path);
+            let known = self.known_as(entry);
+            let judged = known.as_ref().map_or(entry, |(_, entry)| entry);
+            let units = match known {
+                Some(_) => self.matcher.units(&judged.path),
+                None => units,
+            };
+            let memberships = self.matcher.memberships(&judged.path);
             self.count(entry, !memberships.is_empty() || !units.is_empty());
             if memberships.is_empty() && units.is_empty() {
                 continue;
             }
-            let verdict = self.matcher.judge(entry, &memberships);
+            let verdict = self.matcher.judge(judged, &memberships);
             let index = self.members.len();
             for place in &memberships {
                 if let Some(list) = self.of_collection.get_mut(place.collection) {
@@ -153,11 +159,35 @@ impl<'p, 'e> Planner<'p, 'e> {
                 unit.files.push(index);
                 join(&mut unit.facts, &entry.facts);
             }
-            self.members
-                .push(Member::new(Cow::Borrowed(entry), memberships, verdict));
+            let (place, entry) = match known {
+                Some((place, entry)) => (Some(place), Cow::Owned(entry)),
+                None => (None, Cow::Borrowed(entry)),
+            };
+            self.members.push(Member {
+                place,
+                ..Member::new(entry, memberships, verdict)
+            });
         }
         for ((directory, collection), unit) in gathered {
             self.enter_unit(directory, collection, unit);
+        }
+    }
+
+    /// An archive that stands in a file's place, as the file it stands for: under the
+    /// path that had. With that file back beside it, it is decided on by itself.
+    fn known_as(&self, entry: &'e Entry) -> Option<(&'e RelPath, Entry)> {
+        let original = self.inventory.aliases.get(&entry.path)?;
+        let entries = &self.inventory.entries;
+        let back = entries.binary_search_by(|known| known.path.cmp(original));
+        match back {
+            Ok(_) => None,
+            Err(_) => Some((
+                &entry.path,
+                Entry {
+                    path: original.clone(),
+                    facts: entry.facts.clone(),
+                },
+            )),
         }
     }
 
@@ -490,7 +520,7 @@ impl<'p, 'e> Planner<'p, 'e> {
                 self.matcher
                     .has_future_clock(&member.entry, &member.memberships)
             })
-            .map(|member| member.path().clone())
+            .map(|member| member.place().clone())
             .collect();
         for path in future {
             self.note(
@@ -502,7 +532,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             .members
             .iter()
             .filter(|member| member.verdict == Verdict::Kept(Protector::NoClock))
-            .map(|member| member.path().clone())
+            .map(|member| member.place().clone())
             .collect();
         for path in clockless {
             self.note(
@@ -592,7 +622,8 @@ impl<'p, 'e> Planner<'p, 'e> {
             !hook.in_place && (member.membership(*of).is_some() || self.lies_in(member, *of))
         });
         Some(Step {
-            path: member.path().clone(),
+            path: member.place().clone(),
+            stands_for: member.stands_for(),
             facts: *member.facts()?,
             action: Action::Remove,
             unit: None,
@@ -632,6 +663,10 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     fn replacement(&self, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Option<Step> {
+        // What stands for a file is its archive already.
+        if member.place.is_some() {
+            return None;
+        }
         let facts = *member.facts().filter(|_| member.unit.is_none())?;
         let (place, replace) = member.memberships.iter().find_map(|place| {
             let collection = self.collection(place.collection)?;
@@ -655,7 +690,8 @@ impl<'p, 'e> Planner<'p, 'e> {
             .iter()
             .position(|(_, hook)| hook.rule == replace.rule && hook.in_place)?;
         Some(Step {
-            path: member.path().clone(),
+            path: member.place().clone(),
+            stands_for: None,
             facts,
             action: Action::Replace { hook },
             unit: None,

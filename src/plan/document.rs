@@ -150,6 +150,9 @@ struct StepForm {
     /// The hook whose archive takes the file's place; without one the file goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced_by: Option<usize>,
+    /// The file whose archive it is, in that file's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stands_for: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unit: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -677,6 +680,7 @@ impl From<&Step> for StepForm {
                 Action::Remove => None,
                 Action::Replace { hook } => Some(hook),
             },
+            stands_for: step.stands_for.as_ref().map(ToString::to_string),
             unit: step.unit,
             pressure: step.pressure,
             identity: (&step.facts).into(),
@@ -750,12 +754,14 @@ impl StepForm {
             hooks,
             floors,
             replaced_by,
+            stands_for,
             unit,
             pressure,
             identity,
         } = self;
         Ok(Step {
             path: path(&text)?,
+            stands_for: stands_for.as_deref().map(path).transpose()?,
             facts: identity.into(),
             action: match replaced_by {
                 None => Action::Remove,

@@ -87,7 +87,7 @@ impl Planner<'_, '_> {
                     Some(unit) => unit.directory?,
                     None => *member.facts()?,
                 };
-                Some((member.path().clone(), facts))
+                Some((member.place().clone(), facts))
             });
         let recorded = Floor {
             rule: floor.rule,

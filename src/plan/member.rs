@@ -11,8 +11,11 @@ pub(super) type Members = Vec<usize>;
 
 /// A file in some collection, or in a directory that is decided on as a whole.
 pub(super) struct Member<'e> {
-    /// What a unit is, all its files together.
+    /// What a unit is, all its files together. An archive in a file's place goes by
+    /// that file's path.
     pub(super) entry: Cow<'e, Entry>,
+    /// Where it lies, if that is not what it goes by.
+    pub(super) place: Option<&'e RelPath>,
     pub(super) memberships: Vec<Membership>,
     pub(super) verdict: Verdict,
     /// Set by a floor: the member is one of those it holds.
@@ -51,6 +54,7 @@ impl<'e> Member<'e> {
     ) -> Member<'e> {
         Member {
             entry,
+            place: None,
             memberships,
             verdict,
             floor: None,
@@ -61,8 +65,19 @@ impl<'e> Member<'e> {
         }
     }
 
+    /// What it is judged by.
     pub(super) fn path(&self) -> &RelPath {
         &self.entry.path
+    }
+
+    /// Where it lies.
+    pub(super) fn place(&self) -> &RelPath {
+        self.place.unwrap_or(&self.entry.path)
+    }
+
+    /// The path of the file it stands for, if it is an archive in its place.
+    pub(super) fn stands_for(&self) -> Option<RelPath> {
+        self.place.map(|_| self.entry.path.clone())
     }
 
     pub(super) fn facts(&self) -> Option<&Facts> {

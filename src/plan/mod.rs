@@ -158,6 +158,9 @@ pub struct Directory {
 pub struct Step {
     /// Where it lies.
     pub path: RelPath,
+    /// The path of the file it stands for, by which it was decided on: it is an archive
+    /// that took that file's place.
+    pub stands_for: Option<RelPath>,
     /// What it was when it was decided on; compared again right before removal.
     pub facts: Facts,
     /// What is done with it.

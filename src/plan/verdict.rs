@@ -29,7 +29,7 @@ impl Planner<'_, '_> {
             rule,
             words,
         };
-        let member = self.members.iter().find(|member| member.path() == path);
+        let member = self.members.iter().find(|member| member.place() == path);
         let Some(member) = member else {
             let unread = self
                 .inventory()

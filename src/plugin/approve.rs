@@ -16,6 +16,7 @@ use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
 use super::guest::RunFacts;
 use super::load::{Catalogue, Plugin, Prepared, hexadecimal};
+use super::replace::{self, Replacement};
 use super::review::{Review, Reviewer};
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
@@ -42,6 +43,7 @@ pub struct Approved {
     steps: Vec<usize>,
     blocked: Vec<Blocked>,
     receipts: Vec<Receipt>,
+    replacements: Vec<Replacement>,
 }
 
 /// A step that a hook took away.
@@ -79,6 +81,11 @@ impl Approved {
         &self.blocked
     }
 
+    /// Archives that are to take their files' places; they are handed out once.
+    pub fn take_replacements(&mut self) -> Vec<Replacement> {
+        std::mem::take(&mut self.replacements)
+    }
+
     /// Proofs of what was archived, to be recorded before anything goes.
     pub fn receipts(&self) -> &[Receipt] {
         &self.receipts
@@ -103,6 +110,18 @@ struct Ready {
     prepared: Prepared,
     settings: Value,
     destination: Option<(Arc<Destination>, DestinationName)>,
+    /// Set where its archives take their files' places: what they append to the names.
+    in_place: Option<String>,
+}
+
+/// What a hook has to show for its consent.
+enum Agreed {
+    /// Nothing.
+    Yes,
+    /// An archive in a destination.
+    Stored(Box<Receipt>),
+    /// An archive that is to take the file's place.
+    Beside(Box<Replacement>),
 }
 
 impl std::fmt::Debug for Ready {
@@ -130,6 +149,7 @@ impl<'a> Hooks<'a> {
             destinations,
             known,
             device: device.ok(),
+            root,
         };
         let ready = |hook: &Hook| Ready::new(hook, catalogue, &places);
         Hooks {
@@ -146,6 +166,7 @@ impl<'a> Hooks<'a> {
         let mut open: Vec<usize> = range.filter(|&i| i < self.plan.steps.len()).collect();
         let mut blocked = Vec::new();
         let mut receipts = Vec::new();
+        let mut replacements = Vec::new();
         for (index, hook) in self.plan.hooks.iter().enumerate() {
             let asked: Vec<usize> = open
                 .iter()
@@ -157,7 +178,9 @@ impl<'a> Hooks<'a> {
             }
             for (step, answer) in asked.iter().copied().zip(self.ask(index, hook, &asked)) {
                 match answer {
-                    Ok(receipt) => receipts.extend(receipt),
+                    Ok(Agreed::Yes) => {}
+                    Ok(Agreed::Stored(receipt)) => receipts.push(*receipt),
+                    Ok(Agreed::Beside(replacement)) => replacements.push(replacement.of(step)),
                     Err(no) if no.verdict == Verdict::Failed && forgiven(hook) => {}
                     Err(no) => blocked.push(Blocked { step, ..no }),
                 }
@@ -168,6 +191,7 @@ impl<'a> Hooks<'a> {
             steps: open,
             blocked,
             receipts,
+            replacements,
         }
     }
 
@@ -176,12 +200,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// One answer for each step, in their order.
-    fn ask(
-        &self,
-        index: usize,
-        hook: &Hook,
-        steps: &[usize],
-    ) -> Vec<Result<Option<Receipt>, Blocked>> {
+    fn ask(&self, index: usize, hook: &Hook, steps: &[usize]) -> Vec<Result<Agreed, Blocked>> {
         let refuse = |reason: &str| {
             let refused = |_| Err(no(hook, Verdict::Failed, reason.to_owned()));
             steps.iter().map(refused).collect()
@@ -210,7 +229,7 @@ impl<'a> Hooks<'a> {
                     .review(&entries)
                     .into_iter()
                     .map(|review| match review {
-                        Ok(Review::Proceed) => Ok(None),
+                        Ok(Review::Proceed) => Ok(Agreed::Yes),
                         Ok(Review::Keep(reason)) => Err(no(hook, Verdict::Kept, reason)),
                         Err(trouble) => Err(self.give_up_on(index, hook, trouble)),
                     });
@@ -229,7 +248,7 @@ impl<'a> Hooks<'a> {
         hook: &Hook,
         ready: &Ready,
         steps: &[usize],
-    ) -> Vec<Result<Option<Receipt>, Blocked>> {
+    ) -> Vec<Result<Agreed, Blocked>> {
         let next = AtomicUsize::new(0);
         let answers = Mutex::new(BTreeMap::new());
         let work = || {
@@ -242,7 +261,6 @@ impl<'a> Hooks<'a> {
                     (None, None) => Err(no(hook, Verdict::Failed, "it is gone".to_owned())),
                     (None, Some(step)) => self
                         .archive(ready, step)
-                        .map(Some)
                         .map_err(|trouble| self.give_up_on(index, hook, trouble)),
                 };
                 lock(&answers).insert(step, answer);
@@ -264,7 +282,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Archives one file, again where that may help.
-    fn archive(&self, ready: &Ready, step: &Step) -> Result<Receipt, Trouble> {
+    fn archive(&self, ready: &Ready, step: &Step) -> Result<Agreed, Trouble> {
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
@@ -279,10 +297,14 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    fn archive_once(&self, ready: &Ready, step: &Step, attempt: u32) -> Result<Receipt, Trouble> {
+    fn archive_once(&self, ready: &Ready, step: &Step, attempt: u32) -> Result<Agreed, Trouble> {
         let (Some(craft), Some((destination, name))) = (ready.prepared.craft(), &ready.destination)
         else {
             return Err(Trouble::permanent("the hook names no destination"));
+        };
+        let beside = match &ready.in_place {
+            Some(suffix) => Some(replace::place(self.root, step, suffix)?),
+            None => None,
         };
         let file = self.open(step)?;
         let entry = self.entry(step, attempt);
@@ -312,7 +334,12 @@ impl<'a> Hooks<'a> {
         receipt.metadata.xattrs = xattrs
             .map(|(name, value)| (name, hexadecimal(&value)))
             .collect();
-        publish(destination, proved, receipt)
+        match beside {
+            Some(path) => Replacement::new(step, path, proved, receipt, destination)
+                .map(|replacement| Agreed::Beside(Box::new(replacement))),
+            None => publish(destination, proved, receipt)
+                .map(|receipt| Agreed::Stored(Box::new(receipt))),
+        }
     }
 
     fn open(&self, step: &Step) -> Result<File, Trouble> {
@@ -365,6 +392,7 @@ impl<'a> Hooks<'a> {
                 xattrs: Vec::new(),
             },
             proof: proved.proof,
+            in_place: false,
             limits: Some(
                 ready
                     .plugin
@@ -409,6 +437,7 @@ impl<'a> Hooks<'a> {
         }
         let verdict = match trouble.kind {
             TroubleKind::Changed => Verdict::Changed,
+            TroubleKind::Declined => Verdict::Kept,
             TroubleKind::Retryable
             | TroubleKind::Permanent
             | TroubleKind::Misconfigured
@@ -429,6 +458,7 @@ struct Places<'a> {
     known: &'a BTreeMap<String, String>,
     /// The store's own device.
     device: Option<u64>,
+    root: &'a Root,
 }
 
 impl Ready {
@@ -445,15 +475,23 @@ impl Ready {
         let prepared = plugin
             .prepare(&machine)
             .map_err(|error| error.to_string())?;
+        let archives = prepared.craft().is_some();
+        if archives {
+            catalogue.keep(&plugin).map_err(|error| {
+                format!("a copy of the plugin cannot be kept for restoring: {error}")
+            })?;
+        }
+        let in_place = match hook.in_place {
+            true => Some(fit_to_replace(&plugin)?),
+            false => None,
+        };
         let destination = match (&prepared, &hook.destination) {
+            (_, None) if hook.in_place => Some(replace::open_area(places.root)?),
             (Prepared::Reviewer(_), _) => None,
             (Prepared::Archiver(_) | Prepared::Filter(_), None) => {
                 return Err("it stores files, and the policy does not say `into` where".to_owned());
             }
             (Prepared::Archiver(_) | Prepared::Filter(_), Some(name)) => {
-                catalogue.keep(&plugin).map_err(|error| {
-                    format!("a copy of the plugin cannot be kept for restoring: {error}")
-                })?;
                 Some(open(&plugin, name, places)?)
             }
         };
@@ -463,7 +501,16 @@ impl Ready {
             plugin,
             prepared,
             destination,
+            in_place,
         })
+    }
+}
+
+/// The suffix of a plugin whose archives may take their files' places.
+fn fit_to_replace(plugin: &Plugin) -> Result<String, String> {
+    match plugin.unfit_to_replace() {
+        None => Ok(plugin.suffix()),
+        Some((problem, help)) => Err(format!("{problem}; {help}")),
     }
 }
 

@@ -239,6 +239,39 @@ impl Plugin {
         }
     }
 
+    /// Why its archives cannot take their files' places, and what to do about it.
+    pub fn unfit_to_replace(&self) -> Option<(String, String)> {
+        let suffix = self.suffix();
+        let (name, kind) = (&self.name, self.manifest.kind);
+        if kind == Kind::Reviewer {
+            let problem = format!("plugin `{name}` is a reviewer and stores nothing");
+            return Some((problem, "name one that archives".to_owned()));
+        }
+        if suffix.is_empty() || suffix.contains(['/', '\0']) {
+            return Some((
+                format!(
+                    "archives of plugin `{name}` cannot stand in a file's place: it states no suffix for their names"
+                ),
+                "use one that does, as `builtin:compress`".to_owned(),
+            ));
+        }
+        (!self.grants.in_place).then(|| {
+            (
+                format!("plugin `{name}` is not granted its files' places"),
+                format!("write `grants = {{ in_place = true }}` under `[plugins.{name}]`"),
+            )
+        })
+    }
+
+    /// What an archive that takes its file's place appends to its name; empty where
+    /// none can.
+    pub fn suffix(&self) -> String {
+        match self.manifest.is_filter() {
+            true => super::filter::suffix(&Value::from(self.settings.clone()).to_string()),
+            false => self.manifest.suffix.clone(),
+        }
+    }
+
     /// SHA-256 of the component, as a pin has it.
     pub fn sha256(&self) -> String {
         hexadecimal(&sha2::Sha256::digest(&self.wasm))

@@ -75,7 +75,7 @@ pub struct Asks {
 impl Asks {
     /// Whether grants cover everything.
     pub(super) fn covered_by(&self, grants: &Grants) -> bool {
-        let destinations = !self.destinations || !grants.destinations.is_empty();
+        let destinations = !self.destinations || !grants.destinations.is_empty() || grants.in_place;
         let memory = self.memory.is_none_or(|bytes| bytes <= grants.memory.0);
         destinations && memory && self.unknown.is_empty()
     }
@@ -112,7 +112,11 @@ pub(super) fn granted(grants: &Grants) -> String {
             format!("the destinations {}", names.join(", "))
         }
     };
-    format!("{destinations}, {} of memory", grants.memory)
+    let in_place = match grants.in_place {
+        true => ", its files' places",
+        false => "",
+    };
+    format!("{destinations}{in_place}, {} of memory", grants.memory)
 }
 
 /// Interfaces that every plugin finds, with nothing behind those of the system: what a

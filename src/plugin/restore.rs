@@ -184,7 +184,7 @@ fn objects(receipt: &Receipt) -> Result<Vec<Source>, RestoreError> {
     Ok(sources)
 }
 
-fn attributes(receipt: &Receipt) -> Result<Attributes, RestoreError> {
+pub(super) fn attributes(receipt: &Receipt) -> Result<Attributes, RestoreError> {
     let metadata = &receipt.metadata;
     let xattrs = metadata.xattrs.iter().map(|(name, value)| {
         let bytes = bytes(value).ok_or_else(|| {

@@ -106,7 +106,9 @@ impl From<Trouble> for Failed {
         Failed {
             class: match trouble.kind {
                 TroubleKind::Retryable => FailedClass::Retryable,
-                TroubleKind::Permanent | TroubleKind::Changed => FailedClass::Permanent,
+                TroubleKind::Permanent | TroubleKind::Changed | TroubleKind::Declined => {
+                    FailedClass::Permanent
+                }
                 TroubleKind::Misconfigured => FailedClass::Misconfigured,
                 TroubleKind::Trapped | TroubleKind::OutOfTime => FailedClass::Ended,
             },

@@ -34,12 +34,21 @@ pub(super) enum TroubleKind {
     OutOfTime,
     /// The file is not the planned one any more.
     Changed,
+    /// Nothing went wrong, and it is better kept as it is.
+    Declined,
 }
 
 impl Trouble {
     pub(super) fn permanent(reason: impl Into<String>) -> Trouble {
         Trouble {
             kind: TroubleKind::Permanent,
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn declined(reason: impl Into<String>) -> Trouble {
+        Trouble {
+            kind: TroubleKind::Declined,
             reason: reason.into(),
         }
     }

@@ -12,6 +12,7 @@
 mod queue;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -58,6 +59,9 @@ pub struct Inventory {
     pub skipped: Vec<Skipped>,
     /// Directories that no statement reaches: seen, never opened.
     pub unentered: Vec<RelPath>,
+    /// Archives that stand in their files' places, each with the path its file had: they
+    /// are judged by that. No scan knows this; whoever has the receipts adds it.
+    pub aliases: BTreeMap<RelPath, RelPath>,
 }
 
 /// Something the walk did not enter.
@@ -82,7 +86,7 @@ impl Inventory {
     /// A tree that is nothing but files and the directories they lie in, for tests and
     /// for asking what would be: entries may come in any order.
     pub fn of_entries(mut entries: Vec<Entry>) -> Inventory {
-        let mut directories: std::collections::BTreeMap<RelPath, Entry> = Default::default();
+        let mut directories: BTreeMap<RelPath, Entry> = Default::default();
         let mut files = Vec::new();
         entries.sort_by(by_path);
         for entry in entries {
@@ -209,6 +213,7 @@ fn inventory(mut found: Findings) -> Inventory {
         directories: found.directories,
         skipped: found.skipped,
         unentered: found.unentered,
+        aliases: BTreeMap::new(),
     }
 }
 

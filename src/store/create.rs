@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod, fchown, fsync,
@@ -10,11 +11,14 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::control::random_name;
+use super::control::{establish_private, random_name};
 use super::dir::{Dir, Name};
-use super::{CONTROL, Lock, Root, in_words};
+use super::facts::look_at;
+use super::{CONTROL, Lock, Root, StoreError, in_words};
+use crate::entry::{Facts, Kind};
 use crate::fault::{Point, around};
 use crate::path::RelPath;
+use crate::receipt::Content;
 use crate::time::Stamp;
 
 /// What a file is given back besides its content.
@@ -151,6 +155,96 @@ fn open_or_make(dir: &Dir, name: Name<'_>) -> io::Result<Dir> {
     }
     fsync(dir.fd())?;
     Ok(made)
+}
+
+/// Why an archive was not put beside its file.
+#[derive(Debug)]
+pub enum NotPut {
+    /// Something else has the name.
+    Taken,
+    /// It could not have everything the file has.
+    Short(Vec<Shortfall>),
+    /// The system refused.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotPut {
+    fn from(error: io::Error) -> NotPut {
+        NotPut::Failed(error)
+    }
+}
+
+impl Root {
+    /// A directory of ours in the control directory, for files on the store's own file
+    /// system that nobody is to see yet.
+    pub fn establish_area(&self, name: &str) -> Result<OwnedFd, StoreError> {
+        let control = self.establish_control()?;
+        let failed = |source| self.control_error(name, "create", source);
+        let area = establish_private(&control, Name::ours(name)).map_err(failed)?;
+        let area = self.private(area, name)?;
+        area.fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|source| self.control_error(name, "open", source))
+    }
+
+    /// Gives a complete file of ours the attributes of another and a name beside it,
+    /// durably and replacing nothing.
+    ///
+    /// `give_name` moves it to a name in a directory. A file that has the name already
+    /// and is the same in bytes and attributes is what an earlier run, cut short right
+    /// here, has put there.
+    pub fn put_beside(
+        &self,
+        file: &File,
+        content: &Content,
+        path: &RelPath,
+        attributes: &Attributes,
+        give_name: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<(), Errno>,
+    ) -> Result<Facts, NotPut> {
+        let (dir, name) = self.locate(path)?;
+        let shortfalls = apply(file, attributes);
+        if !shortfalls.is_empty() {
+            return Err(NotPut::Short(shortfalls));
+        }
+        file.sync_all()?;
+        let named = around(Point::PutBeside, || {
+            give_name(dir.fd().as_fd(), name.as_bytes())
+        });
+        match named {
+            Ok(()) => {}
+            Err(Errno::EXIST) => accept(&dir, name, content, attributes)?,
+            Err(errno) => return Err(NotPut::Failed(errno.into())),
+        }
+        fsync(dir.fd()).map_err(io::Error::from)?;
+        Ok(dir.stat(name)?)
+    }
+}
+
+fn accept(
+    dir: &Dir,
+    name: Name<'_>,
+    content: &Content,
+    attributes: &Attributes,
+) -> Result<(), NotPut> {
+    let found = dir.stat(name)?;
+    let same = found.kind == Kind::File
+        && found.links == 1
+        && found.size == content.size
+        && found.modified == attributes.modified
+        && (found.owner, found.group) == (attributes.owner, attributes.group)
+        && found.mode & 0o7777 == attributes.mode & 0o7777;
+    if !same {
+        return Err(NotPut::Taken);
+    }
+    let file = dir.open(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
+    let file = File::from(file);
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut &file, &mut hasher)?;
+    match hasher.finalize().to_hex().as_str() == content.blake3 && look_at(&file)?.facts == found {
+        true => Ok(file.sync_all()?),
+        false => Err(NotPut::Taken),
+    }
 }
 
 impl Write for NewFile {

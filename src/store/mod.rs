@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-pub use create::{Attributes, NewFile, Shortfall};
+pub use create::{Attributes, NewFile, NotPut, Shortfall};
 pub use dir::{Dir, Listed, Name};
 pub use directory::Members;
 pub use durable::{make_private_directory, sync_parent};

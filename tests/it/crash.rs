@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
+use std::sync::OnceLock;
 
 use retain::fault::Point;
 
@@ -12,6 +14,9 @@ use super::shop::{DAY, Said, Shop};
 const OLD: &str = "delete when older than 7 days";
 const BACKUP: &str =
     "delete when older than 7 days\nbefore delete, run backup into cold, otherwise keep";
+
+const COMPRESS: &str =
+    "[plugins.compress]\nwasm = \"builtin:compress\"\ngrants = { in_place = true }\n";
 
 /// What is going on when the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +39,11 @@ enum Scene {
     Recovered,
     /// Something is held.
     Held,
+    /// Archives take their files' places.
+    Replaced,
 }
 
-const SCENES: [Scene; 9] = [
+const SCENES: [Scene; 10] = [
     Scene::Archived,
     Scene::Trashed,
     Scene::Purged,
@@ -46,12 +53,14 @@ const SCENES: [Scene; 9] = [
     Scene::Restored,
     Scene::Recovered,
     Scene::Held,
+    Scene::Replaced,
 ];
 
 impl Scene {
     fn policy(self) -> &'static str {
         match self {
             Scene::Archived | Scene::Restored => BACKUP,
+            Scene::Replaced => "replace when older than 7 days, using compress",
             _ => OLD,
         }
     }
@@ -79,10 +88,13 @@ impl Scene {
         let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
         let table = "[stores.files]\n";
         let setting = format!("{table}{}", self.setting());
-        shop.write("retain.toml", text.replace(table, &setting));
+        shop.write("retain.toml", text.replace(table, &setting) + COMPRESS);
         shop.file("new", "new", 0);
         for name in ["old-1", "old-2"] {
-            shop.file(name, name, 10 * DAY);
+            match self {
+                Scene::Replaced => shop.file(name, name.repeat(1_000), 10 * DAY),
+                _ => shop.file(name, name, 10 * DAY),
+            }
         }
         match self {
             Scene::Latched => {
@@ -100,9 +112,35 @@ impl Scene {
             Scene::Recovered => {
                 assert!(dies(&shop, "move-to-trash:after:1", self.command()));
             }
+            Scene::Replaced => with_compiled(&shop),
             Scene::Archived | Scene::Trashed | Scene::Direct | Scene::Held => {}
         }
         shop
+    }
+}
+
+/// Gives a shop the plugin as another has compiled it, which takes seconds in a debug
+/// build.
+fn with_compiled(shop: &Shop) {
+    static COMPILED: OnceLock<Shop> = OnceLock::new();
+    let compiled = COMPILED.get_or_init(|| {
+        let shop = Shop::new("replace when older than 7 days, using compress");
+        let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+        shop.write("retain.toml", text + COMPRESS);
+        shop.file("old", "old".repeat(1_000), 10 * DAY);
+        shop.ok(&["apply", "--yes"]);
+        shop
+    });
+    let private = |path: &str| {
+        let made = fs::DirBuilder::new().mode(0o700).create(shop.path(path));
+        made.unwrap();
+    };
+    private("state");
+    private("state/compiled");
+    let copy = |name: &str| fs::copy(compiled.path(name), shop.path(name)).unwrap();
+    copy("state/compiled.key");
+    for name in compiled.files("state/compiled") {
+        copy(&format!("state/compiled/{name}"));
     }
 }
 
@@ -190,11 +228,20 @@ fn check(scene: Scene, shop: &Shop) {
                 here(name);
             }
             Scene::Held => gone(name),
+            // In one form, not in two, and once.
+            Scene::Replaced => {
+                gone(name);
+                run(shop, &["restore", name, "--to", "back"]);
+                assert_eq!(
+                    fs::read_to_string(shop.path("back").join(name)).unwrap(),
+                    name.repeat(1_000)
+                );
+            }
         }
     }
     match scene {
         Scene::Latched => assert_eq!(shop.run(&["apply", "--yes"]).code, 3),
-        Scene::Archived | Scene::Direct | Scene::Recovered | Scene::Purged => {
+        Scene::Archived | Scene::Direct | Scene::Recovered | Scene::Purged | Scene::Replaced => {
             let left = fs::read_dir(shop.path("store/.retain/trash"));
             assert_eq!(
                 left.map_or(0, Iterator::count),
@@ -209,6 +256,9 @@ fn check(scene: Scene, shop: &Shop) {
     if matches!(scene, Scene::Trashed | Scene::Undone | Scene::Restored) {
         // What came back is held.
         ["old-1", "old-2"].into_iter().for_each(here);
+    }
+    if scene == Scene::Replaced {
+        assert_eq!(shop.files("store"), ["new", "old-1.zst", "old-2.zst"]);
     }
     // Nothing half-written is left where people look.
     let names: BTreeSet<String> = shop.files("store").into_iter().collect();

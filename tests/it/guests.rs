@@ -31,6 +31,11 @@ pub fn all() -> Vec<String> {
 
 /// A guest as a component, with a manifest.
 pub fn component(name: &str) -> Vec<u8> {
+    component_with_suffix(name, "")
+}
+
+/// The same, with what its archives append to the names of the files they replace.
+pub fn component_with_suffix(name: &str, suffix: &str) -> Vec<u8> {
     let kind = match name.starts_with("review") {
         true => "reviewer",
         false => "archiver",
@@ -59,7 +64,7 @@ pub fn component(name: &str) -> Vec<u8> {
         .encode()
         .unwrap_or_else(|error| panic!("{name}: {error:#}"));
     let manifest = format!(
-        r#"{{"name":"{name}","version":"6.6.6","contract":"retain:plugin@0.1.0","kind":"{kind}"}}"#
+        r#"{{"name":"{name}","version":"6.6.6","contract":"retain:plugin@0.1.0","kind":"{kind}","suffix":"{suffix}"}}"#
     );
     section(&mut component, "retain:manifest", manifest.as_bytes());
     component

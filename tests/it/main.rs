@@ -27,6 +27,7 @@ mod oddities;
 mod plugin_commands;
 mod plugin_docs;
 mod policies;
+mod replace;
 mod shop;
 mod stock_analysis;
 mod tidy;

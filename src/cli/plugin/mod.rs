@@ -82,6 +82,7 @@ impl Component {
             destinations: vec!["trial".to_owned()],
             memory,
             wall_seconds: self.wall.max(1),
+            in_place: false,
             output: None,
         })
     }
