@@ -16,6 +16,7 @@ mod test;
 mod trash;
 mod undo;
 mod verify;
+mod versions;
 mod why;
 
 use std::io::{self, IsTerminal, Write};

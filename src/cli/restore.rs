@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::show::files;
+use super::versions::{self, Pattern};
 use super::{Edge, Exit, complain, in_full, say};
 use crate::apply::HELD_AGAIN;
 use crate::config::Config;
@@ -24,12 +25,20 @@ use crate::units::Size;
 /// Nothing is overwritten: a file that exists is left alone and reported.
 #[derive(Debug, clap::Args)]
 pub(super) struct Restore {
-    /// The files, as you would name them here, or as they are called in the store.
+    /// The files, as you would name them here, or as they are called in the store; with
+    /// `*`, `?` or `**` as in a policy, all that match.
     #[arg(required_unless_present = "run")]
     paths: Vec<PathBuf>,
     /// Everything a run archived: its name, the beginning or end of it, or `last`.
     #[arg(long)]
     run: Option<String>,
+    /// The version that was current then, instead of the newest: the last one that was
+    /// modified before a date, a time or a moment (`2027-01-31T12:00:00Z`).
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Show the archived versions, and restore none.
+    #[arg(long, conflicts_with = "at")]
+    list: bool,
     /// The store, where that is not clear.
     #[arg(long)]
     store: Option<String>,
@@ -58,8 +67,19 @@ impl Restore {
                 config.state.display()
             )
         })?;
-        let wanted = self.wanted(edge, &config, &journal)?;
-        anyhow::ensure!(!wanted.is_empty(), "that run archived nothing");
+        let named = self.named(edge, &config, &journal)?;
+        anyhow::ensure!(!named.is_empty(), "that run archived nothing");
+        if self.list {
+            versions::list(named, edge.is_json())?;
+            return Ok(Exit::Done);
+        }
+        let at = self.at.as_deref().map(versions::moment).transpose()?;
+        let wanted = versions::current(named, at);
+        if let (true, Some(at)) = (wanted.is_empty(), &self.at) {
+            anyhow::bail!(
+                "no archived version is as old as {at}; `retain restore --list` shows those there are"
+            );
+        }
         let names: BTreeSet<&str> = config.plugins.keys().map(String::as_str).collect();
         let mut catalogue = Catalogue::load(&config, names);
         if let Some(digest) = &self.with {
@@ -146,40 +166,34 @@ impl Restore {
         Ok(())
     }
 
-    /// The newest receipt of each file that is asked for.
-    fn wanted(
+    /// The receipts of everything that is named, the one recorded last first.
+    fn named(
         &self,
         edge: &Edge,
         config: &Config,
         journal: &Journal,
     ) -> anyhow::Result<Vec<StoredReceipt>> {
-        let run = self
-            .run
-            .as_deref()
-            .map(|run| journal.find_run(run))
-            .transpose()?;
+        let run = self.run.as_deref().map(|run| journal.find_run(run));
+        let run = run.transpose()?;
         if self.paths.is_empty() {
-            let mut all = journal.receipts(self.store.as_deref(), None, run.as_ref())?;
-            // Newest first already, so the first of each file stays.
-            let mut seen = BTreeSet::new();
-            all.retain(|stored| {
-                seen.insert((stored.receipt.store.clone(), stored.receipt.path.clone()))
-            });
-            return Ok(all);
+            return Ok(journal.receipts(self.store.as_deref(), None, run.as_ref())?);
         }
-        let mut wanted = Vec::new();
+        let mut named = Vec::new();
         for path in &self.paths {
             let (store, path) = self.name(edge, config, path)?;
             let text = path.to_string();
-            let found = journal.receipts(store.as_deref(), Some(&text), run.as_ref())?;
-            let newest = found.into_iter().next();
-            wanted.push(newest.with_context(|| {
-                format!(
-                    "there is no archive of `{path}`; `retain runs` lists what was archived when"
-                )
-            })?);
+            let store = store.as_deref();
+            let mut found = journal.receipts(store, Some(&text), run.as_ref())?;
+            if let (true, Some(pattern)) = (found.is_empty(), Pattern::parse(&text)) {
+                found = pattern?.choose(journal.receipts(store, None, run.as_ref())?);
+            }
+            anyhow::ensure!(
+                !found.is_empty(),
+                "there is no archive of `{path}`; `retain runs` lists what was archived when"
+            );
+            named.extend(found);
         }
-        Ok(wanted)
+        Ok(named)
     }
 
     /// A path's store, as far as it can be said, and its name there.

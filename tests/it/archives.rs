@@ -168,6 +168,66 @@ fn a_plugin_no_policy_names_is_checked_all_the_same_and_one_that_is_named_once()
 }
 
 #[test]
+fn files_are_restored_by_pattern_and_as_they_were_at_some_time() {
+    let shop = compress("compress");
+    for age in [30, 20, 10] {
+        shop.file("a/x.txt", format!("as of {age} days ago"), age * DAY);
+        if age == 20 {
+            shop.file("b/y.txt", "y", age * DAY);
+            shop.file("b/z.bin", "z", age * DAY);
+        }
+        shop.ok(&["apply", "--yes"]);
+    }
+    let days_ago = |days: i64| {
+        let span = jiff::SignedDuration::from_hours(24 * days);
+        (jiff::Timestamp::now() - span).to_string()
+    };
+
+    let said = shop.ok(&["restore", "--list", "a/x.txt"]);
+    assert_eq!(said.out.lines().count(), 3, "{said:?}");
+    let said = shop.ok(&["restore", "--list", "**/*.txt", "--format", "json"]);
+    let listed: Vec<Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let paths: Vec<_> = listed.iter().map(|v| v["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["a/x.txt", "a/x.txt", "a/x.txt", "b/y.txt"]);
+    assert!(listed[0]["modified"].as_str() > listed[1]["modified"].as_str());
+
+    shop.ok(&["restore", "**/*.txt", "--to", "newest"]);
+    assert_eq!(shop.files("newest"), ["a/x.txt", "b/y.txt"]);
+    let x = |place: &str| fs::read_to_string(shop.path(place).join("a/x.txt")).unwrap();
+    assert_eq!(x("newest"), "as of 10 days ago");
+    for (days, expected) in [(15, 20), (20, 20), (25, 30), (30, 30)] {
+        let place = format!("then-{days}");
+        shop.ok(&[
+            "restore",
+            "a/x.txt",
+            "--at",
+            &days_ago(days),
+            "--to",
+            &place,
+        ]);
+        assert_eq!(x(&place), format!("as of {expected} days ago"), "{days}");
+    }
+
+    let said = shop.run(&["restore", "a/x.txt", "--at", &days_ago(40)]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("no archived version is as old"),
+        "{said:?}"
+    );
+    let said = shop.run(&["restore", "a/x.txt", "--at", "yesterday"]);
+    assert!(said.err.contains("`yesterday` is no time"), "{said:?}");
+    let said = shop.run(&["restore", "nothing/*"]);
+    assert!(
+        said.err.contains("there is no archive of `nothing/*`"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn the_same_bytes_are_stored_once_across_files_and_runs() {
     let shop = dedup();
     shop.file("one", "same", 10 * DAY);
