@@ -3,6 +3,9 @@
 mod ast;
 mod check;
 mod explain;
+mod format;
+#[cfg(test)]
+pub(crate) mod generate;
 mod guards;
 mod ir;
 mod matcher;
@@ -15,6 +18,7 @@ use crate::diagnostic::{Diagnostics, Source};
 pub use ast::{Fate, Measure, Period};
 pub use check::{Environment, NotText};
 pub use explain::Said;
+pub use format::{WIDTH, format};
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
 
@@ -62,6 +66,15 @@ pub fn load(source: &Source, environment: Environment<'_>) -> Result<Checked, Di
         }),
         Some(_) | None => Err(findings),
     }
+}
+
+/// The texts of a policy, its own first, then what it uses; and why a used one cannot
+/// be read. Nothing else about them is judged.
+pub fn sources(source: &Source, environment: Environment<'_>) -> (Vec<Source>, Diagnostics) {
+    let (files, mut findings) = check::load_all(source, environment);
+    findings.retain(|finding| finding.code() == "R0230");
+    let sources = files.into_iter().map(|file| file.source).collect();
+    (sources, Diagnostics(findings))
 }
 
 fn sorted(mut findings: Vec<crate::diagnostic::Diagnostic>) -> Diagnostics {
