@@ -3,9 +3,11 @@
 mod apply;
 mod check;
 mod demo;
+mod fmt;
 mod init;
 mod plan;
 mod restore;
+mod rewrite;
 mod runs;
 mod show;
 mod why;
@@ -60,6 +62,8 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Write policies in their one canonical form.
+    Fmt(fmt::Fmt),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
@@ -83,6 +87,8 @@ enum Exit {
     Refused,
     /// The breaker refuses.
     Tripped,
+    /// A file is not as it would be written.
+    Unformatted,
 }
 
 impl From<Exit> for ExitCode {
@@ -92,6 +98,7 @@ impl From<Exit> for ExitCode {
             Exit::Trouble => 1,
             Exit::Refused => 2,
             Exit::Tripped => 3,
+            Exit::Unformatted => 4,
         })
     }
 }
@@ -116,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Fmt(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),

@@ -9,6 +9,7 @@
 )]
 
 mod builtins;
+mod fmt;
 mod guests;
 mod hostile;
 mod inventory;
