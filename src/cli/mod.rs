@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod demo;
+mod findings;
 mod fmt;
 mod init;
 mod plan;
@@ -52,6 +53,8 @@ enum Format {
     Text,
     /// For programs.
     Json,
+    /// For code review tools; `check` alone speaks it.
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,6 +122,11 @@ pub fn main() -> ExitCode {
         format: arguments.format,
         environment: Environment::from_process(),
     };
+    if edge.format == Format::Sarif && !matches!(arguments.command, Command::Check(_)) {
+        complain("error: only `retain check` writes SARIF");
+        complain("help: use `--format json`");
+        return Exit::Refused.into();
+    }
     let result = match arguments.command {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),

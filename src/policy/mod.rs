@@ -3,6 +3,7 @@
 mod ast;
 mod check;
 mod explain;
+mod fix;
 mod format;
 #[cfg(test)]
 pub(crate) mod generate;
@@ -18,6 +19,7 @@ use crate::diagnostic::{Diagnostics, Source};
 pub use ast::{Fate, Measure, Period};
 pub use check::{Environment, NotText};
 pub use explain::Said;
+pub use fix::{Change, Mended, fix};
 pub use format::{WIDTH, format};
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};

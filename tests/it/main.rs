@@ -9,6 +9,7 @@
 )]
 
 mod builtins;
+mod check;
 mod fmt;
 mod guests;
 mod hostile;
