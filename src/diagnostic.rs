@@ -299,6 +299,22 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether no other candidate is as near as the nearest: only then may a program put
+/// it in the word's place.
+pub fn is_sole_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut distances: Vec<(usize, &str)> = candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .collect();
+    distances.sort_unstable();
+    distances.dedup();
+    match distances.as_slice() {
+        [] => false,
+        [_] => true,
+        [(first, _), (second, _), ..] => first < second,
+    }
+}
+
 /// Levenshtein's distance in characters, one row at a time.
 fn edit_distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
@@ -329,6 +345,12 @@ mod tests {
         assert_eq!(nearest("delte", words), Some("delete"));
         assert_eq!(nearest("limti", words), Some("limit"));
         assert_eq!(nearest("protect", words), None);
+    }
+
+    #[test]
+    fn two_words_as_near_leave_the_choice_to_a_person() {
+        assert!(is_sole_nearest("delte", ["delete", "keep", "delete"]));
+        assert!(!is_sole_nearest("aad", ["aab", "aac"]));
     }
 
     #[test]

@@ -5,11 +5,14 @@ mod audit;
 mod catalogue;
 mod check;
 mod demo;
+mod findings;
+mod fmt;
 mod hold;
 mod init;
 mod plan;
 mod plugin;
 mod restore;
+mod rewrite;
 mod runs;
 mod show;
 mod test;
@@ -59,6 +62,8 @@ enum Format {
     Text,
     /// For programs.
     Json,
+    /// For code review tools; `check` alone speaks it.
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +76,8 @@ enum Command {
     Check(check::Check),
     /// Run the `test` blocks of policies.
     Test(test::Test),
+    /// Write policies in their one canonical form.
+    Fmt(fmt::Fmt),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
@@ -162,11 +169,17 @@ pub fn main() -> ExitCode {
         format: arguments.format,
         environment: Environment::from_process(),
     };
+    if edge.format == Format::Sarif && !matches!(arguments.command, Command::Check(_)) {
+        complain("error: only `retain check` writes SARIF");
+        complain("help: use `--format json`");
+        return Exit::Refused.into();
+    }
     let result = match arguments.command {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
         Command::Test(command) => command.run(&edge),
+        Command::Fmt(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),

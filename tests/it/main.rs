@@ -15,9 +15,11 @@
 mod archives;
 mod attacker;
 mod builtins;
+mod check;
 mod corpus;
 mod crash;
 mod filters;
+mod fmt;
 mod guests;
 mod hostile;
 mod inventory;
