@@ -11,6 +11,7 @@
 
 mod builtins;
 mod corpus;
+mod docs;
 mod guests;
 mod hostile;
 mod inventory;
