@@ -225,14 +225,44 @@ fn links_between_pages_lead_somewhere() {
         let text = std::fs::read_to_string(&file).unwrap();
         for link in text.split("](").skip(1) {
             let target = link.split(')').next().unwrap_or_default();
-            let path = target.split('#').next().unwrap_or_default();
-            if path.is_empty() || path.contains("://") {
+            if target.contains("://") {
                 continue;
             }
-            if !file.parent().unwrap().join(path).exists() {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let there = match path {
+                "" => file.clone(),
+                path => file.parent().unwrap().join(path),
+            };
+            let found = std::fs::read_to_string(&there).is_ok_and(|page| {
+                anchor.is_empty() || headings(&page).any(|heading| heading == anchor)
+            });
+            if !found {
                 wrong.push(format!("{}: {target}", file.display()));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The anchors of a page, as the places that show Markdown make them.
+fn headings(page: &str) -> impl Iterator<Item = String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    })
+}
+
+#[test]
+fn every_row_for_people_from_other_tools_has_its_policy_and_every_policy_its_test() {
+    let file = repository("docs/coming-from.md");
+    let page = blocks(&std::fs::read_to_string(&file).unwrap());
+    assert!(page.len() >= 30, "{}", page.len());
+    for block in &page {
+        let tests = sound(block, &page).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(tests > 0, "{}:{}", file.display(), block.line);
+    }
 }
