@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Edge, Exit, complain, look, say, show_findings};
+use super::{Edge, Exit, complain, explain, look, say, show_findings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 
 /// Find every mistake in the configuration and its policies.
@@ -49,6 +49,9 @@ impl Check {
             for (store, policy) in &checked {
                 say(&format!("store {store}: {policy} is sound"))?;
             }
+        }
+        if let Some(hint) = explain::hint(&findings).filter(|_| !edge.is_json()) {
+            complain(&hint);
         }
         Ok(match findings.has_errors() {
             true => Exit::Refused,

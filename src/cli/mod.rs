@@ -2,7 +2,9 @@
 
 mod apply;
 mod check;
+mod completions;
 mod demo;
+mod explain;
 mod init;
 mod plan;
 mod restore;
@@ -18,16 +20,22 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use explain::explained_codes;
+
 use crate::config::{Config, Environment, Store};
 use crate::diagnostic::{Diagnostics, Look, Severity};
 use crate::run::{Job, RunError};
 use crate::store::StoreError;
 
 /// Deletes files by policy, and only what can be brought back.
+///
+/// Only `apply` removes files of a store; every other command looks, or brings back. Begin
+/// with `retain demo`, which shows the whole way in a directory of its own, or with
+/// `retain init` for a directory of yours.
 #[derive(Debug, Parser)]
-#[command(name = "retain", version, about, max_term_width = 100)]
+#[command(name = "retain", version, max_term_width = 100, after_long_help = EXITS)]
 struct Arguments {
-    /// The configuration.
+    /// The configuration file.
     #[arg(
         long,
         short,
@@ -43,6 +51,13 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXITS: &str = "Exit codes:
+  0  done
+  1  done, but some files were blocked or failed
+  2  bad usage, policy or configuration; nothing was touched
+  3  refused by the breaker
+  4  what was asked for was looked at, and the answer is no (`test`)";
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,18 +76,22 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Say more about the code of a message, such as R0103.
+    Explain(explain::Explain),
     /// Run the `test` blocks of policies.
     Test(test::Test),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
     Apply(apply::Apply),
-    /// Explain what is decided about one file.
+    /// Explain what is decided about one file, also one that does not exist yet.
     Why(why::Why),
     /// Bring archived files back.
     Restore(restore::Restore),
     /// List earlier runs, or the files of one.
     Runs(runs::Runs),
+    /// Write what a shell needs to complete commands and options.
+    Completions(completions::Completions),
 }
 
 /// How a command ended.
@@ -139,12 +158,14 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Explain(command) => command.run(&edge),
         Command::Test(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
         Command::Restore(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
+        Command::Completions(command) => command.run(&edge),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -6,9 +6,12 @@
 //! `NAME.retain` names a file that other blocks of the page may use, `NAME=VALUE` sets a
 //! variable. `UPDATE_DOCS=1` writes what the tool says into the ```text blocks.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use retain::diagnostic::{Diagnostics, Source};
+use retain::config::{Config, Environment};
+use retain::diagnostic::{Diagnostic, Diagnostics, Source};
+use retain::run::Job;
 
 use crate::corpus::{check_policy, drawn};
 use crate::inventory::repository;
@@ -133,11 +136,55 @@ fn sound(block: &Block, page: &[Block]) -> Result<usize, String> {
     })
 }
 
-/// What the tool says of a policy with mistakes, as the page shows it.
+/// What the tool says of a policy or a configuration with mistakes, as the page shows it.
 fn answer(block: &Block, page: &[Block]) -> String {
-    let said = within(block, page, |source, world| drawn(&findings(source, world)));
+    let said = match block.language.as_str() {
+        "toml" => configured(block, policy_of(page, Side::Right)).1,
+        _ => within(block, page, |source, world| drawn(&findings(source, world))),
+    };
     let lines: Vec<_> = said.lines().map(str::trim_end).collect();
     format!("{}\n", lines.join("\n").trim_end())
+}
+
+/// What `check` finds in a configuration and the policy beside it, and how it is drawn.
+fn configured(configuration: &Block, policy: &str) -> (Vec<Diagnostic>, String) {
+    let room = tempfile::TempDir::new().unwrap();
+    let file = room.path().join("retain.toml");
+    std::fs::write(&file, &configuration.text).unwrap();
+    std::fs::write(room.path().join("policy.retain"), policy).unwrap();
+    let home = room.path().to_str().unwrap();
+    let mut environment = Environment::default().with("HOME", home);
+    if let Some(name) = configuration.variable("ENVIRONMENT") {
+        environment = environment.with("ENVIRONMENT", &name);
+    }
+    let found = match Config::load(&file, &environment) {
+        Err(Diagnostics(found)) => found,
+        Ok(config) => {
+            let stores = config.stores.values();
+            let jobs = stores.flat_map(|store| match Job::load(&config, store, &environment) {
+                Ok(job) => job.warnings.0.clone(),
+                Err(Diagnostics(found)) => found,
+            });
+            config.warnings.iter().cloned().chain(jobs).collect()
+        }
+    };
+    let drawn = drawn(&Diagnostics(found.clone()));
+    (found, drawn.replace(&format!("{home}/"), ""))
+}
+
+/// Which of the examples of a code's page are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Wrong,
+    Right,
+}
+
+/// The policy beside the configurations of a page.
+fn policy_of(page: &[Block], side: Side) -> &str {
+    let policies = || page.iter().filter(|block| block.language == "retain");
+    let wanted = policies().find(|block| block.is("wrong") == (side == Side::Wrong));
+    let any = wanted.or_else(|| policies().next());
+    any.map_or("edition 2026\n", |block| block.text.as_str())
 }
 
 /// Compares the answers a page shows with those that are given, or puts them there.
@@ -149,7 +196,7 @@ fn compare_answers(file: &Path, wrong: &mut Vec<String>) {
         let [block, shown] = pair else { continue };
         let asks = block.is("mistake") || block.is("wrong");
         let shows = shown.language == "text" && shown.follows;
-        if !asks || !shows || block.language != "retain" {
+        if !asks || !shows {
             assert!(
                 !block.is("mistake") || shows,
                 "{}:{}",
@@ -265,4 +312,81 @@ fn every_row_for_people_from_other_tools_has_its_policy_and_every_policy_its_tes
         let tests = sound(block, &page).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert!(tests > 0, "{}:{}", file.display(), block.line);
     }
+}
+
+/// Codes whose pages say why they have no example.
+const WITHOUT_EXAMPLE: [&str; 2] = ["R0299", "R0601"];
+
+#[test]
+fn every_code_has_a_page_and_every_page_a_code() {
+    let sources = walkdir::WalkDir::new(repository("src"));
+    let mut used = BTreeSet::new();
+    for file in sources.into_iter().flatten() {
+        if file.path().extension().is_some_and(|ending| ending == "rs") {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let quoted = text.split('"').filter(|word| {
+                let digits = word.strip_prefix('R').unwrap_or_default();
+                digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            used.extend(quoted.map(str::to_owned));
+        }
+    }
+    // A made-up code of the tests.
+    used.remove("R0000");
+    let written: BTreeSet<String> = pages("docs/codes")
+        .iter()
+        .map(|page| page.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let explained: BTreeSet<String> = retain::cli::explained_codes().map(str::to_owned).collect();
+    assert_eq!(written, explained);
+    assert_eq!(used, explained);
+}
+
+#[test]
+fn the_wrong_example_of_a_code_has_it_and_the_right_one_has_not() {
+    let mut wrong = Vec::new();
+    for file in pages("docs/codes") {
+        let code = file.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with(&format!("# {code}: ")), "{code}");
+        if WITHOUT_EXAMPLE.contains(&code) {
+            continue;
+        }
+        let page = blocks(&text);
+        let [bad, good] = [Side::Wrong, Side::Right].map(|side| codes_of(&page, side));
+        if bad.is_empty() || bad.iter().any(|codes| !codes.contains(code)) {
+            wrong.push(format!("{code}: the wrong example has {bad:?}"));
+        }
+        if good.is_empty() || good.iter().any(|codes| !codes.is_empty()) {
+            wrong.push(format!("{code}: the right example has {good:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The codes that each of the examples of one side has.
+fn codes_of(page: &[Block], side: Side) -> Vec<BTreeSet<String>> {
+    let of = |found: &[Diagnostic]| found.iter().map(|f| f.code().to_owned()).collect();
+    let is_asked = |block: &&Block| block.is("wrong") == (side == Side::Wrong);
+    let configurations: Vec<&Block> = page.iter().filter(|b| b.language == "toml").collect();
+    if let Some(shared) = configurations.first() {
+        let asked = configurations.iter().copied().find(is_asked);
+        let (found, _) = configured(asked.unwrap_or(shared), policy_of(page, side));
+        return vec![of(&found)];
+    }
+    let examples = page
+        .iter()
+        .filter(|block| block.language == "retain" && block.name() == "policy.retain");
+    examples
+        .filter(is_asked)
+        .map(|block| {
+            within(block, page, |source, world| {
+                let mut codes: BTreeSet<String> = of(&findings(source, world).0);
+                if codes.is_empty() && check_policy(source, world).is_err() {
+                    codes.insert("R0901".to_owned());
+                }
+                codes
+            })
+        })
+        .collect()
 }

@@ -12,6 +12,7 @@
 mod builtins;
 mod corpus;
 mod docs;
+mod explain;
 mod guests;
 mod hostile;
 mod inventory;
