@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::findings::{json, sarif};
 use super::rewrite::rewrite;
-use super::{Edge, Exit, Format, complain, look, say, show_findings};
+use super::{Edge, Exit, Format, complain, explain, look, say, show_findings};
 use crate::config::{Config, Store, read_policy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::policy::{self, Mended};
@@ -72,6 +72,9 @@ impl Check {
                 say(&sarif(&findings, directory).to_string())?;
             }
             Format::Text => show(&findings, &checked, &mended)?,
+        }
+        if let Some(hint) = explain::hint(&findings).filter(|_| edge.format == Format::Text) {
+            complain(&hint);
         }
         Ok(match findings.has_errors() {
             true => Exit::Refused,

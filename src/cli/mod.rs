@@ -4,7 +4,9 @@ mod apply;
 mod audit;
 mod catalogue;
 mod check;
+mod completions;
 mod demo;
+mod explain;
 mod findings;
 mod fmt;
 mod hold;
@@ -28,6 +30,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use explain::explained_codes;
+
 use crate::config::{Config, Environment, Store};
 use crate::diagnostic::{Diagnostics, Look, Severity};
 use crate::journal::JournalError;
@@ -35,10 +39,14 @@ use crate::run::{Job, RunError};
 use crate::store::StoreError;
 
 /// Deletes files by policy, and only what can be brought back.
+///
+/// Only `apply` removes files of a store; every other command looks, or brings back. Begin
+/// with `retain demo`, which shows the whole way in a directory of its own, or with
+/// `retain init` for a directory of yours.
 #[derive(Debug, Parser)]
-#[command(name = "retain", version, about, max_term_width = 100)]
+#[command(name = "retain", version, max_term_width = 100, after_long_help = EXITS)]
 struct Arguments {
-    /// The configuration.
+    /// The configuration file.
     #[arg(
         long,
         short,
@@ -54,6 +62,13 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXITS: &str = "Exit codes:
+  0  done
+  1  done, but some files were blocked or failed
+  2  bad usage, policy or configuration; nothing was touched
+  3  refused by the breaker
+  4  what was asked for was looked at, and the answer is no (`test`)";
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,6 +89,8 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Say more about the code of a message, such as R0103.
+    Explain(explain::Explain),
     /// Run the `test` blocks of policies.
     Test(test::Test),
     /// Write policies in their one canonical form.
@@ -82,7 +99,7 @@ enum Command {
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
     Apply(apply::Apply),
-    /// Explain what is decided about one file.
+    /// Explain what is decided about one file, also one that does not exist yet.
     Why(why::Why),
     /// Write, examine, test and pin plugins.
     #[command(subcommand)]
@@ -104,6 +121,8 @@ enum Command {
     Runs(runs::Runs),
     /// See whether the journal is as it was written.
     Audit(audit::Audit),
+    /// Write what a shell needs to complete commands and options.
+    Completions(completions::Completions),
 }
 
 /// How a command ended.
@@ -178,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Explain(command) => command.run(&edge),
         Command::Test(command) => command.run(&edge),
         Command::Fmt(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
@@ -192,6 +212,7 @@ pub fn main() -> ExitCode {
         Command::Hold(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
         Command::Audit(command) => command.run(&edge),
+        Command::Completions(command) => command.run(&edge),
     };
     match result {
         Ok(exit) => exit.into(),

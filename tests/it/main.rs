@@ -18,6 +18,8 @@ mod builtins;
 mod check;
 mod corpus;
 mod crash;
+mod docs;
+mod explain;
 mod filters;
 mod fmt;
 mod guests;
