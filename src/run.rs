@@ -634,16 +634,18 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
                 {
                     let place = hook.arguments_at.iter().find(|(name, _)| *name == key);
                     let at = place.map_or(at.clone(), |(_, at)| at.clone());
-                    findings.push(Diagnostic::error("R0504", source, at, problem));
+                    let finding = Diagnostic::error("R0504", source, at, problem);
+                    findings.push(finding.help(
+                        "leave the argument out, or write one that the plugin's description names",
+                    ));
                 }
             }
             Err(error) => {
-                findings.push(Diagnostic::error(
-                    "R0502",
-                    source,
-                    at.clone(),
-                    error.to_string(),
-                ));
+                let finding = Diagnostic::error("R0502", source, at.clone(), error.to_string());
+                findings.push(finding.help(format!(
+                    "mend the table `[plugins.{}]` in the configuration; until then nothing this hook guards is removed",
+                    hook.plugin
+                )));
             }
         }
         let Some((destination, at)) = &hook.destination else {
