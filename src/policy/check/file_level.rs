@@ -259,7 +259,7 @@ impl Checker<'_> {
                 self.error(
                     "R0373",
                     fill.at.clone(),
-                    "how full a disk is is a share of it",
+                    "the mark of a disk is a share of it, not a size",
                     "write `when disk is above 90% full, free until below 80%`; the store's own bytes are `when store is above 40 GB`",
                 );
                 None
@@ -268,7 +268,7 @@ impl Checker<'_> {
                 self.error(
                     "R0373",
                     fill.at.clone(),
-                    "a store has no size of its own it could be a share of",
+                    "the mark of a store is a size, not a share",
                     "write `when store is above 40 GB, free until below 35 GB`; the file system is `when disk is above 90% full`",
                 );
                 None

@@ -229,6 +229,16 @@ impl Checker<'_> {
     fn given_size(&mut self, value: &Spanned<crate::policy::ast::Value>) -> Option<u64> {
         match self.resolve(value)? {
             Literal::Size(size) => Some(size.0),
+            Literal::Span(_) => {
+                let age = self.source.slice(&value.at).to_owned();
+                self.error(
+                    "R0105",
+                    value.at.clone(),
+                    format!("`{age}` since what?"),
+                    format!("name the stamp: `modified {age} ago`"),
+                );
+                None
+            }
             other => {
                 self.wrong_kind(value, &other, super::scope::Kind::Size);
                 None

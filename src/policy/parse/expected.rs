@@ -288,6 +288,10 @@ fn expecting(wanted: &[String]) -> String {
     match wanted {
         [] => "see the statements of the language in docs/language".to_owned(),
         [one] => format!("{one} belongs here"),
+        // A phrase may be a list of its own.
+        [most @ .., last] if wanted.iter().any(|phrase| phrase.contains(" or ")) => {
+            format!("{}, or {last} belongs here", most.join(", "))
+        }
         [most @ .., last] => format!("{} or {last} belongs here", most.join(", ")),
     }
 }
