@@ -58,7 +58,10 @@ impl Source {
             newlines.map(|(newline, _)| newline + 1).collect()
         });
         let line = lines.partition_point(|&start| start <= before.len());
-        let start = line.checked_sub(1).and_then(|line| lines.get(line)).copied();
+        let start = line
+            .checked_sub(1)
+            .and_then(|line| lines.get(line))
+            .copied();
         let in_line = before.get(start.unwrap_or(0)..).unwrap_or_default();
         (line + 1, in_line.chars().count() + 1)
     }
