@@ -339,7 +339,6 @@ pub enum Measure {
 }
 
 /// Which file of a group goes first; ties go by path bytes.
-#[expect(clippy::enum_variant_names, reason = "named as the language says them")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
     /// By the collection's clock.
