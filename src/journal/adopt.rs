@@ -2,7 +2,7 @@
 
 use rusqlite::TransactionBehavior;
 
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, chain};
 use crate::receipt::Receipt;
 
 impl Journal {
@@ -45,20 +45,27 @@ impl Journal {
             }
             let text =
                 serde_json::to_string(receipt).map_err(|error| damaged(error.to_string()))?;
-            transaction
+            let entered = transaction
                 .execute(
-                    "insert or ignore into runs (id, store, root, root_path, plan, policy, version, \
-                     started, ended, state, planned_files, planned_bytes, rules) \
-                     values (?1, ?2, '', '', '', '', '', ?3, ?3, 'completed', 0, 0, '[]')",
+                    "insert into runs (id, store, root, root_path, plan, policy, version, \
+                     started, ended, state, planned_files, planned_bytes, found_files, rules) \
+                     values (?1, ?2, '', '', '', '', '', ?3, ?3, 'completed', 0, 0, -1, '[]') \
+                     on conflict (id) do nothing",
                     (run, store, at),
                 )
                 .map_err(failed)?;
+            if entered > 0 {
+                chain::note(&transaction, "run", run).map_err(failed)?;
+                chain::note(&transaction, "end", run).map_err(failed)?;
+            }
             transaction
                 .execute(
                     "insert into receipts (run, store, path, at, receipt) values (?, ?, ?, ?, ?)",
                     (run, store, path, at, text),
                 )
                 .map_err(failed)?;
+            let receipt = transaction.last_insert_rowid().to_string();
+            chain::note(&transaction, "receipt", &receipt).map_err(failed)?;
             adopted += 1;
         }
         transaction.commit().map_err(failed)?;
