@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, SourceSpan, SpanContents,
@@ -19,6 +19,9 @@ pub struct Source(Arc<Named>);
 struct Named {
     name: String,
     text: String,
+    /// Where each line begins but the first; found when a position is asked for, since
+    /// every rule of a policy asks for its own.
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl Source {
@@ -27,6 +30,7 @@ impl Source {
         Source(Arc::new(Named {
             name: name.into(),
             text: text.into(),
+            lines: OnceLock::new(),
         }))
     }
 
@@ -47,10 +51,19 @@ impl Source {
 
     /// Line and column of a byte offset, both from 1; columns count characters.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.0.text.get(..offset).unwrap_or(&self.0.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count();
-        (before.matches('\n').count() + 1, column + 1)
+        let text = &self.0.text;
+        let before = text.get(..offset).unwrap_or(text);
+        let lines = self.0.lines.get_or_init(|| {
+            let newlines = text.match_indices('\n');
+            newlines.map(|(newline, _)| newline + 1).collect()
+        });
+        let line = lines.partition_point(|&start| start <= before.len());
+        let start = line
+            .checked_sub(1)
+            .and_then(|line| lines.get(line))
+            .copied();
+        let in_line = before.get(start.unwrap_or(0)..).unwrap_or_default();
+        (line + 1, in_line.chars().count() + 1)
     }
 }
 
@@ -299,6 +312,22 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether no other candidate is as near as the nearest: only then may a program put
+/// it in the word's place.
+pub fn is_sole_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut distances: Vec<(usize, &str)> = candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .collect();
+    distances.sort_unstable();
+    distances.dedup();
+    match distances.as_slice() {
+        [] => false,
+        [_] => true,
+        [(first, _), (second, _), ..] => first < second,
+    }
+}
+
 /// Levenshtein's distance in characters, one row at a time.
 fn edit_distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
@@ -329,6 +358,12 @@ mod tests {
         assert_eq!(nearest("delte", words), Some("delete"));
         assert_eq!(nearest("limti", words), Some("limit"));
         assert_eq!(nearest("protect", words), None);
+    }
+
+    #[test]
+    fn two_words_as_near_leave_the_choice_to_a_person() {
+        assert!(is_sole_nearest("delte", ["delete", "keep", "delete"]));
+        assert!(!is_sole_nearest("aad", ["aab", "aac"]));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::plugin::{Catalogue, Hooks, Kind, Plugin, RunFacts};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::receipt::{Metadata, Proof, Receipt};
 use crate::scan::{Inventory, ScanOptions, scan};
-use crate::store::{Head, Lock, Root, StoreError, Trash};
+use crate::store::{AccessTimes, Head, Lock, Root, StoreError, Trash, access_times};
 use crate::time::{Clocks, Now, Stamp};
 
 /// Steps that are archived and removed together: few, so that archives never pile up
@@ -147,7 +147,19 @@ impl<'c> Job<'c> {
             .map_err(|reason| Diagnostics(vec![policy_missing(config, store, &reason)]))?;
         let Checked { policy, warnings } =
             environment.ask(directory, |world| policy::load(&source, world))?;
-        let findings = check_hooks(config, &policy);
+        let mut findings = check_hooks(config, &policy);
+        let (policy, mut warnings) = (policy, warnings);
+        let policy = match access_finding(&policy, store) {
+            Some((finding, None)) => {
+                findings.push(finding);
+                policy
+            }
+            Some((finding, Some(lag))) => {
+                warnings.0.push(finding);
+                policy.with_access_lag(lag)
+            }
+            None => policy,
+        };
         match findings.is_empty() {
             true => Ok(Job {
                 config,
@@ -969,6 +981,32 @@ fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
     );
     Diagnostic::error("R0619", &config.source, store.policy.span.clone(), message)
         .help("paths are relative to the configuration file")
+}
+
+/// What is to be said of a policy that reads access times, on the mount its store lies
+/// on; with seconds, ages by access count from that much later, without, the policy
+/// cannot be used there.
+fn access_finding(policy: &Policy, store: &Store) -> Option<(Diagnostic, Option<u64>)> {
+    let (source, at) = policy.reads_access_times()?;
+    let message = format!("store `{}` lies on a mount", store.name);
+    match access_times(&store.path.path)? {
+        AccessTimes::Kept => None,
+        AccessTimes::Absent => {
+            let message = format!("{message} that keeps no access times (`noatime`)");
+            let finding = Diagnostic::error("R0507", source, at.clone(), message);
+            let help = "measure ages from `last modified`, or mount it with `relatime`";
+            Some((finding.help(help), None))
+        }
+        AccessTimes::Lagging(seconds) => {
+            let lag = crate::units::Elapsed(seconds);
+            let message = format!("{message} that notes a read only once in {lag} (`relatime`)");
+            let finding = Diagnostic::warning("R0508", source, at.clone(), message);
+            let help = format!(
+                "ages by access count from {lag} later, so nothing goes early; mount it with `strictatime` for exact ones"
+            );
+            Some((finding.help(help), Some(seconds)))
+        }
+    }
 }
 
 /// Plugins and destinations a policy names and the configuration does not have, and

@@ -4,12 +4,17 @@ mod apply;
 mod audit;
 mod catalogue;
 mod check;
+mod completions;
 mod demo;
+mod explain;
+mod findings;
+mod fmt;
 mod hold;
 mod init;
 mod plan;
 mod plugin;
 mod restore;
+mod rewrite;
 mod runs;
 mod show;
 mod test;
@@ -26,6 +31,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use explain::explained_codes;
+
 use crate::config::{Config, Environment, Store};
 use crate::diagnostic::{Diagnostics, Look, Severity};
 use crate::journal::JournalError;
@@ -33,10 +40,14 @@ use crate::run::{Job, RunError};
 use crate::store::StoreError;
 
 /// Deletes files by policy, and only what can be brought back.
+///
+/// Only `apply` removes files of a store; every other command looks, or brings back. Begin
+/// with `retain demo`, which shows the whole way in a directory of its own, or with
+/// `retain init` for a directory of yours.
 #[derive(Debug, Parser)]
-#[command(name = "retain", version, about, max_term_width = 100)]
+#[command(name = "retain", version, max_term_width = 100, after_long_help = EXITS)]
 struct Arguments {
-    /// The configuration.
+    /// The configuration file.
     #[arg(
         long,
         short,
@@ -53,6 +64,13 @@ struct Arguments {
     command: Command,
 }
 
+const EXITS: &str = "Exit codes:
+  0  done
+  1  done, but some files were blocked or failed
+  2  bad usage, policy or configuration; nothing was touched
+  3  refused by the breaker
+  4  what was asked for was looked at, and the answer is no (`test`)";
+
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -60,6 +78,8 @@ enum Format {
     Text,
     /// For programs.
     Json,
+    /// For code review tools; `check` alone speaks it.
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,13 +90,17 @@ enum Command {
     Init(init::Init),
     /// Find every mistake in the configuration and its policies.
     Check(check::Check),
+    /// Say more about the code of a message, such as R0103.
+    Explain(explain::Explain),
     /// Run the `test` blocks of policies.
     Test(test::Test),
+    /// Write policies in their one canonical form.
+    Fmt(fmt::Fmt),
     /// Show what a run would remove, and why; changes nothing.
     Plan(plan::Plan),
     /// Remove what the plan says, after the backups were proved to restore.
     Apply(apply::Apply),
-    /// Explain what is decided about one file.
+    /// Explain what is decided about one file, also one that does not exist yet.
     Why(why::Why),
     /// Write, examine, test and pin plugins.
     #[command(subcommand)]
@@ -98,6 +122,8 @@ enum Command {
     Runs(runs::Runs),
     /// See whether the journal is as it was written.
     Audit(audit::Audit),
+    /// Write what a shell needs to complete commands and options.
+    Completions(completions::Completions),
 }
 
 /// How a command ended.
@@ -163,11 +189,18 @@ pub fn main() -> ExitCode {
         format: arguments.format,
         environment: Environment::from_process(),
     };
+    if edge.format == Format::Sarif && !matches!(arguments.command, Command::Check(_)) {
+        complain("error: only `retain check` writes SARIF");
+        complain("help: use `--format json`");
+        return Exit::Refused.into();
+    }
     let result = match arguments.command {
         Command::Demo(command) => command.run(&edge),
         Command::Init(command) => command.run(&edge),
         Command::Check(command) => command.run(&edge),
+        Command::Explain(command) => command.run(&edge),
         Command::Test(command) => command.run(&edge),
+        Command::Fmt(command) => command.run(&edge),
         Command::Plan(command) => command.run(&edge),
         Command::Apply(command) => command.run(&edge),
         Command::Why(command) => command.run(&edge),
@@ -180,6 +213,7 @@ pub fn main() -> ExitCode {
         Command::Hold(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
         Command::Audit(command) => command.run(&edge),
+        Command::Completions(command) => command.run(&edge),
     };
     match result {
         Ok(exit) => exit.into(),

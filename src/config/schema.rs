@@ -133,7 +133,16 @@ fn check_shape(
         (_, Some(table)) => table,
         (_, None) => {
             let message = format!("`{path}` must be a table, not {}", article(value));
-            let help = format!("write `[{path}]` on a line of its own and its keys below");
+            let keys = match shape {
+                Keys(keys) => keys.iter().map(|(name, _)| format!("`{name}`")).collect(),
+                Value | Named(_) | Overlays | Free => Vec::new(),
+            };
+            let keys = match keys.as_slice() {
+                [] => "its keys".to_owned(),
+                [one] => format!("its key {one}"),
+                [most @ .., last] => format!("its keys {} or {last}", most.join(", ")),
+            };
+            let help = format!("write `[{path}]` on a line of its own and {keys} below");
             findings.error(codes::TYPE, span, message, help);
             return;
         }

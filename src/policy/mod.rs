@@ -3,6 +3,10 @@
 mod ast;
 mod check;
 mod explain;
+mod fix;
+mod format;
+#[cfg(test)]
+pub(crate) mod generate;
 mod guards;
 mod ir;
 mod matcher;
@@ -17,6 +21,8 @@ use crate::diagnostic::{Diagnostics, Source};
 pub use ast::{Fate, Measure, Period};
 pub use check::{Environment, NotText};
 pub use explain::Said;
+pub use fix::{Change, Mended, fix};
+pub use format::{WIDTH, format};
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
 
@@ -73,6 +79,15 @@ pub fn load(source: &Source, environment: Environment<'_>) -> Result<Checked, Di
         }),
         Some(_) | None => Err(findings),
     }
+}
+
+/// The texts of a policy, its own first, then what it uses; and why a used one cannot
+/// be read. Nothing else about them is judged.
+pub fn sources(source: &Source, environment: Environment<'_>) -> (Vec<Source>, Diagnostics) {
+    let (files, mut findings) = check::load_all(source, environment);
+    findings.retain(|finding| finding.code() == "R0230");
+    let sources = files.into_iter().map(|file| file.source).collect();
+    (sources, Diagnostics(findings))
 }
 
 fn sorted(mut findings: Vec<crate::diagnostic::Diagnostic>) -> Diagnostics {

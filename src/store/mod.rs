@@ -8,6 +8,7 @@
 //! What to remove, and in which order, is decided elsewhere; here it is only made
 //! certain that exactly the named object goes.
 
+mod access;
 mod control;
 mod create;
 mod dir;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+pub use access::{AccessTimes, access_times};
 pub use create::{Attributes, NewFile, NotPut, Shortfall};
 pub use dir::{Dir, Listed, Name};
 pub use directory::Members;

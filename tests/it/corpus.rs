@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use retain::config::Environment;
-use retain::diagnostic::Look;
+use retain::diagnostic::{Diagnostics, Look, Source};
 use retain::plan::trials;
 
 fn policies(directory: &str) -> Vec<PathBuf> {
@@ -16,29 +16,51 @@ fn policies(directory: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Runs the tests of a policy; how many there were.
+/// Runs the tests of a policy file; how many there were.
 fn check(file: &Path) -> usize {
     let directory = file.parent().unwrap();
     let source = retain::config::read_policy(file, directory).unwrap();
-    let environment = Environment::default();
-    environment.ask(directory, |world| {
-        let checked = retain::policy::load(&source, world).unwrap_or_else(|findings| {
-            let drawn: Vec<_> = findings.0.iter().map(|f| f.render(Look::Plain)).collect();
-            panic!("{}", drawn.join("\n"))
-        });
-        let trials = trials(&source, &checked.policy, world);
-        for trial in &trials {
-            let name = &trial.case.name;
-            assert!(trial.refused.is_none(), "{}: {name}", file.display());
-            let wrong: Vec<String> = trial
-                .failures
-                .iter()
-                .map(|failure| format!("`{}` {}", failure.expected.path, failure.found))
-                .collect();
-            assert!(wrong.is_empty(), "{}: {name}: {wrong:#?}", file.display());
+    Environment::default()
+        .ask(directory, |world| check_policy(&source, world))
+        .unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// Loads a policy and runs its tests: how many there were, or everything that is wrong.
+/// Warnings are the caller's to judge.
+pub(crate) fn check_policy(
+    source: &Source,
+    world: retain::policy::Environment<'_>,
+) -> Result<usize, String> {
+    let checked = retain::policy::load(source, world).map_err(|findings| drawn(&findings))?;
+    let trials = trials(source, &checked.policy, world);
+    let mut wrong = Vec::new();
+    for trial in &trials {
+        let place = format!(
+            "{}:{} \"{}\"",
+            source.name(),
+            trial.case.line,
+            trial.case.name
+        );
+        if let Some(findings) = &trial.refused {
+            wrong.push(format!("{place}: {}", drawn(findings)));
         }
-        trials.len()
-    })
+        for failure in &trial.failures {
+            wrong.push(format!(
+                "{place}: `{}` {}",
+                failure.expected.path, failure.found
+            ));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(trials.len()),
+        false => Err(wrong.join("\n")),
+    }
+}
+
+/// Findings as a person reads them.
+pub(crate) fn drawn(findings: &Diagnostics) -> String {
+    let drawn: Vec<_> = findings.0.iter().map(|f| f.render(Look::Plain)).collect();
+    drawn.join("\n")
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn shop(wasm: &[u8]) -> Shop {
     let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
     let plugin = "[plugins.turn]\nwasm = \"turn.wasm\"\n\
         filter = { args = [\"-c\"], restore_args = [\"-dc\"], suffix = \".turned\" }\n\
-        grants = { destinations = [\"cold\"], wall = \"1 s\", output = \"5 MB\" }\n";
+        grants = { destinations = [\"cold\"], wall = \"5 s\", output = \"4 MB\" }\n";
     shop.write("retain.toml", configuration + plugin);
     shop.write("turn.wasm", wasm);
     shop
@@ -64,7 +64,7 @@ fn whatever_a_command_does_wrong_the_file_stays() {
     for (name, expected) in [
         ("swallows", "0 bytes came back, the file has 7"),
         ("fails", "it ended with a failure: cannot go on"),
-        ("floods", "it wrote more than the 5000000 bytes it may"),
+        ("floods", "it wrote more than the 4000000 bytes it may"),
         ("spins", "it took longer than"),
         ("reaches", "it ended with a failure"),
     ] {

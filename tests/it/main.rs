@@ -15,9 +15,13 @@
 mod archives;
 mod attacker;
 mod builtins;
+mod check;
 mod corpus;
 mod crash;
+mod docs;
+mod explain;
 mod filters;
+mod fmt;
 mod guests;
 mod hostile;
 mod inventory;

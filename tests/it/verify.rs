@@ -138,7 +138,8 @@ fn a_lost_state_directory_loses_no_backup() {
         fs::read_to_string(shop.path("store/dir/02")).unwrap(),
         "content 2"
     );
-    // And the store goes on as before.
+    // What was taken in is chained as what was recorded, and the store goes on as before.
+    assert_eq!(shop.run(&["audit", "verify"]).code, 0);
     shop.file("later", "x", 10 * DAY);
     let said = shop.run(&["apply", "--yes"]);
     assert_eq!(said.code, 0, "{said:?}");

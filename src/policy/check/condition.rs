@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::Checker;
 use super::scope::{Kind, kind_of};
-use crate::diagnostic::{Diagnostic, nearest};
+use super::{Checker, Written};
+use crate::diagnostic::Diagnostic;
 use crate::policy::ast::{self, Literal, Moment, Operand, Spanned, StampOf, Value, Who};
 use crate::policy::ir::{Clock, Condition, Direction, Glob, Side, Test};
 use crate::policy::template::{Template, TemplateText, ValueKind};
@@ -381,13 +381,12 @@ impl Checker<'_> {
         let found = context.template.capture(&capture.value);
         if found.is_none() && !context.broken {
             let known = context.template.captures();
-            let help = match nearest(&capture.value, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{{{near}}}`?"),
-                None if known.is_empty() => {
+            let help = match known.is_empty() {
+                true => {
                     "the template captures nothing; name a part of it, as in `\"{symbol}/*.png\"`"
                         .to_owned()
                 }
-                None => format!(
+                false => format!(
                     "the template captures {}",
                     known
                         .iter()
@@ -396,12 +395,10 @@ impl Checker<'_> {
                         .join(", ")
                 ),
             };
-            self.error(
-                "R0305",
-                capture.at.clone(),
-                format!("the template has no capture `{{{}}}`", capture.value),
-                help,
-            );
+            let message = format!("the template has no capture `{{{}}}`", capture.value);
+            let finding =
+                Diagnostic::error("R0305", &self.source, capture.at.clone(), message).help(help);
+            self.unknown(finding, &capture.value, known, Written::InBraces);
         }
         found
     }
@@ -453,16 +450,12 @@ impl Checker<'_> {
             return Some(literal.clone());
         }
         if !self.scope.broken_constants {
-            let help = match nearest(name, self.scope.constants.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("write the value itself, or define it: `let {name} = 6 hours`"),
-            };
-            self.error(
-                "R0210",
-                value.at.clone(),
-                format!("there is no constant `{name}`"),
-                help,
+            let known: Vec<String> = self.scope.constants.keys().cloned().collect();
+            let message = format!("there is no constant `{name}`");
+            let finding = Diagnostic::error("R0210", &self.source, value.at.clone(), message).help(
+                format!("write the value itself, or define it: `let {name} = 6 hours`"),
             );
+            self.unknown(finding, name, &known, Written::Plain);
         }
         None
     }

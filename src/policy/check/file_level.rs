@@ -5,7 +5,8 @@ use std::rc::Rc;
 use super::condition::Context;
 use super::scope::Scope;
 use super::uses::{Grant, Loaded, grants};
-use super::{Checker, one_line};
+use super::{Checker, Written, one_line};
+use crate::diagnostic::Diagnostic;
 use crate::policy::ast::{self, Fill, Item, Literal, PressureOn, Spanned, Statement};
 use crate::policy::ir::{Bound, Breaker, Hold, Mark, Pressure, Protection, Stage};
 use crate::policy::template::Template;
@@ -258,7 +259,7 @@ impl Checker<'_> {
                 self.error(
                     "R0373",
                     fill.at.clone(),
-                    "how full a disk is is a share of it",
+                    "the mark of a disk is a share of it, not a size",
                     "write `when disk is above 90% full, free until below 80%`; the store's own bytes are `when store is above 40 GB`",
                 );
                 None
@@ -267,7 +268,7 @@ impl Checker<'_> {
                 self.error(
                     "R0373",
                     fill.at.clone(),
-                    "a store has no size of its own it could be a share of",
+                    "the mark of a store is a size, not a share",
                     "write `when store is above 40 GB, free until below 35 GB`; the file system is `when disk is above 90% full`",
                 );
                 None
@@ -281,27 +282,21 @@ impl Checker<'_> {
         let index = collections.iter().position(|c| c.name == name.value);
         let Some((index, collection)) = index.zip(index.and_then(|i| collections.get(i))) else {
             let known: Vec<String> = collections.iter().map(|c| c.name.clone()).collect();
-            let help =
-                match crate::diagnostic::nearest(&name.value, known.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if known.is_empty() => {
-                        "a `when` evicts from a collection of this policy; write one".to_owned()
-                    }
-                    None => format!(
-                        "there are {}",
-                        known
-                            .iter()
-                            .map(|name| format!("`{name}`"))
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    ),
-                };
-            self.error(
-                "R0212",
-                name.at.clone(),
-                format!("there is no collection `{}`", name.value),
-                help,
-            );
+            let help = match known.is_empty() {
+                true => "a `when` evicts from a collection of this policy; write one".to_owned(),
+                false => format!(
+                    "there are {}",
+                    known
+                        .iter()
+                        .map(|name| format!("`{name}`"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            };
+            let message = format!("there is no collection `{}`", name.value);
+            let finding =
+                Diagnostic::error("R0212", &self.source, name.at.clone(), message).help(help);
+            self.unknown(finding, &name.value, &known, Written::Plain);
             return None;
         };
         let (template, clock) = (collection.template.clone(), collection.clock);

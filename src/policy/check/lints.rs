@@ -220,7 +220,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Two clocks in one collection: an age by one, a condition by another.
+    /// Two clocks in one collection: an age by one, a condition by another. Whoever says
+    /// why means it.
     fn mixed_clocks(&mut self, collection: &Collection) {
         let Some(clock) = collection.clock else {
             return;
@@ -244,7 +245,12 @@ impl Checker<'_> {
                 others.push((rule, other));
             }
         }
-        for (rule, other) in others.into_iter().filter(|_| ages) {
+        let explained = |rule: &usize| {
+            let rule = self.policy.rules.get(*rule);
+            rule.is_some_and(|rule| rule.because.is_some())
+        };
+        others.retain(|(rule, _)| ages && !explained(rule));
+        for (rule, other) in others {
             let message = format!(
                 "this asks when a file was {}, the collection's ages count from when it was {}",
                 family(other),

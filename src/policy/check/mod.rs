@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 use super::ast::{File, Item, Moment, Spanned, Statement};
 use super::ir::{Policy, Rule, RuleIndex};
 use super::template::{CompileError, Template, TemplateText};
-use crate::diagnostic::{Diagnostic, Severity, Source, nearest};
+use crate::diagnostic::{Diagnostic, Severity, Source, is_sole_nearest, nearest};
 use crate::time::Stamp;
 use crate::units::Span;
 
@@ -62,6 +62,19 @@ impl std::fmt::Debug for Environment<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Environment")
     }
+}
+
+/// How a name stands in a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// As it is.
+    Plain,
+    /// `{name}`.
+    InBraces,
+    /// `"name"`.
+    InQuotes,
+    /// Somewhere in the place that is pointed to.
+    Elsewhere,
 }
 
 /// The edition this version understands.
@@ -196,6 +209,29 @@ impl<'a> Checker<'a> {
         self.report(finding);
     }
 
+    /// An error about a name, with the nearest of those there are; `write` is how a name
+    /// is written in the place of the wrong one.
+    fn unknown(&mut self, finding: Diagnostic, name: &str, known: &[String], write: Written) {
+        let known = || known.iter().map(String::as_str);
+        let Some(near) = nearest(name, known()) else {
+            self.report(finding);
+            return;
+        };
+        let (shown, written) = match write {
+            Written::Plain => (near.to_owned(), Some(near.to_owned())),
+            Written::InBraces => (format!("{{{near}}}"), Some(format!("{{{near}}}"))),
+            Written::InQuotes => (near.to_owned(), Some(format!("\"{near}\""))),
+            Written::Elsewhere => (near.to_owned(), None),
+        };
+        let finding = finding.help(format!("did you mean `{shown}`?"));
+        let is_safe = !near.contains(['"', '\\']) && is_sole_nearest(name, known());
+        let at = finding.span();
+        self.report(match written.filter(|_| is_safe) {
+            Some(written) => finding.edit(at, written),
+            None => finding,
+        });
+    }
+
     fn report(&mut self, finding: Diagnostic) {
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
@@ -318,11 +354,9 @@ impl<'a> Checker<'a> {
                     .available()
                     .map(|name| name.to_string())
                     .collect();
-                let help = match nearest(&zone.value, known.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "write a name of the IANA database such as `\"Europe/Berlin\"`, or `\"UTC\"`".to_owned(),
-                };
-                self.error("R0203", zone.at.clone(), message, help);
+                let finding = Diagnostic::error("R0203", &self.source, zone.at.clone(), message)
+                    .help("write a name of the IANA database such as `\"Europe/Berlin\"`, or `\"UTC\"`");
+                self.unknown(finding, &zone.value, &known, Written::InQuotes);
                 // One mistake, one message: do not ask for a zone that is there.
                 self.policy.timezone = Some(TimeZone::UTC);
             }
@@ -482,21 +516,37 @@ impl<'a> Checker<'a> {
             // The type may be one that could not be read; that is reported already.
             CompileError::UnknownType { .. } if self.scope.broken_types => {}
             CompileError::UnknownType { name, at } => {
-                let at = self.inside(text, at);
-                let help = match nearest(name, self.scope.types.keys().map(String::as_str)) {
-                    _ if matches!(name.as_str(), "number" | "semver" | "user") => {
-                        format!("declare it under a name of your own: `type my-{name} = {name}`")
-                    }
-                    _ if name == "date" => {
-                        "declare it under a name of your own: `type dated = date \"%Y-%m-%d\"`"
-                            .to_owned()
-                    }
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!(
-                        "declare it: `type {name} = text matching \"…\"`, or leave `:{name}` out"
-                    ),
+                // The capture is pointed to; its type alone is wrong.
+                let capture = self.inside(text, at);
+                let written = self.source.slice(&capture);
+                let at = match written
+                    .strip_suffix('}')
+                    .is_some_and(|it| it.ends_with(name))
+                {
+                    true => capture.end - 1 - name.len()..capture.end - 1,
+                    false => capture,
                 };
-                self.error("R0302", at, format!("there is no type `{name}`"), help);
+                let message = format!("there is no type `{name}`");
+                let finding = Diagnostic::error("R0302", &self.source, at.clone(), message);
+                match name.as_str() {
+                    "number" | "semver" | "user" => self.report(finding.help(format!(
+                        "declare it under a name of your own: `type my-{name} = {name}`"
+                    ))),
+                    "date" => self.report(finding.help(
+                        "declare it under a name of your own: `type dated = date \"%Y-%m-%d\"`",
+                    )),
+                    _ => {
+                        let known: Vec<String> = self.scope.types.keys().cloned().collect();
+                        let finding = finding.help(format!(
+                            "declare it: `type {name} = text matching \"…\"`, or leave `:{name}` out"
+                        ));
+                        let write = match self.source.slice(&at) == name {
+                            true => Written::Plain,
+                            false => Written::Elsewhere,
+                        };
+                        self.unknown(finding, name, &known, write);
+                    }
+                }
             }
             other => self.error(
                 "R0304",

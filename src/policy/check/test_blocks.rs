@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::Checker;
+use super::{Checker, Written};
 use crate::diagnostic::Diagnostic;
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
@@ -77,23 +77,13 @@ impl Checker<'_> {
             let path = self.path(&expected.path)?;
             if !places.contains_key(&path) {
                 let known: Vec<String> = places.keys().map(ToString::to_string).collect();
-                let near = crate::diagnostic::nearest(
-                    &expected.path.value,
-                    known.iter().map(String::as_str),
-                );
-                let help = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!(
-                        "add it: `given \"{}\" modified 7 days ago, 3 MB`",
-                        expected.path.value
-                    ),
-                };
-                self.error(
-                    "R0352",
-                    expected.path.at.clone(),
-                    format!("`{}` is not given in this test", expected.path.value),
-                    help,
-                );
+                let wanted = &expected.path.value;
+                let message = format!("`{wanted}` is not given in this test");
+                let at = expected.path.at.clone();
+                let finding = Diagnostic::error("R0352", &self.source, at, message).help(format!(
+                    "add it: `given \"{wanted}\" modified 7 days ago, 3 MB`"
+                ));
+                self.unknown(finding, wanted, &known, Written::InQuotes);
             }
             expectations.push(Expected {
                 at: expected.at.clone(),
@@ -239,6 +229,16 @@ impl Checker<'_> {
     fn given_size(&mut self, value: &Spanned<crate::policy::ast::Value>) -> Option<u64> {
         match self.resolve(value)? {
             Literal::Size(size) => Some(size.0),
+            Literal::Span(_) => {
+                let age = self.source.slice(&value.at).to_owned();
+                self.error(
+                    "R0105",
+                    value.at.clone(),
+                    format!("`{age}` since what?"),
+                    format!("name the stamp: `modified {age} ago`"),
+                );
+                None
+            }
             other => {
                 self.wrong_kind(value, &other, super::scope::Kind::Size);
                 None

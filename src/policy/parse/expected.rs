@@ -9,7 +9,7 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::habit::{self, Place};
 use super::{Rule, tokens};
-use crate::diagnostic::{Diagnostic, Source, nearest};
+use crate::diagnostic::{Diagnostic, Source, is_sole_nearest, nearest};
 
 /// The word a keyword rule stands for.
 pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
@@ -238,14 +238,17 @@ pub(super) fn translate(
     if let (Some(at), Some(word)) = (&found, &here)
         && let Some(near) = nearest(word, words.iter().copied())
     {
-        return Diagnostic::error(
+        let finding = Diagnostic::error(
             "R0101",
             source,
             at.clone(),
             format!("`{word}` is not understood here"),
         )
-        .help(format!("did you mean `{near}`?"))
-        .edit(at.clone(), near);
+        .help(format!("did you mean `{near}`?"));
+        return match is_sole_nearest(word, words.iter().copied()) {
+            true => finding.edit(at.clone(), near),
+            false => finding,
+        };
     }
     if let Some(finding) = habit::of_line(&place) {
         return finding;
@@ -285,6 +288,10 @@ fn expecting(wanted: &[String]) -> String {
     match wanted {
         [] => "see the statements of the language in docs/language".to_owned(),
         [one] => format!("{one} belongs here"),
+        // A phrase may be a list of its own.
+        [most @ .., last] if wanted.iter().any(|phrase| phrase.contains(" or ")) => {
+            format!("{}, or {last} belongs here", most.join(", "))
+        }
         [most @ .., last] => format!("{} or {last} belongs here", most.join(", ")),
     }
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::tokens;
-use crate::diagnostic::{Diagnostic, Source, nearest};
+use crate::diagnostic::{Diagnostic, Source, is_sole_nearest, nearest};
 use crate::policy::parse::unit_of;
 
 /// The token a text stumbled on, and the tokens around it.
@@ -73,6 +73,30 @@ impl<'a> Place<'a> {
     fn replaced(&self, finding: Diagnostic, with: impl Into<String>) -> Diagnostic {
         finding.edit(self.at.clone().unwrap_or_default(), with)
     }
+
+    /// Replaces the token and so many bytes behind it.
+    fn replaced_with_next(&self, finding: Diagnostic, bytes: usize, with: String) -> Diagnostic {
+        let at = self.at.clone().unwrap_or_default();
+        finding.edit(at.start..at.end + bytes, with)
+    }
+
+    /// Replaces the token and the one before it.
+    fn replaced_with_previous(&self, finding: Diagnostic, with: impl Into<String>) -> Diagnostic {
+        let at = self.at.clone().unwrap_or_default();
+        let previous = tokens::tokens(self.before).last();
+        let back = previous.map_or(0, |token| self.before.len() - token.at.start);
+        finding.edit(at.start - back..at.end, with)
+    }
+
+    /// Replaces an operator of one or more of the same or like characters by a word.
+    fn in_words(&self, finding: Diagnostic, characters: &[char], word: &str) -> Diagnostic {
+        let further = self.after.len() - self.after.trim_start_matches(characters).len();
+        let space = |apart: bool| if apart { "" } else { " " };
+        let before = space(self.before.ends_with(char::is_whitespace));
+        let after = self.after.get(further..).unwrap_or_default();
+        let after = space(after.starts_with(char::is_whitespace));
+        self.replaced_with_next(finding, further, format!("{before}{word}{after}"))
+    }
 }
 
 /// A slip the token itself gives away.
@@ -84,27 +108,40 @@ pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
     }
     let error = |message: &str| Some(place.finding(message));
     match (previous, token) {
-        (_, "'" | "\u{201c}" | "\u{201d}" | "`") => Some(
-            place
-                .finding(format!("`{token}` does not quote a text here"))
-                .help("use straight double quotes: `\"AAPL\"`"),
-        ),
+        (_, "'" | "\u{201c}" | "\u{201d}" | "`") => Some(other_quotes(place, token)),
         (_, ";") => error("statements do not end with `;`").map(|finding| {
             let finding = finding.help("leave it out; a statement ends where the next begins");
             place.replaced(finding, "")
         }),
         (_, "=" | "!") if previous != "=" && !place.before.trim_start().starts_with("let") => {
             error("values are compared in words").map(|finding| {
-                finding.help("write `{symbol} is \"AAPL\"` or `{symbol} is not \"AAPL\"`")
+                let finding =
+                    finding.help("write `{symbol} is \"AAPL\"` or `{symbol} is not \"AAPL\"`");
+                match (previous, token) {
+                    ("}", "!") => place.in_words(finding, &['='], "is not"),
+                    ("}", _) => place.in_words(finding, &['='], "is"),
+                    _ => finding,
+                }
             })
         }
         (_, "<" | ">") => error("values are compared in words").map(|finding| {
             finding.help("write `older than 6 hours`, `size over 10 MB` or `size at most 1 MiB`")
         }),
-        (_, "&" | "|") => error("conditions are joined in words")
-            .map(|finding| finding.help("write `and` or `or`")),
+        (_, "&" | "|") => error("conditions are joined in words").map(|finding| {
+            let finding = finding.help("write `and` or `or`");
+            match token {
+                "&" => place.in_words(finding, &['&'], "and"),
+                _ => place.in_words(finding, &['|'], "or"),
+            }
+        }),
         (_, "/") if place.next() == "/" || previous.is_empty() => error("comments begin with `#`")
-            .map(|finding| finding.help("write `# …`; patterns are quoted")),
+            .map(|finding| {
+                let finding = finding.help("write `# …`; patterns are quoted");
+                match place.after.starts_with('/') {
+                    true => place.replaced_with_next(finding, 1, "#".to_owned()),
+                    false => finding,
+                }
+            }),
         ("not", "not") => {
             error("a double `not` says nothing").map(|finding| finding.help("leave both out"))
         }
@@ -112,8 +149,10 @@ pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
             error("an amount cannot be negative")
                 .map(|finding| finding.help("write it without the sign"))
         }
-        ("is", "[") => error("`is` compares with one value")
-            .map(|finding| finding.help("write `{symbol} in [\"AAPL\", \"MSFT\"]`")),
+        ("is", "[") => error("`is` compares with one value").map(|finding| {
+            let finding = finding.help("write `{symbol} in [\"AAPL\", \"MSFT\"]`");
+            place.replaced_with_previous(finding, "in [")
+        }),
         _ => of_sentence(place, previous, one_before),
     }
 }
@@ -134,15 +173,21 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
                 _ => format!("{token} {after}"),
             };
             let finding = place.finding("a condition follows `when`");
-            Some(finding.help(format!("write `{previous} when {condition}`")))
+            let finding = finding.help(format!("write `{previous} when {condition}`"));
+            Some(match token {
+                "if" | "where" => place.replaced(finding, "when"),
+                _ => place.replaced(finding, format!("when {token}")),
+            })
         }
         ("delete", "after") => {
             let finding = place.finding("an age is part of a condition");
-            Some(finding.help(format!("write `delete when older than {after}`")))
+            let finding = finding.help(format!("write `delete when older than {after}`"));
+            Some(place.replaced(finding, "when older than"))
         }
         ("always", "where") => {
             let finding = place.finding("`always` has no condition");
-            Some(finding.help(format!("write `{one_before} when {after}`")))
+            let finding = finding.help(format!("write `{one_before} when {after}`"));
+            Some(place.replaced_with_previous(finding, "when"))
         }
         ("newest", _) => {
             let finding = place.finding("`newest` needs a number");
@@ -185,7 +230,11 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
         }
         ("limit", "to" | "size") => {
             let finding = place.finding("this limit does not say what it counts");
-            Some(finding.help("write `limit total size to 200 MB` or `limit count to 3`"))
+            let finding = finding.help("write `limit total size to 200 MB` or `limit count to 3`");
+            Some(match token {
+                "size" => place.replaced(finding, "total size"),
+                _ => finding,
+            })
         }
         ("when" | "where" | "and" | "or" | "not" | "(", "age" | "mtime" | "ctime" | "atime") => {
             let finding = place.finding("ages are compared in words");
@@ -198,7 +247,8 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
         }
         (unit, number) if unit_of(unit).is_some() && is_number(number) => {
             let finding = place.finding("the number stands before its unit");
-            Some(finding.help(format!("write `{number} {unit}`")))
+            let finding = finding.help(format!("write `{number} {unit}`"));
+            Some(place.replaced_with_previous(finding, format!("{number} {unit}")))
         }
         (name, "{") if one_before == "collection" => {
             let finding = place.finding(format!("`{name}` does not say which files it holds"));
@@ -214,6 +264,23 @@ fn without_braces(place: &Place<'_>, name: &str) -> Diagnostic {
     let finding = place.finding(format!("`{name}` stands without braces"));
     let finding = finding.help(format!("a capture is written `{{{name}}}`"));
     place.replaced(finding, format!("{{{name}}}"))
+}
+
+/// Quotes of other languages, and of word processors.
+fn other_quotes(place: &Place<'_>, token: &str) -> Diagnostic {
+    let finding = place
+        .finding(format!("`{token}` does not quote a text here"))
+        .help("use straight double quotes: `\"AAPL\"`");
+    let closing = match token {
+        "\u{201c}" => "\u{201d}",
+        _ => token,
+    };
+    match place.after.split_once(closing) {
+        Some((text, _)) if !text.contains(['"', '\\']) => {
+            place.replaced_with_next(finding, text.len() + closing.len(), format!("\"{text}\""))
+        }
+        _ => finding,
+    }
 }
 
 /// A text without its quotes.
@@ -237,14 +304,20 @@ pub(super) fn unquoted(place: &Place<'_>) -> Option<Diagnostic> {
     }
     let rest = place.after;
     let end = match previous {
-        "because" => rest.len(),
+        "because" => rest.find('#').unwrap_or(rest.len()),
         _ => rest
-            .find(|c: char| c.is_whitespace() || c == ',')
+            .find(|c: char| c.is_whitespace() || matches!(c, ',' | ')' | ']' | '#'))
             .unwrap_or(rest.len()),
     };
-    let text = format!("{token}{}", rest.get(..end).unwrap_or_default());
-    let finding = place.finding("a text stands in double quotes");
-    Some(finding.help(format!("write `\"{}\"`", text.trim_end())))
+    let behind = rest.get(..end).unwrap_or_default().trim_end();
+    let text = format!("{token}{behind}");
+    let finding = place
+        .finding("a text stands in double quotes")
+        .help(format!("write `\"{text}\"`"));
+    Some(match text.contains(['"', '\\']) {
+        true => finding,
+        false => place.replaced_with_next(finding, behind.len(), format!("\"{text}\"")),
+    })
 }
 
 /// A name with quotes.
@@ -348,7 +421,12 @@ pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
     }
     if let Some(near) = nearest(&word.to_lowercase(), known.iter().copied()) {
         let finding = finding.help(format!("did you mean `{near}`?"));
-        return Some(place.replaced(finding, near));
+        return Some(
+            match is_sole_nearest(&word.to_lowercase(), known.iter().copied()) {
+                true => place.replaced(finding, near),
+                false => finding,
+            },
+        );
     }
     let shown: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
     Some(finding.help(format!("here they begin with {}", shown.join(", "))))

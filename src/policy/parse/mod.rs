@@ -7,6 +7,7 @@
 mod expected;
 mod habit;
 mod lower;
+mod outline;
 mod recover;
 mod tokens;
 
@@ -16,6 +17,7 @@ use super::ast;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 
 pub(crate) use lower::unit_of;
+pub(crate) use outline::{Begins, Piece, PieceKind, outline};
 
 /// The generated parser; its `Rule` is named nowhere outside this module.
 #[derive(pest_derive::Parser)]

@@ -217,17 +217,30 @@ impl TemplateText {
             true => Some(whole(&joined(|hir| &hir.lenient))?),
             false => None,
         };
-        let levels = components
+        let levels = self
+            .components
             .iter()
-            .map(|component| match component {
-                None => Ok(Level::Deep),
-                Some(hir) => Ok(Level::One(whole(&hir.lenient)?)),
+            .zip(&components)
+            .enumerate()
+            .map(|(index, (component, hir))| match (component.parts(), hir) {
+                (_, None) => Ok(Level::Deep),
+                _ if index + 1 == components.len() => Ok(Level::Any),
+                ([Part::Any], _) => Ok(Level::Any),
+                ([Part::Literal(name)], _) => Ok(Level::Literal(name.as_bytes().to_vec())),
+                (_, Some(hir)) => Ok(Level::One(whole(&hir.lenient)?)),
             })
             .collect::<Result<_, _>>()?;
+        let strictly = whole(&strict)?;
+        // What captures nothing has no type a name could fail.
+        let relaxed = match (&lenient, builder.captures.is_empty()) {
+            (Some(lenient), true) => lenient.clone(),
+            (None, true) => strictly.clone(),
+            (_, false) => whole(&joined(|hir| &hir.relaxed))?,
+        };
         Ok(Template {
-            whole: whole(&strict)?,
+            whole: strictly,
             lenient,
-            relaxed: whole(&joined(|hir| &hir.relaxed))?,
+            relaxed,
             levels,
             prefix: self.literal_prefix().into_bytes(),
             nfa: automaton(&strict)?,
@@ -402,8 +415,12 @@ fn whole(hir: &Hir) -> Result<meta::Regex, CompileError> {
         hir.clone(),
         Hir::look(Look::End),
     ]);
+    // A policy may have thousands of these and a path is short: neither pays for tables
+    // of a DFA, built at once or bit by bit.
     let config = meta::Config::new()
         .utf8_empty(false)
+        .dfa(false)
+        .hybrid(false)
         .nfa_size_limit(Some(AUTOMATON_LIMIT));
     meta::Builder::new()
         .configure(config)

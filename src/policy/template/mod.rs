@@ -44,7 +44,21 @@ pub(crate) struct Template {
 enum Level {
     /// `**`: any number of components.
     Deep,
+    /// `*`, or the last one, which no directory above a member is held against.
+    Any,
+    Literal(Vec<u8>),
     One(meta::Regex),
+}
+
+impl Level {
+    /// Whether a directory's name may stand in its place.
+    fn admits(&self, name: &[u8]) -> bool {
+        match self {
+            Level::Deep | Level::Any => true,
+            Level::Literal(literal) => literal == name,
+            Level::One(regex) => regex.is_match(name),
+        }
+    }
 }
 
 impl Template {
@@ -123,12 +137,10 @@ impl Template {
                 }
                 match level {
                     Level::Deep => reach(&mut next, &self.levels, index),
-                    Level::One(name)
-                        if index + 1 < self.levels.len() && name.is_match(component) =>
-                    {
+                    one if index + 1 < self.levels.len() && one.admits(component) => {
                         reach(&mut next, &self.levels, index + 1);
                     }
-                    Level::One(_) => {}
+                    _ => {}
                 }
             }
             reached = next;

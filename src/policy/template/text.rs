@@ -16,6 +16,16 @@ pub(super) enum Component {
     Parts(Vec<Part>),
 }
 
+impl Component {
+    /// What it is made of; nothing for `**`.
+    pub(super) fn parts(&self) -> &[Part] {
+        match self {
+            Component::Deep => &[],
+            Component::Parts(parts) => parts,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Part {
     Literal(String),
