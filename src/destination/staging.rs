@@ -205,7 +205,7 @@ impl StagedWriter {
         self.check_whole()?;
         let failed = |error| self.context.error("write to", None, errno_of(&error));
         self.file.flush().map_err(failed)?;
-        let blake3 = match self.hashing {
+        let blake3 = match &self.hashing {
             Hashing::Running(hasher) => hasher.finalize(),
             Hashing::AtTheEnd => {
                 let (_, hash) = hash_rest(Positioned::new(&self.file), checkpoint)
@@ -223,6 +223,7 @@ impl StagedWriter {
             file: self.file,
             size: self.size,
             blake3,
+            read: matches!(self.hashing, Hashing::AtTheEnd),
         })
     }
 }
@@ -235,6 +236,7 @@ pub struct Staged {
     file: File,
     size: u64,
     blake3: blake3::Hash,
+    read: bool,
 }
 
 impl Staged {
@@ -246,6 +248,12 @@ impl Staged {
     /// The BLAKE3 of its bytes.
     pub fn blake3(&self) -> blake3::Hash {
         self.blake3
+    }
+
+    /// Whether the hash is of what was read from where the object is stored, and not of
+    /// what was written there.
+    pub fn is_read_back(&self) -> bool {
+        self.read
     }
 
     /// Opens the staged bytes for reading, with a descriptor of its own.

@@ -1,14 +1,16 @@
 //! Archivers: a file's bytes stored, and shown to come back.
 
 use std::fs::File;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::blobs::{
-    Finished, Restored, Shelf, Sink, Source, Target, checkpoint, content_of, refusal,
+    Finished, Hash, Restored, Shelf, Sink, Source, Target, checkpoint, content_of, refusal,
 };
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
@@ -22,6 +24,10 @@ use crate::time::Stamp;
 
 /// The longest component file systems take, in bytes; receipts need some of it.
 const COMPONENT: usize = 255;
+
+/// Bytes from which on a thread of its own hashes a file: below, making one takes
+/// longer.
+const BESIDE: u64 = 1 << 20;
 
 /// The most bytes of a note.
 const NOTE: usize = 64 << 10;
@@ -80,10 +86,17 @@ impl Part {
         let source = match self {
             Part::New(finished) => {
                 let size = finished.staged.size();
-                finished
-                    .staged
-                    .open_read()
-                    .map(|file| Source::new(file, size))
+                let staged = &finished.staged;
+                staged.open_read().map(|file| match staged.is_read_back() {
+                    true => Source::hashed(
+                        file,
+                        Content {
+                            size,
+                            blake3: staged.blake3().to_hex().to_string(),
+                        },
+                    ),
+                    false => Source::new(file, size),
+                })
             }
             Part::Shared(shared) => {
                 let file = shared.file.try_clone().map_err(|e| unreadable(&e))?;
@@ -114,12 +127,15 @@ pub(super) enum Craft<'a> {
 impl Archiver<'_> {
     /// Archives one open file and proves the archive.
     pub(super) fn archive(&self, entry: &GuestEntry, file: &File) -> Result<Proved, Trouble> {
-        let hashed = Arc::default();
-        let (draft, shelf) = self.store(entry, file, &hashed)?;
+        let hashed = Hash::default();
+        let (draft, shelf) = match entry.size < BESIDE {
+            true => self.store(entry, file, &hashed),
+            false => self.store_and_hash(entry, file, &hashed),
+        }?;
         let objects = self.named(&draft, shelf)?;
         let content = match hashed.get() {
-            Some(content) => content.clone(),
-            None => self.hash(file, entry.size)?,
+            Some(Some(content)) => content.clone(),
+            Some(None) | None => self.hash(file, entry.size)?,
         };
         let proof = self.plugin.proof();
         match proof {
@@ -135,11 +151,41 @@ impl Archiver<'_> {
         })
     }
 
+    /// Stores a large file while another thread hashes it: by the time the guest has
+    /// compressed or moved the bytes, ours is done as well.
+    fn store_and_hash(
+        &self,
+        entry: &GuestEntry,
+        file: &File,
+        hashed: &Hash,
+    ) -> Result<(Draft, Shelf), Trouble> {
+        let over = AtomicBool::new(false);
+        let terms = self
+            .plugin
+            .terms(Arc::clone(&self.settings), self.run, entry.size);
+        let deadline = Instant::now() + terms.wall;
+        let hash = || {
+            let mut timely = checkpoint(deadline);
+            let mut checkpoint = || match over.load(Ordering::Relaxed) {
+                true => Err(Interrupted),
+                false => timely(),
+            };
+            hashed.get_or_init(|| content_of(file, &mut checkpoint).ok()?.ok());
+        };
+        thread::scope(|scope| {
+            // Without a thread it is hashed afterwards.
+            let _ = thread::Builder::new().spawn_scoped(scope, hash);
+            let stored = self.store(entry, file, hashed);
+            over.store(stored.is_err(), Ordering::Relaxed);
+            stored
+        })
+    }
+
     fn store(
         &self,
         entry: &GuestEntry,
         file: &File,
-        hashed: &Arc<OnceLock<Content>>,
+        hashed: &Hash,
     ) -> Result<(Draft, Shelf), Trouble> {
         let terms = Terms {
             file: entry.path.as_str().into(),

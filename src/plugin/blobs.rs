@@ -41,8 +41,12 @@ const SINKS: usize = 64;
 pub struct Source {
     file: File,
     size: u64,
-    content: Arc<OnceLock<Content>>,
+    content: Hash,
 }
+
+/// What a source has, once somebody has read it; nothing where that did not succeed.
+/// Whoever needs it while another is at it waits for him.
+pub(super) type Hash = Arc<OnceLock<Option<Content>>>;
 
 impl Source {
     pub(super) fn new(file: File, size: u64) -> Source {
@@ -53,8 +57,16 @@ impl Source {
         }
     }
 
+    /// A stored object whose bytes were read and hashed where they lie.
+    pub(super) fn hashed(file: File, content: Content) -> Source {
+        Source {
+            content: Arc::new(OnceLock::from(Some(content.clone()))),
+            ..Source::new(file, content.size)
+        }
+    }
+
     /// A source whose hash, once somebody needs it, is known to the caller too.
-    pub(super) fn sharing(file: File, size: u64, content: &Arc<OnceLock<Content>>) -> Source {
+    pub(super) fn sharing(file: File, size: u64, content: &Hash) -> Source {
         Source {
             content: Arc::clone(content),
             ..Source::new(file, size)
@@ -146,6 +158,8 @@ pub struct Restored {
     written: u64,
     expected: u64,
     onward: Option<Box<dyn Write + Send>>,
+    /// Set when all of one object was handed on, and its bytes are known.
+    whole: Option<Content>,
 }
 
 impl std::fmt::Debug for Restored {
@@ -161,6 +175,7 @@ impl Restored {
             written: 0,
             expected,
             onward,
+            whole: None,
         }
     }
 
@@ -170,10 +185,24 @@ impl Restored {
 
     /// Length and hash of what was written.
     pub(super) fn finish(self) -> Content {
+        if let Some(whole) = self.whole {
+            return whole;
+        }
         Content {
             size: self.written,
             blake3: self.hasher.finalize().to_hex().to_string(),
         }
+    }
+
+    /// Takes all of a stored object that was read and hashed already: reading it again
+    /// would show nothing new. Only as long as nobody wants the bytes themselves.
+    fn take_whole(&mut self, content: &Content) -> bool {
+        let takes = self.written == 0 && self.onward.is_none() && content.size == self.expected;
+        if takes {
+            self.written = content.size;
+            self.whole = Some(content.clone());
+        }
+        takes
     }
 
     /// Ends at the first byte too many: an endless restore would fill the disk.
@@ -306,15 +335,23 @@ impl HostSource for Guest {
     ) -> wasmtime::Result<Result<String, GuestFailure>> {
         let deadline = self.deadline;
         let source = self.table.get(&source)?;
-        if let Some(content) = source.content.get() {
-            return Ok(Ok(content.blake3.clone()));
-        }
-        match content_of(&source.file, &mut checkpoint(deadline)) {
-            Ok(Ok(content)) => {
-                let digest = content.blake3.clone();
-                let _ = source.content.set(content);
-                Ok(Ok(digest))
+        let read = || content_of(&source.file, &mut checkpoint(deadline));
+        let mut answer = None;
+        let known = source.content.get_or_init(|| match read() {
+            Ok(Ok(content)) => Some(content),
+            failed => {
+                answer = Some(failed);
+                None
             }
+        });
+        let content = match (known, answer) {
+            (Some(content), _) => Ok(Ok(content.clone())),
+            (None, Some(failed)) => failed,
+            // Somebody else's attempt failed; this one says why.
+            (None, None) => read(),
+        };
+        match content {
+            Ok(Ok(content)) => Ok(Ok(content.blake3)),
             Ok(Err(Interrupted)) => Err(super::guest::OutOfTime(self.wall()).into()),
             Err(error) => Ok(Err(unreadable(&error))),
         }
@@ -399,6 +436,12 @@ impl HostSink for Guest {
         let deadline = self.deadline;
         let source = self.table.get(&source)?;
         let length = length.min(source.size.saturating_sub(offset));
+        let whole = source
+            .content
+            .get()
+            .and_then(Option::as_ref)
+            .filter(|_| length == source.size);
+        let whole = whole.filter(|content| content.size == length).cloned();
         // A descriptor of our own: the table lends out one thing at a time.
         let file = match source.file.try_clone() {
             Ok(file) => file,
@@ -415,7 +458,10 @@ impl HostSink for Guest {
                 }
                 Ok(moved.map_err(|error| refusal(&error)))
             }
-            Sink::Restored(_) => {
+            Sink::Restored(restored) => {
+                if whole.is_some_and(|content| restored.take_whole(&content)) {
+                    return Ok(Ok(length));
+                }
                 let source = Source::new(file, offset + length);
                 self.splice_restored(&sink, &source, offset)
             }
@@ -494,5 +540,36 @@ impl Guest {
                 restored.write(&bytes)?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(bytes: &[u8]) -> Content {
+        Content {
+            size: bytes.len() as u64,
+            blake3: blake3::hash(bytes).to_hex().to_string(),
+        }
+    }
+
+    #[test]
+    fn a_known_hash_stands_for_bytes_only_where_the_object_is_all_there_is() {
+        let whole = content(b"whole");
+        let mut restored = Restored::new(5, None);
+        assert!(restored.take_whole(&whole));
+        assert!(restored.write(b"x").is_err(), "more than the file");
+        let mut restored = Restored::new(5, None);
+        assert!(restored.take_whole(&whole));
+        assert_eq!(restored.finish(), whole);
+
+        // A part of the file, something before it, somebody who wants the bytes.
+        assert!(!Restored::new(6, None).take_whole(&whole));
+        let mut begun = Restored::new(5, None);
+        begun.write(b"w").unwrap();
+        assert!(!begun.take_whole(&whole));
+        let onward = Some(Box::new(Vec::new()) as Box<dyn Write + Send>);
+        assert!(!Restored::new(5, onward).take_whole(&whole));
     }
 }
