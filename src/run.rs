@@ -1030,7 +1030,7 @@ fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
             Ok(plugin) => {
                 if let Some((problem, help)) = plugin.unfit_to_replace().filter(|_| hook.in_place) {
                     findings
-                        .push(Diagnostic::error("R0507", source, at.clone(), problem).help(help));
+                        .push(Diagnostic::error("R0509", source, at.clone(), problem).help(help));
                 }
                 findings.extend(check_arguments(configured, &plugin, hook, config, source))
             }
