@@ -14,6 +14,7 @@ mod fmt;
 mod guests;
 mod hostile;
 mod inventory;
+mod junk;
 mod main_job;
 mod mistakes;
 mod oddities;
