@@ -25,6 +25,7 @@ mod fmt;
 mod guests;
 mod hostile;
 mod inventory;
+mod junk;
 mod main_job;
 mod mistakes;
 mod oddities;
