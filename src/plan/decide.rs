@@ -240,17 +240,24 @@ impl<'p, 'e> Planner<'p, 'e> {
         directories.get(at)
     }
 
+    /// The directories below one, itself left out. They stand together: all of them
+    /// begin with its path and a `/`, and nothing else does.
+    fn directories_below(&self, directory: &RelPath) -> &'e [Entry] {
+        let all = &self.inventory.directories;
+        let mut bound = directory.as_bytes().to_vec();
+        bound.push(b'/');
+        let begin = all.partition_point(|entry| entry.path.as_bytes() < bound.as_slice());
+        let rest = all.get(begin..).unwrap_or_default();
+        let count = rest.partition_point(|entry| entry.path.as_bytes().starts_with(&bound));
+        rest.get(..count).unwrap_or_default()
+    }
+
     /// What lies in a directory that the scan could not look into.
     fn unknown_below(&self, directory: &RelPath) -> Option<Unreadable> {
-        let unreadable = self
-            .inventory
-            .directories
-            .iter()
-            .filter(|entry| entry.path.starts_with(directory))
-            .find_map(|entry| {
-                let reason = entry.facts.as_ref().err()?.reason.clone();
-                Some(format!("`{}` could not be listed: {reason}", entry.path))
-            });
+        let unreadable = self.directories_below(directory).iter().find_map(|entry| {
+            let reason = entry.facts.as_ref().err()?.reason.clone();
+            Some(format!("`{}` could not be listed: {reason}", entry.path))
+        });
         let skipped = || {
             let skipped = self.inventory.skipped.iter();
             skipped
@@ -597,13 +604,9 @@ impl<'p, 'e> Planner<'p, 'e> {
         let member = self.members.get(unit)?;
         let facts = member.unit.as_ref()?.directory?;
         let path = member.path().clone();
-        let all = &self.inventory.directories;
-        let from = all.partition_point(|entry| entry.path <= path);
-        let rest = all.get(from..).unwrap_or_default().iter();
-        // Sorted by bytes, other names may stand in between.
-        let below = rest
-            .take_while(|entry| entry.path.as_bytes().starts_with(path.as_bytes()))
-            .filter(|entry| entry.path.starts_with(&path))
+        let below = self
+            .directories_below(&path)
+            .iter()
             .map(|entry| Some((entry.path.clone(), entry.facts.clone().ok()?)))
             .collect::<Option<_>>()?;
         numbers.insert(unit, directories.len());
