@@ -924,9 +924,17 @@ fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
 /// Takes out of a plan what the ledger holds. What a limit would have taken instead
 /// is not: a plan may only shrink here.
 fn keep_held(plan: &mut Plan, held: &Held) {
+    let holds = held.asked();
+    // A directory of which one file is held stays with all of them.
+    let whole: BTreeMap<usize, &str> = plan
+        .steps
+        .iter()
+        .filter_map(|step| Some((step.unit?, holds.keeps_step(step)?)))
+        .collect();
     let (totals, notices) = (&mut plan.totals, &mut plan.notices);
     plan.steps.retain(|step| {
-        let Some(hold) = held.keeps_step(step) else {
+        let with_unit = step.unit.and_then(|unit| whole.get(&unit).copied());
+        let Some(hold) = holds.keeps_step(step).or(with_unit) else {
             return true;
         };
         let counted = match step.action {

@@ -157,12 +157,19 @@ impl<'p> Hand<'p> {
             .collect();
         let batch = journal.intend(self.run, &intents)?;
         let mut parents = Parents::default();
+        let holds = self.held.asked();
         // What lies below goes first, which changes the times of what is above.
         let mut emptied = Vec::new();
         let outcomes: Vec<Outcome> = directories
             .iter()
             .map(|directory| {
-                let outcome = self.remove_one_empty(&mut parents, directory, &emptied);
+                let hold = holds.keeps(&directory.path, &directory.facts);
+                let outcome = match hold {
+                    Some(hold) => Outcome::DirectoryKept {
+                        reason: format!("the hold `{hold}` keeps it"),
+                    },
+                    None => self.remove_one_empty(&mut parents, directory, &emptied),
+                };
                 if matches!(outcome, Outcome::DirectoryRemoved { .. }) {
                     emptied.extend(directory.path.parent());
                 }
@@ -180,9 +187,6 @@ impl<'p> Hand<'p> {
         emptied: &[RelPath],
     ) -> Outcome {
         let kept = |reason: String| Outcome::DirectoryKept { reason };
-        if let Some(hold) = self.held.keeps(&directory.path, &directory.facts) {
-            return kept(format!("the hold `{hold}` keeps it"));
-        }
         let (parent, name) = match (
             parents.of(self.root, &directory.path),
             Name::of(&directory.path),

@@ -65,30 +65,48 @@ impl Held {
         policies.collect()
     }
 
+    /// The holds bound to their moment, to be asked about many files.
+    pub fn asked(&self) -> Asked<'_> {
+        let statements = self.statements.iter();
+        Asked {
+            held: self,
+            statements: statements
+                .map(|(name, policy)| (name.as_str(), Matcher::new(policy, &self.now)))
+                .collect(),
+        }
+    }
+}
+
+/// The holds of the ledger at one moment.
+#[derive(Debug)]
+pub struct Asked<'h> {
+    held: &'h Held,
+    statements: Vec<(&'h str, Matcher<'h>)>,
+}
+
+impl<'h> Asked<'h> {
     /// The name of a hold that keeps a step's file, by its own path or by that of the
     /// file it stands for.
-    pub fn keeps_step(&self, step: &Step) -> Option<&str> {
+    pub fn keeps_step(&self, step: &Step) -> Option<&'h str> {
         let original = step.stands_for.as_ref();
         self.keeps(&step.path, &step.facts)
             .or_else(|| self.keeps(original?, &step.facts))
     }
 
     /// The name of a hold that keeps a file.
-    pub fn keeps(&self, path: &RelPath, facts: &Facts) -> Option<&str> {
-        let single = self.files.get(path).or(self.everything.as_ref());
-        if single.is_some() {
+    pub fn keeps(&self, path: &RelPath, facts: &Facts) -> Option<&'h str> {
+        let single = self.held.files.get(path).or(self.held.everything.as_ref());
+        if single.is_some() || self.statements.is_empty() {
             return single.map(String::as_str);
         }
         let entry = Entry {
             path: path.clone(),
             facts: Ok(*facts),
         };
-        let keeps = |(_, policy): &&(String, Policy)| {
-            let verdict = Matcher::new(policy, &self.now).judge(&entry, &[]);
-            matches!(verdict, Verdict::Kept(_))
+        let keeps = |(_, matcher): &&(&str, Matcher<'_>)| {
+            matches!(matcher.judge(&entry, &[]), Verdict::Kept(_))
         };
-        let found = self.statements.iter().find(keeps);
-        found.map(|(name, _)| name.as_str())
+        self.statements.iter().find(keeps).map(|(name, _)| *name)
     }
 }
 

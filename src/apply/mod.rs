@@ -137,10 +137,11 @@ impl Hand<'_> {
     /// Steps no hold of the ledger keeps, and those one does. The plan knew the holds
     /// of its moment; one that was added since counts as well.
     fn split_by_holds(&self, steps: &[usize]) -> (Vec<usize>, Vec<(usize, Outcome)>) {
+        let holds = self.held.asked();
         let mut held = Vec::new();
         let free = steps.iter().copied().filter(|&index| {
             let step = self.plan.steps.get(index);
-            let hold = step.and_then(|step| self.held.keeps_step(step));
+            let hold = step.and_then(|step| holds.keeps_step(step));
             let hold = hold.map(str::to_owned);
             held.extend(hold.iter().map(|hold| {
                 let hold = hold.clone();

@@ -1,6 +1,7 @@
 //! What a run did can be undone, what is held stays, and what looks wrong waits.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
@@ -173,6 +174,27 @@ fn a_hold_keeps_what_it_names_until_it_is_released_with_a_reason() {
     assert_eq!(all[0]["release_reason"], "closed");
     let bad = shop.run(&["hold", "add", "x", "--on", "{", "--until", "soon"]);
     assert_eq!(bad.code, 2);
+}
+
+#[test]
+fn a_hold_that_names_an_owner_holds_his_files_and_no_others() {
+    let shop = Shop::new("");
+    shop.write(
+        "p.retain",
+        format!(
+            "edition 2026\nhold \"his\" on \"**\" where owner is \"root\" and size over 1 B\n\
+             collection all at \"**\" {{\nage is measured from last modified\n{OLD}\n}}\n"
+        ),
+    );
+    shop.file("a", "xx", 10 * DAY);
+    shop.file("b", "x", 10 * DAY);
+    let mine = fs::metadata(shop.path("store/a")).unwrap().uid();
+    for _ in 0..2 {
+        // The second time the ledger knows it as well.
+        shop.ok(&["apply", "--yes"]);
+    }
+    assert!(!shop.has("b"));
+    assert_eq!(shop.has("a"), mine == 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Statements at file level: protections, holds, breakers, pressure.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::condition::Context;
@@ -95,15 +96,16 @@ impl Checker<'_> {
         Some(Hold {
             rule,
             name: hold.name.value.clone(),
-            text: self.alone(statement),
+            text: self.alone(statement, hold.filter.as_ref()),
             until,
             template,
             condition: condition?,
         })
     }
 
-    /// The statement as a policy of its own, with the types and constants it names.
-    fn alone(&self, statement: &Statement<Item>) -> String {
+    /// The statement as a policy of its own, with the types and constants it names, and
+    /// owners by their numbers: it is read again where names may not be known.
+    fn alone(&self, statement: &Statement<Item>, filter: Option<&ast::Condition>) -> String {
         let mut text = String::from("edition 2026\n");
         if let Some(name) = self
             .policy
@@ -117,7 +119,20 @@ impl Checker<'_> {
             .label
             .as_ref()
             .map_or(statement.at.start, |label| label.at.end);
-        let said = one_line(self.source.slice(&(begin..statement.at.end)));
+        let mut owners = Vec::new();
+        filter
+            .into_iter()
+            .for_each(|filter| self.owners(filter, &mut owners));
+        owners.sort_by_key(|(at, _)| at.start);
+        let mut numbered = String::new();
+        let mut from = begin;
+        for (at, number) in owners {
+            numbered += self.source.slice(&(from..at.start));
+            numbered += &number.to_string();
+            from = at.end;
+        }
+        numbered += self.source.slice(&(from..statement.at.end));
+        let said = one_line(&numbered);
         let names = |name: &str| {
             let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
             said.split(|c| !is_part(c)).any(|word| word == name)
@@ -133,6 +148,28 @@ impl Checker<'_> {
             }
         }
         text + &said + "\n"
+    }
+
+    /// Where a condition names users and groups, and their numbers.
+    fn owners(&self, condition: &ast::Condition, found: &mut Vec<(Range<usize>, u32)>) {
+        match condition {
+            ast::Condition::All(parts) | ast::Condition::Any(parts) => {
+                parts.iter().for_each(|part| self.owners(part, found));
+            }
+            ast::Condition::Not(part) => self.owners(part, found),
+            ast::Condition::Test(test) => {
+                let (who, look_up) = match &test.value {
+                    ast::Test::OwnerIs(who) => (who, self.environment.user),
+                    ast::Test::GroupIs(who) => (who, self.environment.group),
+                    _ => return,
+                };
+                if let ast::Who::Name(name) = &who.value
+                    && let Some(number) = look_up(name)
+                {
+                    found.push((who.at.clone(), number));
+                }
+            }
+        }
     }
 
     pub(super) fn stop<T>(
