@@ -1,0 +1,325 @@
+//! A plan carried out batch by batch: archived and proved, recorded, removed, settled,
+//! and measured again where something was too full.
+
+use std::collections::BTreeMap;
+
+use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
+use crate::config::{Store, Writers};
+use crate::journal::{Class, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::plan::Plan;
+use crate::plugin::{Catalogue, Hooks, RunFacts};
+use crate::receipt::Proof;
+use crate::store::{Head, Trash};
+use crate::time::{Clocks, Now};
+
+use super::{Breaker, RunError, Taken, guard};
+
+/// Steps that are archived and removed together: few, so that archives never pile up
+/// before the first removal.
+const BATCH: usize = 256;
+
+/// Steps that are removed together where nothing is archived first: two syncs for as
+/// many files.
+const LARGE_BATCH: usize = 4096;
+
+/// Steps that pressure takes between two looks at what is too full.
+const PRESSURE_BATCH: usize = 64;
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Done {
+    /// Its name.
+    pub id: RunId,
+    /// Its outcomes, counted.
+    pub tallies: Tallies,
+    /// How many files were archived first.
+    pub receipts: u64,
+    /// Until when the files lie in the trash, RFC 3339; none where they went at once.
+    pub trashed_until: Option<String>,
+    /// What earlier runs had put into the trash and this one removed for good.
+    pub purged: Purged,
+    /// How many of these were only read back, not restored.
+    pub read_back: u64,
+    /// How many of these were not proved at all.
+    pub unproved: u64,
+    /// How many of these lie on the store's own file system.
+    pub same_filesystem: u64,
+    /// Files that were kept although a statement doomed them, and why, in path order.
+    pub kept: Vec<(crate::path::RelPath, Outcome)>,
+}
+
+impl Taken<'_> {
+    /// Carries the plan out, as far as plugins and the store let it.
+    ///
+    /// [`Taken::pass_breaker`] comes first and is asked again here.
+    pub fn apply(
+        mut self,
+        now: &Now,
+        breaker: Breaker,
+        progress: &dyn Fn(usize),
+    ) -> Result<Done, RunError> {
+        self.pass_breaker(now, breaker)?;
+        let plan = &self.planned.plan;
+        let id = RunId::new(now).map_err(|error| RunError::System(error.to_string()))?;
+        let root = &self.planned.root;
+        let at = now.timestamp().to_string();
+        self.journal.begin(&Start {
+            id: &id,
+            plan,
+            root: &self.identity,
+            root_path: root.path(),
+            at: at.clone(),
+            found: self.found,
+        })?;
+        guard::released(&mut self.journal, plan, &at)?;
+        let ended = self.carry_out(&id, now, progress);
+        let state = match &ended {
+            Ok(_) => State::Completed,
+            Err(_) => State::Stopped,
+        };
+        let over = Now::from_clock();
+        let at = over.timestamp().to_string();
+        let finished = self
+            .journal
+            .finish(&id, &at, state)
+            .and_then(|()| self.leave(&id, &over));
+        ended
+            .and_then(|done| finished.map(|()| done).map_err(RunError::from))
+            .map_err(|source| RunError::Stopped {
+                store: self.job.store.name.clone(),
+                run: id,
+                source: Box::new(source),
+            })
+    }
+
+    /// What a run does between its beginning and its end.
+    fn carry_out(
+        &mut self,
+        id: &RunId,
+        now: &Now,
+        progress: &dyn Fn(usize),
+    ) -> Result<Done, RunError> {
+        let plan = &self.planned.plan;
+        let root = &self.planned.root;
+        let purged = purge(&mut self.journal, root, now)?;
+        let trash = root.establish_trash(id.as_str())?;
+        let catalogue = Catalogue::load(self.job.config, self.job.plugins());
+        let facts = RunFacts {
+            id: id.to_string(),
+            now: now.clone(),
+        };
+        let destinations = &self.job.config.destinations;
+        let mut known = BTreeMap::new();
+        for hook in &plan.hooks {
+            let named = hook.destination.as_ref();
+            if let Some(destination) = named.and_then(|name| destinations.get(name))
+                && let Some(identity) = self.journal.known_destination(&destination.url)?
+            {
+                known.insert(destination.url.clone(), identity);
+            }
+        }
+        let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
+        let (way, trashed_until) = way(self.job.store, plan, &trash, id, now)?;
+        let mut hand = Hand {
+            plan,
+            root,
+            trash: &trash,
+            run: id,
+            way,
+            held: &self.held,
+        };
+        let mut done = Done {
+            id: id.clone(),
+            tallies: Tallies::default(),
+            receipts: 0,
+            trashed_until,
+            purged,
+            read_back: 0,
+            unproved: 0,
+            same_filesystem: 0,
+            kept: Vec::new(),
+        };
+        let mut relief: Option<(usize, Relief)> = None;
+        let (mut begin, mut freed) = (0, 0);
+        while begin < plan.steps.len() {
+            let end = batch_end(plan, begin);
+            let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
+            if let Some(number) = pressure {
+                if relief.as_ref().is_none_or(|(of, _)| *of != number) {
+                    let before = done.tallies.freed;
+                    relief = Relief::of(plan, number, before).map(|relief| (number, relief));
+                    hand.way = without_grace(self.job.store);
+                    freed = 0;
+                    if let Some((_, relief)) = &mut relief {
+                        let mut enough = || relief.measure(root, 0) == Need::Enough;
+                        let more =
+                            purge_for_room(&mut self.journal, root, id.as_str(), now, &mut enough)?;
+                        done.purged.files += more.files;
+                        done.purged.freed = done.purged.freed.saturating_add(more.freed);
+                    }
+                }
+                let need = match &mut relief {
+                    Some((_, relief)) => relief.measure(root, freed),
+                    None => Need::More,
+                };
+                let spared = match need {
+                    Need::More => None,
+                    Need::Enough => Some(Outcome::Relieved),
+                    Need::Futile => Some(Outcome::Futile),
+                };
+                if let Some(outcome) = spared {
+                    let last = pressure_end(plan, begin, number);
+                    let outcomes = hand.spare(&mut self.journal, begin..last, &outcome)?;
+                    done.note(plan, outcomes);
+                    progress(last);
+                    begin = last;
+                    continue;
+                }
+            }
+            let before = done.tallies.freed;
+            let mut approved = hooks.approve(begin..end);
+            let outcomes = hand.apply(&mut self.journal, &mut approved)?;
+            done.count(plan, &approved, outcomes);
+            freed = done.tallies.freed.saturating_sub(before);
+            progress(end);
+            begin = end;
+        }
+        for outcome in hand.remove_empty(&mut self.journal)? {
+            done.tallies.add(&outcome);
+        }
+        done.kept.sort_by(|a, b| a.0.cmp(&b.0));
+        // What had to stay in the trash keeps it there.
+        let _ = root.clear_trash(trash);
+        Ok(done)
+    }
+
+    /// What a run leaves for the next besides its own records.
+    fn leave(&mut self, id: &RunId, over: &Now) -> Result<(), JournalError> {
+        self.journal.remember_clocks(&Clocks::at(over))?;
+        self.forget(over)?;
+        if let Some(head) = self.journal.head()? {
+            tracing::info!(run = %id, sequence = head.sequence, head = %head.hash, "journal");
+        }
+        Ok(())
+    }
+
+    /// Forgets runs that are older than the configuration wants remembered.
+    fn forget(&mut self, now: &Now) -> Result<(), JournalError> {
+        if let Some(span) = self.job.config.remember {
+            let before = span.before(&now.zoned(&jiff::tz::TimeZone::UTC));
+            self.journal.prune(before, &now.timestamp().to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// How files go in this store, and until when they lie in the trash.
+fn way(
+    store: &Store,
+    plan: &Plan,
+    trash: &Trash,
+    id: &RunId,
+    now: &Now,
+) -> Result<(Way, Option<String>), RunError> {
+    match (store.grace, store.writers) {
+        (Some(grace), _) if !plan.steps.is_empty() => {
+            let seconds = i64::try_from(grace.approximate_seconds()).unwrap_or(i64::MAX);
+            let until = now
+                .timestamp()
+                .saturating_add(jiff::SignedDuration::from_secs(seconds))
+                .map_err(|error| RunError::System(error.to_string()))?
+                .to_string();
+            let since = now.timestamp().to_string();
+            let head = Head::new(id.as_str(), &store.name, since, until.clone());
+            let index = trash.begin_index(&head).map_err(|error| {
+                RunError::System(format!(
+                    "cannot begin the list of the trash: {}",
+                    crate::store::in_words(&error)
+                ))
+            })?;
+            Ok((Way::Kept(index), Some(until)))
+        }
+        (Some(_), _) | (None, Writers::Shared) => Ok((Way::Verified, None)),
+        (None, Writers::Exclusive) => Ok((Way::Direct, None)),
+    }
+}
+
+/// How files go that pressure takes: what is needed at once does not lie in the trash.
+fn without_grace(store: &Store) -> Way {
+    match store.writers {
+        Writers::Shared => Way::Verified,
+        Writers::Exclusive => Way::Direct,
+    }
+}
+
+/// Where the steps of one pressure end.
+fn pressure_end(plan: &Plan, begin: usize, pressure: usize) -> usize {
+    let rest = plan.steps.get(begin..).unwrap_or_default();
+    let same = rest
+        .iter()
+        .take_while(|step| step.pressure == Some(pressure));
+    begin + same.count()
+}
+
+/// Where a batch that begins at a step ends: a whole directory is in one, and two
+/// pressures are not.
+fn batch_end(plan: &Plan, begin: usize) -> usize {
+    let wanted = match plan.steps.get(begin).and_then(|step| step.pressure) {
+        // Small, as it is measured after each.
+        Some(number) => pressure_end(plan, begin, number).min(begin + PRESSURE_BATCH),
+        None => {
+            let rest = plan.steps.get(begin..).unwrap_or_default();
+            let ordinary = rest.iter().take_while(|step| step.pressure.is_none());
+            wanted_end(plan, begin).min(begin + ordinary.count())
+        }
+    };
+    let unit = |at: usize| plan.steps.get(at).and_then(|step| step.unit);
+    let mut end = wanted.max(begin + 1);
+    while unit(end).is_some() && unit(end) == unit(end.saturating_sub(1)) {
+        end += 1;
+    }
+    end
+}
+
+fn wanted_end(plan: &Plan, begin: usize) -> usize {
+    let all = plan.steps.len();
+    let hooked = |end: usize| {
+        let steps = plan.steps.get(begin..end).unwrap_or_default();
+        steps.iter().any(|step| !step.hooks.is_empty())
+    };
+    let large = all.min(begin + LARGE_BATCH);
+    match hooked(large) {
+        true => all.min(begin + BATCH),
+        false => large,
+    }
+}
+
+impl Done {
+    fn count(
+        &mut self,
+        plan: &Plan,
+        approved: &crate::plugin::Approved,
+        outcomes: Vec<(usize, Outcome)>,
+    ) {
+        for receipt in approved.receipts() {
+            self.receipts += 1;
+            self.same_filesystem += u64::from(receipt.destination.same_filesystem);
+            match receipt.proof {
+                Proof::Restore => {}
+                Proof::ReadBack => self.read_back += 1,
+                Proof::None => self.unproved += 1,
+            }
+        }
+        self.note(plan, outcomes);
+    }
+
+    fn note(&mut self, plan: &Plan, outcomes: Vec<(usize, Outcome)>) {
+        for (step, outcome) in outcomes {
+            self.tallies.add(&outcome);
+            let gone = matches!(outcome.class(), Class::Removed | Class::Replaced);
+            if let (false, Some(step)) = (gone, plan.steps.get(step)) {
+                self.kept.push((step.path.clone(), outcome));
+            }
+        }
+    }
+}
