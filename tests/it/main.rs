@@ -1,4 +1,4 @@
-//! What a person meets from the outside: shipped policies, and messages about mistakes.
+//! The program from the outside: what a person meets, and what must never happen.
 
 #![allow(
     clippy::unwrap_used,
