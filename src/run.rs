@@ -25,7 +25,7 @@ use crate::journal::{Hold, Journal, LedgerHold, PolicyHold, StoreLock};
 use crate::path::RelPath;
 use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_explained};
 use crate::plugin::{Kind, Plugin};
-use crate::policy::{self, Checked, Matcher, Policy};
+use crate::policy::{self, Checked, Matcher, Policy, Request};
 use crate::receipt::{Metadata, Proof, Receipt};
 use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root};
@@ -48,7 +48,12 @@ pub struct Job<'c> {
     pub policy: Policy,
     /// What somebody should look at in it.
     pub warnings: Diagnostics,
+    /// What it is to delete instead of what its policy says.
+    request: Option<Request>,
 }
+
+/// What a plan that a request made has in its basis.
+const REQUEST: &str = "request";
 
 impl<'c> Job<'c> {
     /// Reads and checks the policy of a store, and that the configuration has what
@@ -82,9 +87,35 @@ impl<'c> Job<'c> {
                 store,
                 policy,
                 warnings,
+                request: None,
             }),
             false => Err(Diagnostics(findings)),
         }
+    }
+
+    /// The same job for a request: only what it asks for goes, and that only as far as
+    /// the policy's protections, hooks and breaker let it. Nothing where no collection
+    /// has the captures it names.
+    pub fn asking(self, request: Request) -> Option<Job<'c>> {
+        Some(Job {
+            policy: self.policy.requesting(&request)?,
+            request: Some(request),
+            ..self
+        })
+    }
+
+    /// The job a saved plan was made by: the store's own, or a request's.
+    ///
+    /// Only a plan that this program kept may bring a request along: in a file from
+    /// elsewhere it would be anybody's wish.
+    pub fn of_kept(self, plan: &Plan) -> Result<Job<'c>, RunError> {
+        let Some(text) = plan.basis.get(REQUEST) else {
+            return Ok(self);
+        };
+        let broken = |reason: String| RunError::Plan(format!("its request is broken: {reason}"));
+        let request = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        self.asking(request)
+            .ok_or_else(|| broken("no collection has its captures".to_owned()))
     }
 
     /// Warnings about destinations on the store's own file system: what breaks that
@@ -204,7 +235,13 @@ impl<'c> Job<'c> {
         let values = format!("{:?} {grace:?} {writers:?}", path.path);
         let digest = blake3::hash(values.as_bytes()).to_hex().to_string();
         let name = format!("path, grace or exclusive of store `{}`", self.store.name);
-        BTreeMap::from([(name, digest)])
+        let mut basis = BTreeMap::from([(name, digest)]);
+        if let Some(request) = &self.request {
+            // Whole, so that a plan that waits for a person can be made again.
+            let text = serde_json::to_string(request).unwrap_or_default();
+            basis.insert(REQUEST.to_owned(), text);
+        }
+        basis
     }
 
     /// What a plan has to know besides the policy and the files.

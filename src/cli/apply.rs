@@ -36,6 +36,15 @@ pub(super) struct Apply {
     emptied: bool,
 }
 
+/// Where a plan was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// In the state directory: this program put it there.
+    Kept,
+    /// In some file.
+    File,
+}
+
 /// How often a store that is in use is tried again.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
@@ -55,7 +64,7 @@ impl Apply {
         {
             let plan = Plan::from_json(&document)
                 .with_context(|| format!("the plan `{target}` that was kept"))?;
-            return self.apply_plan(edge, &config, plan, Breaker::Released);
+            return self.apply_plan(edge, &config, plan, Breaker::Released, Source::Kept);
         }
         anyhow::ensure!(
             self.confirm.is_none(),
@@ -121,7 +130,7 @@ impl Apply {
                 plan.digest()
             ),
         };
-        self.apply_plan(edge, config, plan, breaker)
+        self.apply_plan(edge, config, plan, breaker, Source::File)
     }
 
     fn apply_plan(
@@ -130,9 +139,14 @@ impl Apply {
         config: &Config,
         plan: Plan,
         breaker: Breaker,
+        source: Source,
     ) -> anyhow::Result<Exit> {
         let store = edge.store(config, &plan.store)?;
         let job = edge.job(config, store)?;
+        let job = match source {
+            Source::Kept => job.of_kept(&plan)?,
+            Source::File => job,
+        };
         let (now, taken) = self.waiting(&|now| job.take_for(plan.clone(), now))?;
         self.carry_out(edge, store, taken, &now, breaker)
     }

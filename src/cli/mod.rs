@@ -348,7 +348,7 @@ fn report(error: &anyhow::Error, untouched: &str) -> Exit {
         complain(&format!("help: {help}"));
     }
     match error.downcast_ref::<RunError>() {
-        Some(RunError::Latched(_)) => Exit::Tripped,
+        Some(RunError::Latched(_) | RunError::Tripped { .. }) => Exit::Tripped,
         Some(RunError::Stopped { .. }) => Exit::Trouble,
         Some(_) | None => Exit::Refused,
     }
@@ -398,6 +398,7 @@ fn help(error: &RunError) -> Option<&'static str> {
         | RunError::Holds(_)
         | RunError::Trash(_)
         | RunError::Latched(_)
+        | RunError::Tripped { .. }
         | RunError::System(_) => None,
     }
 }

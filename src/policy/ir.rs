@@ -152,7 +152,7 @@ impl Policy {
 pub struct Rule {
     /// The policy file as it was named.
     pub file: String,
-    /// The line the statement begins on, from 1.
+    /// The line the statement begins on, from 1; 0 for a request, whose file is who asked.
     pub line: usize,
     /// Its `@label`, without the sign.
     pub label: Option<String>,
@@ -165,9 +165,12 @@ pub struct Rule {
 }
 
 impl std::fmt::Display for Rule {
-    /// `charts.retain:12 @aapl`
+    /// `charts.retain:12 @aapl`; who asked, for what no file says.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)?;
+        match self.line {
+            0 => write!(f, "{}", self.file)?,
+            line => write!(f, "{}:{line}", self.file)?,
+        }
         self.label
             .iter()
             .try_for_each(|label| write!(f, " @{label}"))

@@ -72,6 +72,9 @@ impl Taken<'_> {
             found: self.found,
         })?;
         guard::released(&mut self.journal, plan, &at)?;
+        if self.job.request.is_some() {
+            self.journal.forget_plan(&plan.digest());
+        }
         let ended = self.carry_out(&id, now, progress);
         let state = match &ended {
             Ok(_) => State::Completed,

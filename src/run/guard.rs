@@ -48,6 +48,15 @@ impl Taken<'_> {
         if reason.is_empty() {
             return Ok(());
         }
+        // What one request would do too much of is no sign that the store is in danger.
+        if cause == Cause::Breaker && self.job.request.is_some() {
+            self.journal.keep_plan(&plan.digest(), &plan.to_json())?;
+            return Err(RunError::Tripped {
+                store: plan.store.clone(),
+                plan: plan.digest(),
+                reason,
+            });
+        }
         let latch = Latch {
             store: plan.store.clone(),
             cause,
