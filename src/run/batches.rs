@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
+use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, JournalError, Outcome, RunId, Start, State, Tallies};
 use crate::plan::Plan;
-use crate::plugin::{Catalogue, Hooks, RunFacts};
+use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::Proof;
 use crate::store::{Head, Trash};
 use crate::time::{Clocks, Now};
@@ -46,16 +47,24 @@ pub struct Done {
     pub same_filesystem: u64,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
+    /// Whether it went through its plan or was told to end before.
+    pub state: State,
+    /// What its plugins did, by their names.
+    pub plugins: Vec<Metrics>,
 }
 
 impl Taken<'_> {
     /// Carries the plan out, as far as plugins and the store let it.
     ///
-    /// [`Taken::pass_breaker`] comes first and is asked again here.
+    /// [`Taken::pass_breaker`] comes first and is asked again here. Once `cancel` is
+    /// wished, plugins are ended and their files kept, the batch that is being removed
+    /// is finished, and the run ends as [`State::Cancelled`] with all of that recorded;
+    /// the rest of the plan is left for another run.
     pub fn apply(
         mut self,
         now: &Now,
         breaker: Breaker,
+        cancel: &Cancel,
         progress: &dyn Fn(usize),
     ) -> Result<Done, RunError> {
         self.pass_breaker(now, breaker)?;
@@ -72,9 +81,9 @@ impl Taken<'_> {
             found: self.found,
         })?;
         guard::released(&mut self.journal, plan, &at)?;
-        let ended = self.carry_out(&id, now, progress);
+        let ended = self.carry_out(&id, now, cancel, progress);
         let state = match &ended {
-            Ok(_) => State::Completed,
+            Ok(done) => done.state,
             Err(_) => State::Stopped,
         };
         let over = Now::from_clock();
@@ -97,16 +106,19 @@ impl Taken<'_> {
         &mut self,
         id: &RunId,
         now: &Now,
+        cancel: &Cancel,
         progress: &dyn Fn(usize),
     ) -> Result<Done, RunError> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
-        let purged = purge(&mut self.journal, root, now)?;
+        let purged = purge(&mut self.journal, root, now, cancel)?;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
+        let meters = Meters::default();
         let facts = RunFacts {
-            id: id.to_string(),
-            now: now.clone(),
+            cancel: cancel.clone(),
+            meters: meters.clone(),
+            ..RunFacts::new(id.to_string(), now.clone())
         };
         let destinations = &self.job.config.destinations;
         let mut known = BTreeMap::new();
@@ -138,10 +150,12 @@ impl Taken<'_> {
             unproved: 0,
             same_filesystem: 0,
             kept: Vec::new(),
+            state: State::Completed,
+            plugins: Vec::new(),
         };
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
-        while begin < plan.steps.len() {
+        while begin < plan.steps.len() && !cancel.is_wished() {
             let end = batch_end(plan, begin);
             let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
             if let Some(number) = pressure {
@@ -151,7 +165,8 @@ impl Taken<'_> {
                     hand.way = without_grace(self.job.store);
                     freed = 0;
                     if let Some((_, relief)) = &mut relief {
-                        let mut enough = || relief.measure(root, 0) == Need::Enough;
+                        let mut enough =
+                            || cancel.is_wished() || relief.measure(root, 0) == Need::Enough;
                         let more =
                             purge_for_room(&mut self.journal, root, id.as_str(), now, &mut enough)?;
                         done.purged.files += more.files;
@@ -184,9 +199,15 @@ impl Taken<'_> {
             progress(end);
             begin = end;
         }
-        for outcome in hand.remove_empty(&mut self.journal)? {
-            done.tallies.add(&outcome);
+        match cancel.is_wished() {
+            true => done.state = State::Cancelled,
+            false => {
+                for outcome in hand.remove_empty(&mut self.journal)? {
+                    done.tallies.add(&outcome);
+                }
+            }
         }
+        done.plugins = meters.read();
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);
