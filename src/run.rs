@@ -31,7 +31,7 @@ use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
-pub use batches::Done;
+pub use batches::{ByRule, Done};
 pub use checks::check_plugins;
 pub use error::RunError;
 

@@ -238,6 +238,7 @@ fn blocked(blocked: &Blocked) -> Outcome {
         Verdict::Kept => Outcome::Kept { plugin, reason },
         Verdict::Failed => Outcome::Blocked { plugin, reason },
         Verdict::Changed => Outcome::Changed,
+        Verdict::Cancelled => Outcome::Interrupted,
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::show::{self, Detail, Scanning};
 use super::{Edge, Exit, complain, look, say};
+use crate::cancel::Cancel;
 use crate::config::{Config, Store};
 use crate::confine::{Confinement, confine};
 use crate::journal::{Cause, Journal, JournalError, Latch};
@@ -177,7 +178,9 @@ impl Apply {
             return Ok(Exit::Refused);
         }
         let bar = show::removing(plan.steps.len());
-        let done = taken.apply(now, breaker, &|files| bar.set_position(files as u64));
+        let done = taken.apply(now, breaker, &Cancel::default(), &|_, files| {
+            bar.set_position(files as u64);
+        });
         bar.finish_and_clear();
         let done = done?;
         match edge.is_json() {

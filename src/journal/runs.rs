@@ -13,6 +13,8 @@ pub enum State {
     Completed,
     /// Something stopped it; what it had done was recorded.
     Stopped,
+    /// It was told to end, finished what it had in hand, and recorded that.
+    Cancelled,
     /// It never said; the next run settled what it left.
     Interrupted,
 }
@@ -23,14 +25,20 @@ impl State {
         match self {
             State::Completed => "completed",
             State::Stopped => "stopped",
+            State::Cancelled => "cancelled",
             State::Interrupted => "interrupted",
         }
     }
 
     fn parse(word: &str) -> Option<State> {
-        [State::Completed, State::Stopped, State::Interrupted]
-            .into_iter()
-            .find(|state| state.word() == word)
+        [
+            State::Completed,
+            State::Stopped,
+            State::Cancelled,
+            State::Interrupted,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
     }
 }
 

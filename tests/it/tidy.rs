@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 21] = [
     "fault",
+    "cancel",
     "diagnostic",
     "time",
     "units",
