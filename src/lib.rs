@@ -46,4 +46,6 @@ pub mod apply;
 
 pub mod run;
 
+pub mod service;
+
 pub mod cli;

@@ -93,6 +93,27 @@ impl<'c> Job<'c> {
         }
     }
 
+    /// A job whose policy was checked against this configuration before.
+    pub fn checked(
+        config: &'c Config,
+        store: &'c Store,
+        policy: Policy,
+        warnings: Diagnostics,
+    ) -> Job<'c> {
+        Job {
+            config,
+            store,
+            policy,
+            warnings,
+            request: None,
+        }
+    }
+
+    /// Whether it does what somebody asks for instead of what the policy says.
+    pub fn is_request(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// The same job for a request: only what it asks for goes, and that only as far as
     /// the policy's protections, hooks and breaker let it. Nothing where no collection
     /// has the captures it names.

@@ -354,18 +354,9 @@ fn report(error: &anyhow::Error, untouched: &str) -> Exit {
     }
 }
 
-/// An error and its causes. Many of ours say their cause in their own words, which
-/// is not said again.
+/// An error and its causes in one line.
 fn in_full(error: &anyhow::Error) -> String {
-    let mut full = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        match full.contains(&cause) {
-            true => {}
-            false if full.is_empty() => full = cause,
-            false => full = format!("{full}: {cause}"),
-        }
-    }
-    full
+    crate::diagnostic::chain(error.as_ref())
 }
 
 fn help(error: &RunError) -> Option<&'static str> {

@@ -96,6 +96,11 @@ impl Policy {
         self.timezone.clone().unwrap_or(TimeZone::UTC)
     }
 
+    /// Above what it relieves pressure, in the order written.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.pressures.iter().map(|pressure| pressure.mark)
+    }
+
     /// Its `test` blocks, in the order written.
     pub fn tests(&self) -> &[TestCase] {
         &self.tests

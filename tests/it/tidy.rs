@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "fault",
     "cancel",
     "diagnostic",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 21] = [
     "journal",
     "apply",
     "run",
+    "service",
     "cli",
 ];
 
