@@ -18,3 +18,4 @@ pub(super) const STATE_PLACE: &str = "R0615";
 pub(super) const SAME_STORE: &str = "R0616";
 pub(super) const ENVIRONMENT: &str = "R0617";
 pub(super) const OPEN_SERVICE: &str = "R0618";
+pub(super) const SECRET: &str = "R0620";

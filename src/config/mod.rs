@@ -13,14 +13,15 @@ mod interpolate;
 mod overlay;
 mod places;
 mod reader;
+mod schedule;
 mod schema;
 mod sections;
+mod service;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ use toml::de::DeTable;
 pub use crate::config::environment::{Environment, Variable, read_policy};
 pub use crate::config::reader::Place;
 use crate::config::reader::{Findings, Reader, Section};
+pub use crate::config::schedule::{Cron, Schedule};
+pub use crate::config::service::{Credentials, Remote, Secret, Service, Webhook};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source};
 use crate::path::RelPath;
 use crate::receipt::Proof;
@@ -92,17 +95,6 @@ pub struct Store {
     /// Directories below the root that are not this store's to walk: other
     /// stores, destinations, the state directory. In byte order.
     pub boundaries: Vec<RelPath>,
-}
-
-/// When a store is cleaned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Schedule {
-    /// Only when somebody asks.
-    OnRequest,
-    /// Again and again after this span.
-    Every(Span),
-    /// At the times of a cron expression: five fields, not looked into here.
-    Cron(String),
 }
 
 /// Who writes in a store's tree.
@@ -234,26 +226,6 @@ impl Default for Grants {
             output: None,
         }
     }
-}
-
-/// What `retain serve` listens on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// The address of the API and the page.
-    pub listen: SocketAddr,
-    /// The address that answers probes only.
-    pub probe_listen: Option<SocketAddr>,
-    /// Where the bearer token is found; the token itself is never in here.
-    pub token: Option<Token>,
-}
-
-/// Where a token is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
-    /// The content of a file.
-    File(Place),
-    /// The content of a variable.
-    Env(String),
 }
 
 impl Config {

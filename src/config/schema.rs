@@ -60,6 +60,8 @@ const PLUGIN: Shape = Keys(&[
     ),
 ]);
 
+const SECRET: Shape = Keys(&[("file", Value), ("env", Value)]);
+
 const TABLES: [(&str, Shape); 5] = [
     ("stores", Named(&STORE)),
     ("destinations", Named(&Keys(&[("url", Value)]))),
@@ -69,7 +71,10 @@ const TABLES: [(&str, Shape); 5] = [
         Keys(&[
             ("listen", Value),
             ("probe_listen", Value),
-            ("token", Keys(&[("file", Value), ("env", Value)])),
+            ("token", SECRET),
+            ("hosts", Value),
+            ("webhook", Keys(&[("url", Value), ("secret", SECRET)])),
+            ("otlp", Keys(&[("endpoint", Value)])),
         ]),
     ),
     (

@@ -1,7 +1,6 @@
 //! The tables of a configuration, each read into its type.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -9,8 +8,8 @@ use crate::config::codes;
 use crate::config::reader::{Complaint, Place, Reader, Section, absolute};
 use crate::config::schema::joined;
 use crate::config::{
-    Destination, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store, Token,
-    Warn, Wasm, Writers,
+    Cron, Destination, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store,
+    Warn, Wasm, Writers, service,
 };
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::receipt::Proof;
@@ -34,7 +33,7 @@ pub(super) fn read(document: &Section<'_>, reader: &mut Reader<'_>) -> Option<Pa
     let destinations = each(&document.section("destinations"), reader, read_destination);
     let plugins = each(&document.section("plugins"), reader, read_plugin);
     check_granted_destinations(document, reader);
-    let service = read_service(&document.section("service"), reader);
+    let service = service::read(&document.section("service"), reader);
     let section = document.section("state");
     let remember = reader.parsed(&section, "remember", parse_span);
     let plan_expiry = reader.parsed(&section, "plan_expiry", parse_span);
@@ -154,7 +153,7 @@ fn read_schedule(section: &Section<'_>, reader: &mut Reader<'_>) -> Schedule {
         )),
         span => Ok(span),
     });
-    let cron = reader.parsed(section, "cron", parse_cron);
+    let cron = reader.parsed(section, "cron", Cron::parse);
     if section.has("every") && section.has("cron") {
         let message = format!("`{}` has both `every` and `cron`", section.path);
         let source = reader.findings.source();
@@ -166,7 +165,7 @@ fn read_schedule(section: &Section<'_>, reader: &mut Reader<'_>) -> Schedule {
     }
     match (every, cron) {
         (Some(span), _) => Schedule::Every(span),
-        (None, Some(text)) => Schedule::Cron(text),
+        (None, Some(cron)) => Schedule::Cron(cron),
         (None, None) => Schedule::OnRequest,
     }
 }
@@ -327,43 +326,6 @@ fn check_granted_destinations(document: &Section<'_>, reader: &mut Reader<'_>) {
     }
 }
 
-fn read_service(section: &Section<'_>, reader: &mut Reader<'_>) -> Service {
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 8787));
-    let service = Service {
-        listen: reader
-            .parsed(section, "listen", parse_address)
-            .unwrap_or(loopback),
-        probe_listen: reader.parsed(section, "probe_listen", parse_address),
-        token: read_token(&section.section("token"), reader),
-    };
-    if !service.listen.ip().is_loopback() && !section.has("token") {
-        let message = format!("`service.listen` is open to others at {}", service.listen);
-        let span = section.value_span("listen");
-        let source = reader.findings.source();
-        let finding = Diagnostic::error(codes::OPEN_SERVICE, source, span, message)
-            .help("add `token = { file = \"…\" }`, or listen on `127.0.0.1`");
-        reader.findings.push(finding);
-    }
-    service
-}
-
-fn read_token(section: &Section<'_>, reader: &mut Reader<'_>) -> Option<Token> {
-    match (section.has("file"), section.has("env")) {
-        (false, false) => None,
-        (true, false) => reader.place(section, "file").map(Token::File),
-        (false, true) => reader.text(section, "env").map(Token::Env),
-        (true, true) => {
-            let message = format!("`{}` has both `file` and `env`", section.path);
-            let span = section.value_span("env");
-            let source = reader.findings.source();
-            let finding = Diagnostic::error(codes::CONFLICT, source, span, message)
-                .help("keep one of the two");
-            reader.findings.push(finding);
-            None
-        }
-    }
-}
-
 fn read_state(section: &Section<'_>, reader: &mut Reader<'_>) -> Option<PathBuf> {
     if section.has("path") {
         return reader.place(section, "path").map(|place| place.path);
@@ -431,16 +393,6 @@ fn parse_growth(text: &str) -> Result<Growth, Complaint> {
     }
 }
 
-fn parse_cron(text: &str) -> Result<String, Complaint> {
-    match text.split_whitespace().count() {
-        5 => Ok(text.trim().to_owned()),
-        found => Err(Complaint::new(
-            format!("a cron expression has five fields, this has {found}"),
-            "write it as `0 3 * * *` for every day at three",
-        )),
-    }
-}
-
 fn parse_io(text: &str) -> Result<Io, Complaint> {
     match text {
         "normal" => Ok(Io::Normal),
@@ -473,13 +425,4 @@ fn parse_sha256(text: &str) -> Result<String, Complaint> {
             "it has 64 hexadecimal digits; `sha256sum FILE` shows it",
         )),
     }
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, Complaint> {
-    text.parse().map_err(|_| {
-        Complaint::new(
-            format!("`{text}` is no address with a port"),
-            "write it as `127.0.0.1:8787` or `[::1]:8787`",
-        )
-    })
 }

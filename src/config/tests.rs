@@ -56,3 +56,67 @@ fn a_store_inside_another_is_a_boundary_of_the_outer_one() {
     assert_eq!(config.stores["charts"].boundaries, []);
     assert_eq!(config.warnings.len(), 1);
 }
+
+#[test]
+fn a_service_s_secrets_are_read_when_it_starts_and_short_ones_are_refused() {
+    let room = tempfile::TempDir::new().unwrap();
+    let file = room.path().join("token");
+    let text = format!(
+        "[service]\nlisten = \"0.0.0.0:8787\"\ntoken = {{ file = \"{}\" }}\n\
+         [service.webhook]\nurl = \"https://chat.example/hooks/1\"\nsecret = {{ env = \"KEY\" }}\n",
+        file.display()
+    );
+    let config = load(&text, &home()).unwrap();
+    let found = |environment: &Environment| {
+        let Diagnostics(found) = config.credentials(environment).unwrap_err();
+        let message = |finding: &Diagnostic| {
+            let line = finding.source().position(finding.span().start).0;
+            format!("{line} {} {finding}", finding.code())
+        };
+        found.iter().map(message).collect::<Vec<_>>()
+    };
+    let missing = found(&home());
+    assert!(missing[0].starts_with("3 R0620 cannot read the secret"));
+    assert_eq!(missing[1], "6 R0620 the variable `KEY` is not set");
+    std::fs::write(&file, "fifteen bytes..\n").unwrap();
+    let environment = home().with("KEY", "a key of the webhook");
+    let short = found(&environment);
+    assert_eq!(short.len(), 1);
+    assert!(short[0].ends_with("has 15 bytes, fewer than 16"));
+    std::fs::write(&file, "sixteen bytes...\r\n").unwrap();
+    let read = config.credentials(&environment).unwrap();
+    assert_eq!(read.token.as_deref(), Some(&b"sixteen bytes..."[..]));
+    assert!(!format!("{read:?} {config:?}").contains("sixteen bytes"));
+}
+
+#[test]
+fn a_webhook_s_address_is_shown_without_its_path() {
+    let text = "[service]\nhosts = [\"Retain.Example\"]\n\
+        [service.webhook]\nurl = \"https://chat.example/hooks/s3cret\"\n";
+    let service = load(text, &home()).unwrap().service;
+    let url = service.webhook.unwrap().url;
+    assert_eq!(url.to_string(), "https://chat.example");
+    assert_eq!(format!("{url:?}"), "https://chat.example");
+    assert_eq!(url.uri().path(), "/hooks/s3cret");
+    assert_eq!(service.hosts, ["retain.example"]);
+}
+
+#[test]
+fn the_collector_of_traces_is_the_configured_one_or_the_variable_s() {
+    let variable = home().with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318");
+    let collector = |text: &str, environment: &Environment| {
+        let config = load(text, environment).unwrap();
+        let shown = config.service.otlp.map(|remote| remote.to_string());
+        (shown, config.warnings.len())
+    };
+    let configured = "[service.otlp]\nendpoint = \"http://b:4318\"\n";
+    assert_eq!(collector("", &home()), (None, 0));
+    assert_eq!(
+        collector("", &variable),
+        (Some("http://a:4318".to_owned()), 0)
+    );
+    let expected = (Some("http://b:4318".to_owned()), 0);
+    assert_eq!(collector(configured, &variable), expected);
+    let broken = home().with("OTEL_EXPORTER_OTLP_ENDPOINT", "a:4318");
+    assert_eq!(collector("", &broken), (None, 1));
+}
