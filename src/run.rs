@@ -9,6 +9,7 @@
 //! so a full disk gets room before every archive is written.
 
 mod batches;
+mod bring;
 mod checks;
 mod error;
 mod guard;
@@ -32,6 +33,7 @@ use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
 pub use batches::{ByRule, Done};
+pub use bring::{Restored, bring_back, put_back, with_ledger};
 pub use checks::check_plugins;
 pub use error::RunError;
 

@@ -16,6 +16,7 @@ mod plugin;
 mod restore;
 mod rewrite;
 mod runs;
+mod serve;
 mod show;
 mod test;
 mod trash;
@@ -122,6 +123,8 @@ enum Command {
     Runs(runs::Runs),
     /// See whether the journal is as it was written.
     Audit(audit::Audit),
+    /// Clean every store on its schedule, and answer over HTTP.
+    Serve(serve::Serve),
     /// Write what a shell needs to complete commands and options.
     Completions(completions::Completions),
 }
@@ -213,6 +216,7 @@ pub fn main() -> ExitCode {
         Command::Hold(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
         Command::Audit(command) => command.run(&edge),
+        Command::Serve(command) => command.run(&edge),
         Command::Completions(command) => command.run(&edge),
     };
     match result {

@@ -42,6 +42,13 @@ impl Serve {
         for warning in loaded.warnings() {
             complain(&warning.render(look()));
         }
+        let credentials = match loaded.config.credentials(&edge.environment) {
+            Ok(credentials) => credentials,
+            Err(findings) => {
+                show_findings(&findings, "the service did not start");
+                return Ok(Exit::Refused);
+            }
+        };
         // Before the first thread is made: it holds for a thread and those it makes.
         match confine(&loaded.places())? {
             Confinement::Whole => {}
@@ -50,7 +57,7 @@ impl Serve {
                 "this kernel has no Landlock: only the program's own care keeps it inside its stores"
             ),
         }
-        serve(loaded)?;
+        serve(loaded, credentials)?;
         Ok(Exit::Done)
     }
 }

@@ -72,7 +72,12 @@ impl Loaded {
     pub(super) fn job(&self, store: &str) -> Option<Job<'_>> {
         let (policy, warnings) = self.policies.get(store)?;
         let store = self.config.stores.get(store)?;
-        Some(Job::checked(&self.config, store, policy.clone(), warnings.clone()))
+        Some(Job::checked(
+            &self.config,
+            store,
+            policy.clone(),
+            warnings.clone(),
+        ))
     }
 
     /// A store's policy.

@@ -98,13 +98,20 @@ impl Numbers {
         )?;
         registry.register(Box::new(reload_time.clone()))?;
         let plugin_seconds = prometheus::CounterVec::new(
-            Opts::new("retain_plugin_seconds_total", "Time instances of a plugin lived."),
+            Opts::new(
+                "retain_plugin_seconds_total",
+                "Time instances of a plugin lived.",
+            ),
             &["plugin"],
         )?;
         registry.register(Box::new(plugin_seconds.clone()))?;
         let by_rule = ["store", "collection", "rule", "outcome"];
         Ok(Numbers {
-            runs: counter("retain_runs_total", "Runs, by how they ended.", &["store", "outcome"])?,
+            runs: counter(
+                "retain_runs_total",
+                "Runs, by how they ended.",
+                &["store", "outcome"],
+            )?,
             run_files: counter(
                 "retain_run_files_total",
                 "Files of runs, by the statement that doomed them and what became of them.",
@@ -115,14 +122,21 @@ impl Numbers {
                 "Allocated bytes of these files.",
                 &by_rule,
             )?,
-            freed: counter("retain_freed_bytes_total", "Bytes that runs gave back.", &["store"])?,
+            freed: counter(
+                "retain_freed_bytes_total",
+                "Bytes that runs gave back.",
+                &["store"],
+            )?,
             archived: counter(
                 "retain_archived_files_total",
                 "Files that were archived before they went.",
                 &["store"],
             )?,
             scan: seconds("retain_scan_seconds", "Time to look through a store.")?,
-            plan: seconds("retain_plan_seconds", "Time to look through a store and decide.")?,
+            plan: seconds(
+                "retain_plan_seconds",
+                "Time to look through a store and decide.",
+            )?,
             run: seconds("retain_run_seconds", "Time of a whole run.")?,
             plugin_calls: counter(
                 "retain_plugin_calls_total",
@@ -151,12 +165,18 @@ impl Numbers {
                 "retain_breaker_latched",
                 "Whether nothing is removed until a person has looked.",
             )?,
-            last_run: gauge("retain_last_run_timestamp_seconds", "When the last run ended.")?,
+            last_run: gauge(
+                "retain_last_run_timestamp_seconds",
+                "When the last run ended.",
+            )?,
             last_success: gauge(
                 "retain_last_success_timestamp_seconds",
                 "When the last run ended that went through its whole plan.",
             )?,
-            next_run: gauge("retain_next_run_timestamp_seconds", "When the next run is due.")?,
+            next_run: gauge(
+                "retain_next_run_timestamp_seconds",
+                "When the next run is due.",
+            )?,
             interval: gauge(
                 "retain_schedule_interval_seconds",
                 "The longest time between two runs of the schedule.",
@@ -215,7 +235,9 @@ impl Numbers {
     /// Counts a run that ended.
     pub(super) fn ended(&self, store: &str, ending: Ending, at: jiff::Timestamp) {
         self.runs.with_label_values(&[store, ending.word()]).inc();
-        self.last_run.with_label_values(&[store]).set(at.as_second() as f64);
+        self.last_run
+            .with_label_values(&[store])
+            .set(at.as_second() as f64);
         if matches!(ending, Ending::Completed | Ending::Trouble) {
             self.last_success
                 .with_label_values(&[store])
@@ -237,7 +259,9 @@ impl Numbers {
         self.freed
             .with_label_values(&[store])
             .inc_by(done.tallies.freed.saturating_add(done.purged.freed));
-        self.archived.with_label_values(&[store]).inc_by(done.receipts);
+        self.archived
+            .with_label_values(&[store])
+            .inc_by(done.receipts);
         for plugin in &done.plugins {
             self.plugin(plugin);
         }

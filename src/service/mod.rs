@@ -32,6 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use http::openapi;
 pub use loaded::{LoadError, Loaded, Origin};
 
+use crate::config::Credentials;
 use state::Shared;
 
 /// How long the HTTP side may take to close its connections once runs have ended.
@@ -51,9 +52,6 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// The token cannot be read, or is none.
-    #[error("the token of `[service]` cannot be used: {0}")]
-    Token(String),
     /// The numbers for Prometheus contradict each other.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -63,21 +61,20 @@ pub enum ServeError {
 }
 
 /// Runs until a signal ends it. Every store's schedule is kept meanwhile.
-pub fn serve(loaded: Loaded) -> Result<(), ServeError> {
+pub fn serve(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .thread_name("retain-serve")
         .build()?;
-    let ended = runtime.block_on(run(loaded));
+    let ended = runtime.block_on(run(loaded, credentials));
     // A run that did not end in time is settled by the next one.
     runtime.shutdown_timeout(Duration::from_millis(500));
     ended
 }
 
-async fn run(loaded: Loaded) -> Result<(), ServeError> {
+async fn run(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError> {
     let service = loaded.config.service.clone();
-    let token = http::auth::read_token(&loaded).map_err(ServeError::Token)?;
     let main = listen(service.listen).await?;
     let probe = match service.probe_listen {
         Some(address) => Some(listen(address).await?),
@@ -88,7 +85,7 @@ async fn run(loaded: Loaded) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
-    let gate = http::auth::Gate::new(&service, token);
+    let gate = http::auth::Gate::new(&service, credentials.token.as_deref());
     let app = http::app(Arc::clone(&shared), gate);
     let mut servers = tokio::task::JoinSet::new();
     tracing::info!(address = %main.local_addr()?, "listening");
@@ -113,7 +110,10 @@ async fn run(loaded: Loaded) -> Result<(), ServeError> {
     shared.stop();
     scheduling.abort();
     reloading.abort();
-    if tokio::time::timeout(FINISHING, shared.all_idle()).await.is_err() {
+    if tokio::time::timeout(FINISHING, shared.all_idle())
+        .await
+        .is_err()
+    {
         tracing::warn!("a run did not end in time; the next one settles what it left");
     }
     let closed = async { while servers.join_next().await.is_some() {} };

@@ -71,7 +71,11 @@ pub(super) async fn keep(shared: Arc<Shared>) {
                 let first = first(&shared, store, policy, now);
                 set_next(&shared, store, turn, first);
             }
-            let retry = shared.room(&store.name).state().retry.take_if(|at| *at <= now);
+            let retry = shared
+                .room(&store.name)
+                .state()
+                .retry
+                .take_if(|at| *at <= now);
             if retry.is_some() || turn.next.is_some_and(|next| next <= now) {
                 // Turns that were missed meanwhile are this one.
                 let next = after(store, policy, now);
@@ -101,14 +105,20 @@ fn begin(shared: &Arc<Shared>, store: &Store, cause: Cause, turn: &mut Turn) {
                 if let Ok(Err(Failure::Run(error))) = handle.await
                     && is_elsewhere(&error)
                 {
-                    tracing::info!(store = name, "another process works on it; tried again soon");
-                    let soon = Now::from_clock().timestamp() + jiff::SignedDuration::from_secs(BUSY);
+                    tracing::info!(
+                        store = name,
+                        "another process works on it; tried again soon"
+                    );
+                    let soon =
+                        Now::from_clock().timestamp() + jiff::SignedDuration::from_secs(BUSY);
                     shared.room(&name).state().retry = Some(soon);
                 }
             });
         }
         // Whatever goes on in it does what this turn would have done.
-        Err(Failure::Busy) => tracing::info!(store = store.name, "its run goes on; this turn is left out"),
+        Err(Failure::Busy) => {
+            tracing::info!(store = store.name, "its run goes on; this turn is left out")
+        }
         Err(_) => {}
     }
     turn.looked = Some(Instant::now());
@@ -191,13 +201,9 @@ fn is_pressed(shared: &Arc<Shared>, store: &Store, policy: &Policy, turn: &mut T
     let mut marks = policy.marks();
     marks.any(|mark| match mark {
         Mark::Disk { above, .. } => {
-            let space = crate::store::Root::open(&store.path.path).and_then(|root| {
-                root.space().map_err(|source| StoreError::Open {
-                    path: store.path.path.clone(),
-                    source,
-                })
-            });
-            space.is_ok_and(|space| {
+            let root = crate::store::Root::open(&store.path.path).ok();
+            let space = root.and_then(|root| root.space().ok());
+            space.is_some_and(|space| {
                 let used = space.total.saturating_sub(space.free);
                 is_above(used, used.saturating_add(space.available), above)
             })
@@ -207,7 +213,10 @@ fn is_pressed(shared: &Arc<Shared>, store: &Store, policy: &Policy, turn: &mut T
             let known = survey.as_ref().is_some_and(|s| s.total.bytes > above);
             // Nothing but a look tells how large it has grown; that has its price.
             let wait = survey.map_or(60.0, |survey| (survey.seconds * 50.0).max(60.0));
-            if turn.looked.is_none_or(|at| at.elapsed().as_secs_f64() > wait) {
+            if turn
+                .looked
+                .is_none_or(|at| at.elapsed().as_secs_f64() > wait)
+            {
                 turn.looked = Some(Instant::now());
                 let (shared, name) = (Arc::clone(shared), store.name.clone());
                 tokio::spawn(async move {

@@ -31,7 +31,7 @@ const PLAN_KEPT: Duration = Duration::from_secs(3600);
 /// Something that happened, as those who listen are told.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub(in crate::service) enum Event {
     /// A run has begun.
     RunStarted {
         /// The store.
@@ -86,7 +86,7 @@ pub enum Event {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
+pub(in crate::service) enum Ending {
     /// It went through its whole plan.
     Completed,
     /// It did, and some files were blocked or failed.
@@ -103,7 +103,7 @@ pub enum Ending {
 
 impl Ending {
     /// A stable word.
-    pub fn word(self) -> &'static str {
+    pub(in crate::service) fn word(self) -> &'static str {
         match self {
             Ending::Completed => "completed",
             Ending::Trouble => "trouble",
@@ -117,7 +117,7 @@ impl Ending {
 
 /// A run that goes on.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Running {
+pub(in crate::service) struct Running {
     /// Its name; none while the store is being looked at.
     pub run: Option<String>,
     /// When it began, RFC 3339.
@@ -133,7 +133,7 @@ pub struct Running {
 /// Who started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Cause {
+pub(in crate::service) enum Cause {
     /// Its time had come.
     Schedule,
     /// Something is too full.
@@ -144,7 +144,7 @@ pub enum Cause {
 
 /// How the last run of a store went.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Last {
+pub(in crate::service) struct Last {
     /// The run; none where it did not begin.
     pub run: Option<String>,
     /// When it ended, RFC 3339.
@@ -199,7 +199,7 @@ impl Room {
 
 /// How the last attempt to read the configuration went.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Reload {
+pub(in crate::service) struct Reload {
     /// Whether what was found is what runs.
     pub successful: bool,
     /// When it was tried, RFC 3339.
@@ -305,6 +305,11 @@ impl Shared {
         self.numbers.latched.with_label_values(&[store]).get() != 0
     }
 
+    /// Something changed in a store outside a run: it is looked at again.
+    pub(super) fn forget_survey(&self, store: &str) {
+        self.room(store).state().survey = None;
+    }
+
     pub(super) fn tell(&self, event: Event) {
         // Nobody may be listening.
         let _ = self.events.send(event);
@@ -382,9 +387,7 @@ impl Shared {
     pub(super) fn shown(&self, digest: &str) -> Option<Arc<Plan>> {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = shelf.iter().filter(|shown| {
-            digest.len() >= 8
-                && shown.digest.starts_with(digest)
-                && shown.at.elapsed() < PLAN_KEPT
+            digest.len() >= 8 && shown.digest.starts_with(digest) && shown.at.elapsed() < PLAN_KEPT
         });
         match (found.next(), found.next()) {
             (Some(shown), None) => Some(Arc::clone(&shown.plan)),

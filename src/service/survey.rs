@@ -20,7 +20,7 @@ pub(super) const GROUPS: usize = 1000;
 
 /// A number of files and the bytes they occupy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Amount {
+pub(in crate::service) struct Amount {
     /// How many.
     pub files: u64,
     /// Allocated bytes.
@@ -45,7 +45,7 @@ impl From<Tally> for Amount {
 
 /// Whether a directory can be worked in.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Health {
+pub(in crate::service) struct Health {
     /// Whether all of it is as it must be.
     pub healthy: bool,
     /// Whether it is there.
@@ -128,7 +128,7 @@ impl Health {
 
 /// How full a store's file system is.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct DiskView {
+pub(in crate::service) struct DiskView {
     /// Its size in bytes.
     pub size: u64,
     /// Bytes an ordinary process may still use.
@@ -157,7 +157,7 @@ impl DiskView {
 
 /// What one collection holds.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub struct CollectionView {
+pub(in crate::service) struct CollectionView {
     /// Its name.
     pub collection: String,
     /// Its captures, in the order of its template.
@@ -174,7 +174,7 @@ pub struct CollectionView {
 
 /// How much of a budget is used.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct BudgetView {
+pub(in crate::service) struct BudgetView {
     /// The statement: `charts.retain:12 @budget`.
     pub rule: String,
     /// Its text.
@@ -189,7 +189,7 @@ pub struct BudgetView {
 
 /// What was seen of a store at one moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Survey {
+pub(in crate::service) struct Survey {
     /// When, RFC 3339.
     pub at: String,
     /// Files that were seen, in collections or not.
@@ -216,12 +216,7 @@ pub struct Survey {
 
 impl Survey {
     /// Sums up what a plan was made from.
-    pub(super) fn of(
-        policy: &Policy,
-        inventory: &Inventory,
-        plan: &Plan,
-        seconds: f64,
-    ) -> Survey {
+    pub(super) fn of(policy: &Policy, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
         let matcher = Matcher::new(policy, &plan.now);
         let mut counted = Counted::new(policy);
         for entry in files(inventory) {
@@ -240,15 +235,23 @@ impl Survey {
             protected: totals.protected.into(),
             collections: counted.collections(policy),
             budgets: counted.budgets(policy),
-            unmet: plan.unmet.iter().map(|unmet| {
-                let rule = plan.rules.get(unmet.rule).map(ToString::to_string);
-                let rule = rule.unwrap_or_default();
-                match unmet.group.as_str() {
-                    "" => format!("{rule}: {}", unmet.reason),
-                    group => format!("{rule} for {group}: {}", unmet.reason),
-                }
-            }).collect(),
-            tripped: plan.tripped.iter().map(|tripped| tripped.reason.clone()).collect(),
+            unmet: plan
+                .unmet
+                .iter()
+                .map(|unmet| {
+                    let rule = plan.rules.get(unmet.rule).map(ToString::to_string);
+                    let rule = rule.unwrap_or_default();
+                    match unmet.group.as_str() {
+                        "" => format!("{rule}: {}", unmet.reason),
+                        group => format!("{rule} for {group}: {}", unmet.reason),
+                    }
+                })
+                .collect(),
+            tripped: plan
+                .tripped
+                .iter()
+                .map(|tripped| tripped.reason.clone())
+                .collect(),
             seconds,
         }
     }
@@ -272,7 +275,11 @@ fn files(inventory: &Inventory) -> impl Iterator<Item = &Entry> {
 
 /// Sums over one walk through the inventory.
 struct Counted {
-    amounts: Vec<(Amount, Option<crate::time::Stamp>, Option<crate::time::Stamp>)>,
+    amounts: Vec<(
+        Amount,
+        Option<crate::time::Stamp>,
+        Option<crate::time::Stamp>,
+    )>,
     /// By collection and limit, by group.
     limits: BTreeMap<(usize, usize), BTreeMap<Vec<String>, u64>>,
 }
@@ -306,7 +313,10 @@ impl Counted {
                 if matcher.truth(&limit.condition, subject) != Truth::True {
                     continue;
                 }
-                let group = limit.per.iter().filter_map(|&at| place.captures.get(at).cloned());
+                let group = limit
+                    .per
+                    .iter()
+                    .filter_map(|&at| place.captures.get(at).cloned());
                 let used = self
                     .limits
                     .entry((place.collection, index))
@@ -354,7 +364,8 @@ impl Counted {
                 });
             }
         }
-        let share = |budget: &BudgetView| (u128::from(budget.used) << 32) / u128::from(budget.cap.max(1));
+        let share =
+            |budget: &BudgetView| (u128::from(budget.used) << 32) / u128::from(budget.cap.max(1));
         budgets.sort_by_key(|budget| std::cmp::Reverse(share(budget)));
         budgets
     }
@@ -362,13 +373,15 @@ impl Counted {
 
 fn named(limit: &Limit, captures: &[String], group: &[String]) -> String {
     let names = limit.per.iter().filter_map(|&at| captures.get(at));
-    let pairs = names.zip(group).map(|(name, value)| format!("{name}={value}"));
+    let pairs = names
+        .zip(group)
+        .map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join(", ")
 }
 
 /// Files of one group.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct GroupView {
+pub(in crate::service) struct GroupView {
     /// Captures with their values.
     pub group: BTreeMap<String, String>,
     /// Its files.
@@ -399,16 +412,19 @@ pub(super) fn groups(
     let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
     for entry in files(inventory) {
         let Ok(facts) = &entry.facts else { continue };
-        let found = matcher.memberships(&entry.path).into_iter().find_map(|place| {
-            let wanted = places.get(place.collection)?.as_ref()?;
-            let values = wanted.iter().map(|&at| place.captures.get(at).cloned());
-            values.collect::<Option<Vec<String>>>()
-        });
+        let found = matcher
+            .memberships(&entry.path)
+            .into_iter()
+            .find_map(|place| {
+                let wanted = places.get(place.collection)?.as_ref()?;
+                let values = wanted.iter().map(|&at| place.captures.get(at).cloned());
+                values.collect::<Option<Vec<String>>>()
+            });
         let Some(values) = found else { continue };
         let stamp = facts.modified;
-        let (amount, oldest, newest) = sums
-            .entry(values)
-            .or_insert((Amount::default(), stamp, stamp));
+        let (amount, oldest, newest) =
+            sums.entry(values)
+                .or_insert((Amount::default(), stamp, stamp));
         amount.add(facts.allocated);
         *oldest = (*oldest).min(stamp);
         *newest = (*newest).max(stamp);

@@ -12,7 +12,7 @@ use super::state::{Cause, Ending, Event, Last, Room, Running, Shared};
 use super::survey::{DiskView, Health, Survey};
 use crate::apply::trash_list;
 use crate::config::{MissingRoot, Store};
-use crate::journal::{Journal, State};
+use crate::journal::{Journal, State, Summary};
 use crate::plan::Plan;
 use crate::policy::Request;
 use crate::run::{Breaker, Done, Job, Planned, RunError};
@@ -52,7 +52,7 @@ pub(super) enum Failure {
 
 /// What a run did.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Report {
+pub(in crate::service) struct Report {
     /// The store.
     pub store: String,
     /// The run.
@@ -85,7 +85,7 @@ pub struct Report {
 
 /// A file that stayed although a statement doomed it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct KeptFile {
+pub(in crate::service) struct KeptFile {
     /// Where it lies in the store.
     pub path: String,
     /// The outcome's word.
@@ -199,10 +199,18 @@ impl Work<'_> {
             done: 0,
             files: 0,
         });
-        self.shared.numbers.running.with_label_values(&[self.store]).set(1);
+        self.shared
+            .numbers
+            .running
+            .with_label_values(&[self.store])
+            .set(1);
         let ended = self.carry_out(task, &now, begun);
         self.room.state().running = None;
-        self.shared.numbers.running.with_label_values(&[self.store]).set(0);
+        self.shared
+            .numbers
+            .running
+            .with_label_values(&[self.store])
+            .set(0);
         self.note(&ended);
         ended
     }
@@ -226,7 +234,11 @@ impl Work<'_> {
             None => {
                 let taken = job.take(now, Arc::default()).map_err(Failure::Run)?;
                 let seconds = begun.elapsed().as_secs_f64();
-                self.shared.numbers.plan.with_label_values(&[self.store]).observe(seconds);
+                self.shared
+                    .numbers
+                    .plan
+                    .with_label_values(&[self.store])
+                    .observe(seconds);
                 let planned = &taken.planned;
                 survey = Some(Survey::of(
                     &job.policy,
@@ -264,7 +276,11 @@ impl Work<'_> {
             .apply(now, breaker, &self.shared.cancel, &progress)
             .map_err(Failure::Run)?;
         let seconds = begun.elapsed().as_secs_f64();
-        self.shared.numbers.run.with_label_values(&[self.store]).observe(seconds);
+        self.shared
+            .numbers
+            .run
+            .with_label_values(&[self.store])
+            .observe(seconds);
         self.shared.numbers.done(self.store, &done);
         let tallies = &done.tallies;
         // What a request left out of its plan is no picture of the policy's.
@@ -321,8 +337,13 @@ impl Work<'_> {
         match (&last.run, last.outcome) {
             (Some(run), outcome) => {
                 tracing::info!(
-                    store, run, outcome = outcome.word(), removed = last.removed,
-                    freed = last.freed, message, "run ended"
+                    store,
+                    run,
+                    outcome = outcome.word(),
+                    removed = last.removed,
+                    freed = last.freed,
+                    message,
+                    "run ended"
                 );
                 self.shared.tell(Event::RunFinished {
                     store,
@@ -333,7 +354,12 @@ impl Work<'_> {
                 });
             }
             (None, outcome) => {
-                tracing::error!(store, outcome = outcome.word(), message, "run did not begin");
+                tracing::error!(
+                    store,
+                    outcome = outcome.word(),
+                    message,
+                    "run did not begin"
+                );
                 self.shared.tell(Event::RunRefused {
                     store,
                     outcome,
@@ -417,7 +443,11 @@ pub(super) async fn look_at<T: Send + 'static>(
         let begun = Instant::now();
         let planned = job.plan(&now, Arc::default()).map_err(Failure::Run)?;
         let seconds = begun.elapsed().as_secs_f64();
-        shared.numbers.plan.with_label_values(&[&store]).observe(seconds);
+        shared
+            .numbers
+            .plan
+            .with_label_values(&[&store])
+            .observe(seconds);
         Ok(see(&shared, &job, planned, seconds))
     });
     looked.await.map_err(|_| Failure::Lost)?
@@ -437,15 +467,30 @@ pub(super) fn gauge_disk(shared: &Shared, store: &Store) {
     let (name, numbers) = ([store.name.as_str()], &shared.numbers);
     let path = &store.path.path;
     let healthy = Health::of(path).healthy;
-    numbers.healthy.with_label_values(&name).set(i64::from(healthy));
+    numbers
+        .healthy
+        .with_label_values(&name)
+        .set(i64::from(healthy));
     if let Some(disk) = DiskView::of(path) {
         let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        numbers.disk_used.with_label_values(&name).set(disk.used_ratio);
-        numbers.disk_size.with_label_values(&name).set(whole(disk.size));
-        numbers.disk_available.with_label_values(&name).set(whole(disk.available));
+        numbers
+            .disk_used
+            .with_label_values(&name)
+            .set(disk.used_ratio);
+        numbers
+            .disk_size
+            .with_label_values(&name)
+            .set(whole(disk.size));
+        numbers
+            .disk_available
+            .with_label_values(&name)
+            .set(whole(disk.available));
     }
     if let Some(used) = store.warn.used {
-        numbers.warn_used.with_label_values(&name).set(f64::from(used) / 100.0);
+        numbers
+            .warn_used
+            .with_label_values(&name)
+            .set(f64::from(used) / 100.0);
     }
     if let Some(growth) = store.warn.growth {
         let seconds = growth.per.approximate_seconds().max(1);
@@ -462,9 +507,18 @@ pub(super) fn gauge(shared: &Shared, store: &Store) {
     let state = shared.room(&store.name).state().clone();
     if let Some(survey) = &state.survey {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        numbers.store_bytes.with_label_values(&name).set(whole(survey.total.bytes));
-        numbers.store_files.with_label_values(&name).set(whole(survey.total.files));
-        numbers.unmet.with_label_values(&name).set(whole(survey.unmet.len() as u64));
+        numbers
+            .store_bytes
+            .with_label_values(&name)
+            .set(whole(survey.total.bytes));
+        numbers
+            .store_files
+            .with_label_values(&name)
+            .set(whole(survey.total.files));
+        numbers
+            .unmet
+            .with_label_values(&name)
+            .set(whole(survey.unmet.len() as u64));
     }
     if let Ok(root) = Root::open(path)
         && let Ok(kept) = trash_list(&root)
@@ -518,6 +572,16 @@ pub(super) fn prepare(shared: &Arc<Shared>) {
     }
 }
 
+/// How a run of the journal ended.
+pub(super) fn ending(run: &Summary) -> Ending {
+    match run.state {
+        Some(State::Completed) if run.tallies.trouble > 0 => Ending::Trouble,
+        Some(State::Completed) => Ending::Completed,
+        Some(State::Cancelled) => Ending::Cancelled,
+        Some(State::Stopped | State::Interrupted) | None => Ending::Stopped,
+    }
+}
+
 /// When each store was cleaned last, so that a restart neither skips nor doubles a turn.
 fn remember(shared: &Arc<Shared>, loaded: &Loaded, journal: &Journal) {
     let Ok(runs) = journal.runs(200) else { return };
@@ -534,18 +598,17 @@ fn remember(shared: &Arc<Shared>, loaded: &Loaded, journal: &Journal) {
         if well && state.last_success.is_none() {
             state.last_success = Some(ended);
             let seconds = ended.as_second() as f64;
-            shared.numbers.last_success.with_label_values(&[&run.store]).set(seconds);
+            shared
+                .numbers
+                .last_success
+                .with_label_values(&[&run.store])
+                .set(seconds);
         }
         if state.last.is_none() {
             state.last = Some(Last {
                 run: Some(run.id.to_string()),
                 at: ended.to_string(),
-                outcome: match run.state {
-                    Some(State::Completed) if run.tallies.trouble > 0 => Ending::Trouble,
-                    Some(State::Completed) => Ending::Completed,
-                    Some(State::Cancelled) => Ending::Cancelled,
-                    _ => Ending::Stopped,
-                },
+                outcome: ending(&run),
                 message: None,
                 removed: run.tallies.removed,
                 freed: run.tallies.freed,

@@ -16,8 +16,7 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
-use crate::config::{Service, Token};
-use crate::service::loaded::Loaded;
+use crate::config::Service;
 
 /// The header a session's changes carry its word in.
 pub(super) const CSRF_HEADER: &str = "x-csrf-token";
@@ -30,34 +29,6 @@ const IDLE: Duration = Duration::from_secs(12 * 3600);
 
 /// Sessions at once; the oldest makes room.
 const SESSIONS: usize = 64;
-
-/// Characters a token has at least: fewer can be guessed.
-const SHORTEST: usize = 16;
-
-/// Reads the token the configuration names, without the line's end behind it.
-pub(in crate::service) fn read_token(loaded: &Loaded) -> Result<Option<String>, String> {
-    let (text, place) = match &loaded.config.service.token {
-        None => return Ok(None),
-        Some(Token::File(place)) => {
-            let path = place.path.display();
-            let text = std::fs::read_to_string(&place.path)
-                .map_err(|error| format!("`{path}`: {}", crate::store::in_words(&error)))?;
-            (text, format!("`{path}`"))
-        }
-        Some(Token::Env(name)) => {
-            let text = loaded.origin.environment.text(name);
-            let text = text.ok_or_else(|| format!("the variable `{name}` is not set"))?;
-            (text.to_owned(), format!("the variable `{name}`"))
-        }
-    };
-    let token = text.trim().to_owned();
-    match token.chars().count() >= SHORTEST {
-        true => Ok(Some(token)),
-        false => Err(format!(
-            "{place} has fewer than {SHORTEST} characters; make one with `head -c 32 /dev/urandom | base64`"
-        )),
-    }
-}
 
 /// What decides who may ask.
 #[derive(Clone, Debug)]
@@ -102,11 +73,11 @@ impl Who {
 }
 
 impl Gate {
-    pub(in crate::service) fn new(service: &Service, token: Option<String>) -> Gate {
-        let mut hosts: Vec<String> = service.hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
+    pub(in crate::service) fn new(service: &Service, token: Option<&[u8]>) -> Gate {
+        let mut hosts = service.hosts.clone();
         hosts.push("localhost".to_owned());
         Gate(Arc::new(Inner {
-            token: token.map(|token| blake3::hash(token.as_bytes())),
+            token: token.map(blake3::hash),
             open_to_read: service.listen.ip().is_loopback(),
             hosts,
             sessions: Mutex::default(),
@@ -136,7 +107,11 @@ impl Gate {
             return None;
         }
         let (cookie, word) = (random()?, random()?);
-        let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self
+            .0
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, session| session.used.elapsed() < IDLE);
         if sessions.len() >= SESSIONS {
             let oldest = sessions.iter().min_by_key(|(_, session)| session.used);
@@ -145,13 +120,20 @@ impl Gate {
             }
         }
         let used = Instant::now();
-        sessions.insert(*blake3::hash(cookie.as_bytes()).as_bytes(), Session { word, used });
+        sessions.insert(
+            *blake3::hash(cookie.as_bytes()).as_bytes(),
+            Session { word, used },
+        );
         Some(cookie)
     }
 
     pub(super) fn sign_out(&self, headers: &HeaderMap) {
         if let Some(cookie) = cookie(headers) {
-            let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sessions = self
+                .0
+                .sessions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             sessions.remove(blake3::hash(cookie.as_bytes()).as_bytes());
         }
     }
@@ -163,7 +145,11 @@ impl Gate {
         let Some(cookie) = cookie(headers) else {
             return Who::Anybody;
         };
-        let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self
+            .0
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match sessions.get_mut(blake3::hash(cookie.as_bytes()).as_bytes()) {
             Some(session) if session.used.elapsed() < IDLE => {
                 session.used = Instant::now();
@@ -176,20 +162,32 @@ impl Gate {
     /// A name that leads here on purpose: loopback, a bare address, or one that is
     /// configured. Any other may be a foreign site's that was pointed at us.
     fn knows_host(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        let Some(host) = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+        else {
             return false;
         };
         let host = host.to_ascii_lowercase();
         let (name, bracketed) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((name, _)) => (name, true),
-            None => (host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name), false),
+            None => (
+                host.rsplit_once(':')
+                    .map_or(host.as_str(), |(name, _)| name),
+                false,
+            ),
         };
         let address = name.parse::<IpAddr>();
         let is_address = matches!(
             (address, bracketed),
             (Ok(IpAddr::V4(_)), false) | (Ok(IpAddr::V6(_)), true)
         );
-        is_address || self.0.hosts.iter().any(|known| known == name || *known == host)
+        is_address
+            || self
+                .0
+                .hosts
+                .iter()
+                .any(|known| known == name || *known == host)
     }
 }
 
@@ -214,11 +212,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Lets through who may ask for this, and says who it is.
-pub(super) async fn check(
-    State(gate): State<Gate>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     if !gate.knows_host(request.headers()) {
         return Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -233,7 +227,10 @@ pub(super) async fn check(
     // Signing in is how one becomes somebody; probes and the page's own files are
     // nobody's secret.
     let free = matches!(path, "/session" | "/healthz" | "/readyz") || path.starts_with("/assets/");
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     let allowed = match (&who, reads) {
         _ if free => Ok(()),
         (Who::Bearer, _) | (Who::Session(_), true) => Ok(()),
@@ -257,7 +254,9 @@ fn has_word(headers: &HeaderMap, word: &str, path: &str) -> Result<(), Problem> 
     if path.starts_with("/page/") {
         return Ok(());
     }
-    let given = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
+    let given = headers
+        .get(CSRF_HEADER)
+        .and_then(|value| value.to_str().ok());
     match given.is_some_and(|given| is_word(given, word)) {
         true => Ok(()),
         false => Err(wrong_word()),
@@ -283,7 +282,9 @@ fn unknown(gate: &Gate, reads: bool) -> Problem {
         (false, _) => {
             "nothing can be changed over HTTP until `token` is set under `[service]` in the configuration"
         }
-        (true, true) => "this address is open to others, so reading needs the token: `Authorization: Bearer TOKEN`",
+        (true, true) => {
+            "this address is open to others, so reading needs the token: `Authorization: Bearer TOKEN`"
+        }
         (true, false) => "changes need the token: `Authorization: Bearer TOKEN`",
     };
     Problem::new(

@@ -115,9 +115,9 @@ pub(super) fn app(shared: Arc<Shared>, gate: Gate) -> Router {
     router
         .route(
             "/openapi.json",
-            get(move || async move {
-                ([(header::CONTENT_TYPE, "application/json")], text.clone())
-            }),
+            get(
+                move || async move { ([(header::CONTENT_TYPE, "application/json")], text.clone()) },
+            ),
         )
         .merge(page::routes())
         .fallback(|request: Request| async move {

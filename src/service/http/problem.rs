@@ -18,7 +18,7 @@ use crate::store::StoreError;
 
 /// What went wrong, for programs and people: `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(super) struct Problem {
     /// Which kind of problem it is; the same for all of a kind.
     #[serde(rename = "type")]
     kind: String,
@@ -58,7 +58,12 @@ impl Problem {
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "not-found", "there is no such thing", detail)
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "there is no such thing",
+            detail,
+        )
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Problem {
@@ -95,7 +100,8 @@ impl Problem {
 
     pub(super) fn of_run(error: &RunError) -> Problem {
         let detail = chain(error);
-        let conflict = |kind: &str, title| Problem::new(StatusCode::CONFLICT, kind, title, &*detail);
+        let conflict =
+            |kind: &str, title| Problem::new(StatusCode::CONFLICT, kind, title, &*detail);
         match error {
             RunError::Latched(latch) => conflict("latched", "the breaker waits for a person")
                 .with("plan", latch.plan.as_str())
@@ -150,7 +156,9 @@ impl Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Problem {
         match failure {
-            Failure::Busy => Problem::busy("a run goes on in this store; try again when it has ended"),
+            Failure::Busy => {
+                Problem::busy("a run goes on in this store; try again when it has ended")
+            }
             Failure::Stopping => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",

@@ -18,7 +18,7 @@ use crate::time::{Now, Stamp};
 
 /// Files of one run that can be put back.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct TrashView {
+pub(super) struct TrashView {
     /// The run that removed them.
     pub run: String,
     /// Their store.
@@ -39,7 +39,7 @@ pub struct TrashView {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct OfStore {
+pub(super) struct OfStore {
     /// Only that of this store.
     pub store: Option<String>,
 }
@@ -73,14 +73,21 @@ pub(super) async fn trash_views(
                 continue;
             };
             let kept = trash_list(&root).map_err(RunError::from)?;
-            views.extend(kept.iter().map(|kept| TrashView {
-                run: kept.head.run.clone(),
-                store: store.name.clone(),
-                since: kept.head.since.clone(),
-                until: kept.head.until.clone(),
-                files: kept.files.len() as u64,
-                bytes: kept.files.iter().map(|file| file.facts.allocated).sum(),
-                paths: kept.files.iter().take(100).map(|f| f.path.to_string()).collect(),
+            views.extend(kept.iter().map(|kept| {
+                TrashView {
+                    run: kept.head.run.clone(),
+                    store: store.name.clone(),
+                    since: kept.head.since.clone(),
+                    until: kept.head.until.clone(),
+                    files: kept.files.len() as u64,
+                    bytes: kept.files.iter().map(|file| file.facts.allocated).sum(),
+                    paths: kept
+                        .files
+                        .iter()
+                        .take(100)
+                        .map(|f| f.path.to_string())
+                        .collect(),
+                }
             }));
         }
         Ok(views)
@@ -91,7 +98,7 @@ pub(super) async fn trash_views(
 /// What is to be put back from the trash.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Undo {
+pub(super) struct Undo {
     /// The store.
     pub store: String,
     /// The run that removed it: its whole name.
@@ -102,7 +109,7 @@ pub struct Undo {
 
 /// What was put back.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UndoneView {
+pub(super) struct UndoneView {
     /// How many files are in their place.
     pub back: u64,
     /// Those that stay in the trash, and why.
@@ -113,7 +120,7 @@ pub struct UndoneView {
 
 /// A file that was not brought back.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LeftView {
+pub(super) struct LeftView {
     /// Where it would lie.
     pub path: String,
     /// Why.
@@ -168,7 +175,7 @@ fn in_store(text: &str) -> Result<RelPath, Problem> {
 /// Which archived files are to be restored.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Restore {
+pub(super) struct Restore {
     /// The store.
     pub store: String,
     /// This file, as plans write it.
@@ -181,7 +188,7 @@ pub struct Restore {
 
 /// What was restored.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RestoredView {
+pub(super) struct RestoredView {
     /// Files in their place.
     pub back: Vec<String>,
     /// Those that were not restored, and why.
@@ -221,7 +228,9 @@ pub(super) async fn restore(
     let failed = restored.failed.into_iter();
     Ok(Json(RestoredView {
         back: restored.back.into_iter().map(|(path, _)| path).collect(),
-        failed: failed.map(|(path, message)| LeftView { path, message }).collect(),
+        failed: failed
+            .map(|(path, message)| LeftView { path, message })
+            .collect(),
         held_until: restored.held_until,
         hold: restored.hold,
     }))
@@ -258,13 +267,15 @@ fn receipts(
 
 fn moment(text: &str) -> Result<jiff::Timestamp, Problem> {
     text.parse().map_err(|_| {
-        Problem::invalid(format!("`{text}` is no moment; write `2027-01-31T12:00:00Z`"))
+        Problem::invalid(format!(
+            "`{text}` is no moment; write `2027-01-31T12:00:00Z`"
+        ))
     })
 }
 
 /// Something that keeps files.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct HoldView {
+pub(super) struct HoldView {
     /// What it is called.
     pub name: String,
     /// Its store.
@@ -314,10 +325,7 @@ pub(super) async fn holds(
     hold_views(&ask, of.store).await.map(Json)
 }
 
-pub(super) async fn hold_views(
-    ask: &Ask,
-    only: Option<String>,
-) -> Result<Vec<HoldView>, Problem> {
+pub(super) async fn hold_views(ask: &Ask, only: Option<String>) -> Result<Vec<HoldView>, Problem> {
     let state = ask.shared.loaded().config.state.clone();
     blocking(move || {
         let Some(journal) = Journal::open_existing(&state)? else {
@@ -336,7 +344,7 @@ pub(super) async fn hold_views(
 /// Something that is to be kept.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AddHold {
+pub(super) struct AddHold {
     /// The store.
     pub store: String,
     /// What it is called.
@@ -353,10 +361,7 @@ pub struct AddHold {
 #[utoipa::path(post, path = "/v1/holds", tag = "undo", request_body = AddHold, security(("token" = [])),
     responses((status = 200, body = HoldView), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn add_hold(
-    State(ask): State<Ask>,
-    Body(new): Body<AddHold>,
-) -> Answer<HoldView> {
+pub(super) async fn add_hold(State(ask): State<Ask>, Body(new): Body<AddHold>) -> Answer<HoldView> {
     let loaded = ask.shared.loaded();
     known(&loaded, &new.store)?;
     check_template(&new.on)?;
@@ -376,8 +381,10 @@ pub(super) async fn add_hold(
             reason: new.reason,
             origin: Origin::Manual,
         };
-        with_ledger(&loaded.config, store, |journal, at| journal.add_hold(hold, at))
-            .map_err(Problem::from)
+        with_ledger(&loaded.config, store, |journal, at| {
+            journal.add_hold(hold, at)
+        })
+        .map_err(Problem::from)
     })
     .await?;
     ask.shared.forget_survey(&name);
@@ -392,7 +399,10 @@ fn check_template(template: &str) -> Result<(), Problem> {
     match crate::policy::load(&Source::new("on", text), nothing) {
         Ok(_) => Ok(()),
         Err(findings) => {
-            let first = findings.0.first().map(|finding| finding.message().to_owned());
+            let first = findings
+                .0
+                .first()
+                .map(|finding| finding.message().to_owned());
             Err(Problem::invalid(format!(
                 "`{template}` is no template: {}",
                 first.unwrap_or_default()
@@ -404,7 +414,7 @@ fn check_template(template: &str) -> Result<(), Problem> {
 /// Why a hold is released.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Release {
+pub(super) struct Release {
     /// The store.
     pub store: String,
     /// Why it is released: goes into the ledger.

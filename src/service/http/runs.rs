@@ -23,7 +23,7 @@ use crate::service::work::{self, Other, Report, Task};
 /// What is wanted of a store.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// Whether anything is removed; a dry run when it is left out.
     #[serde(default)]
     pub apply: bool,
@@ -37,7 +37,7 @@ pub struct Wanted {
 /// What would happen, or what has happened.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Nothing has: a dry run.
     Plan(PlanView),
     /// A run did something.
@@ -65,7 +65,9 @@ pub(super) async fn start(
     let task = match (&wanted.plan, wanted.apply) {
         (Some(digest), _) => named_plan(&ask, &store, digest, wanted.release)?,
         (None, _) if wanted.release => {
-            return Err(Problem::invalid("`release` goes with the digest of a `plan`"));
+            return Err(Problem::invalid(
+                "`release` goes with the digest of a `plan`",
+            ));
         }
         (None, true) => Task::Policy,
         (None, false) => {
@@ -93,7 +95,9 @@ pub(super) fn named_plan(
         None => kept(ask, digest)?,
     };
     let plan = plan.ok_or_else(|| {
-        Problem::not_found(format!("there is no plan `{digest}`; it may have been made too long ago: make a new one"))
+        Problem::not_found(format!(
+            "there is no plan `{digest}`; it may have been made too long ago: make a new one"
+        ))
     })?;
     if plan.store != store {
         return Err(Problem::invalid(format!(
@@ -210,7 +214,7 @@ fn flag(parameters: &mut BTreeMap<String, String>, name: &str) -> Result<bool, P
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Which {
+pub(super) struct Which {
     /// Only those of this store.
     pub store: Option<String>,
     /// How many; 20 when it is left out, at most 200.
@@ -219,7 +223,7 @@ pub struct Which {
 
 /// A run in the journal.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RunView {
+pub(super) struct RunView {
     /// Its name.
     pub run: String,
     /// Its store.
@@ -256,7 +260,10 @@ impl RunView {
         RunView {
             run: summary.id.to_string(),
             store: summary.store.clone(),
-            state: summary.state.map_or("unfinished", |state| state.word()).to_owned(),
+            state: summary
+                .state
+                .map_or("unfinished", |state| state.word())
+                .to_owned(),
             started: summary.started.clone(),
             ended: summary.ended.clone(),
             planned: summary.planned,
@@ -306,7 +313,7 @@ pub(super) async fn runs(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Part {
+pub(super) struct Part {
     /// How many are left out first.
     pub offset: Option<usize>,
     /// How many are shown; 100 when it is left out, at most 10000.
@@ -315,7 +322,7 @@ pub struct Part {
 
 /// A run with its files.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct WholeRunView {
+pub(super) struct WholeRunView {
     /// The run.
     #[serde(flatten)]
     pub run: RunView,
@@ -327,7 +334,7 @@ pub struct WholeRunView {
 
 /// What became of one file.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct FileView {
+pub(super) struct FileView {
     /// Where it lay.
     pub path: String,
     /// Its length in bytes.
@@ -349,9 +356,14 @@ pub(super) async fn one(
     Path(run): Path<String>,
     Params(part): Params<Part>,
 ) -> Answer<WholeRunView> {
-    whole(&ask, run, part.offset.unwrap_or(0), part.limit.unwrap_or(100).min(10_000))
-        .await
-        .map(Json)
+    whole(
+        &ask,
+        run,
+        part.offset.unwrap_or(0),
+        part.limit.unwrap_or(100).min(10_000),
+    )
+    .await
+    .map(Json)
 }
 
 pub(super) async fn whole(
@@ -402,5 +414,10 @@ pub(super) async fn plan(
     };
     let plan = plan.ok_or_else(|| Problem::not_found(format!("there is no plan `{digest}`")))?;
     let limit = part.limit.unwrap_or(STEPS).min(10_000);
-    Ok(Json(PlanView::of(&plan, plan.digest(), part.offset.unwrap_or(0), limit)))
+    Ok(Json(PlanView::of(
+        &plan,
+        plan.digest(),
+        part.offset.unwrap_or(0),
+        limit,
+    )))
 }

@@ -23,7 +23,7 @@ const GROUP: [&str; 2] = ["symbol", "interval"];
 
 /// Every storage path.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct InfoView {
+pub(super) struct InfoView {
     /// What `ENVIRONMENT` says.
     pub environment: Option<String>,
     /// Files and bytes of all stores.
@@ -43,7 +43,10 @@ pub(super) async fn info(State(ask): State<Ask>) -> Answer<InfoView> {
         environment: ask.shared.loaded().config.environment.clone(),
         total_files: seen().map(|seen| seen.total.files).sum(),
         total_bytes: seen().map(|seen| seen.total.bytes).sum(),
-        storage: views.into_iter().map(|view| (view.store.clone(), view)).collect(),
+        storage: views
+            .into_iter()
+            .map(|view| (view.store.clone(), view))
+            .collect(),
     }))
 }
 
@@ -68,7 +71,9 @@ pub(super) async fn stats(State(ask): State<Ask>) -> Answer<StatsView> {
     responses((status = 200, body = Report), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn cleanup(State(ask): State<Ask>) -> Answer<Report> {
     known(&ask.shared.loaded(), CHARTS)?;
-    Ok(Json(work::run(&ask.shared, CHARTS, Task::Policy, Cause::Request).await?))
+    Ok(Json(
+        work::run(&ask.shared, CHARTS, Task::Policy, Cause::Request).await?,
+    ))
 }
 
 /// Deletes the charts of one symbol and interval; protections hold.
@@ -113,7 +118,10 @@ fn grouped(ask: &Ask) -> Result<(), Problem> {
     let loaded = ask.shared.loaded();
     known(&loaded, CHARTS)?;
     let captures = captures(&loaded, CHARTS);
-    match GROUP.iter().find(|name| !captures.iter().any(|known| known == *name)) {
+    match GROUP
+        .iter()
+        .find(|name| !captures.iter().any(|known| known == *name))
+    {
         None => Ok(()),
         Some(missing) => Err(stores::no_capture(CHARTS, missing, &captures)),
     }

@@ -23,7 +23,7 @@ use crate::time::Now;
 
 /// A store with all that is known of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct StoreView {
+pub(super) struct StoreView {
     /// Its name.
     pub store: String,
     /// Its root, absolute.
@@ -60,7 +60,7 @@ pub struct StoreView {
 
 /// Why a store waits for a person.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct LatchView {
+pub(super) struct LatchView {
     /// `breaker` or `clock`.
     pub cause: String,
     /// Since when, RFC 3339.
@@ -73,7 +73,7 @@ pub struct LatchView {
 
 /// How fast a store has grown.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct GrowthView {
+pub(super) struct GrowthView {
     /// Bytes a day; below nothing when it has shrunk.
     pub bytes_per_day: f64,
     /// Over how many seconds that was measured.
@@ -82,7 +82,7 @@ pub struct GrowthView {
 
 /// All stores.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StoresView {
+pub(super) struct StoresView {
     /// What `ENVIRONMENT` says.
     pub environment: Option<String>,
     /// Every store, by name.
@@ -189,7 +189,7 @@ pub(super) async fn one(State(ask): State<Ask>, Path(store): Path<String>) -> An
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct By {
+pub(super) struct By {
     /// Captures, with commas between them: `symbol,interval`. All captures of the
     /// store's collections when it is left out.
     pub by: Option<String>,
@@ -197,7 +197,7 @@ pub struct By {
 
 /// A store's files by the values of captures.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StatsView {
+pub(super) struct StatsView {
     /// The store.
     pub store: String,
     /// What they are grouped by.
@@ -265,7 +265,9 @@ pub(super) fn captures(loaded: &Loaded, store: &str) -> Vec<String> {
 pub(super) fn no_capture(store: &str, unknown: &str, captures: &[String]) -> Problem {
     let listed: Vec<String> = captures.iter().map(|name| format!("`{name}`")).collect();
     let detail = match listed.is_empty() {
-        true => format!("no collection of store `{store}` has a capture, so `{unknown}` names nothing"),
+        true => {
+            format!("no collection of store `{store}` has a capture, so `{unknown}` names nothing")
+        }
         false => format!(
             "no collection of store `{store}` has the capture `{unknown}`; there are {}",
             listed.join(", ")
@@ -278,7 +280,7 @@ pub(super) fn no_capture(store: &str, unknown: &str, captures: &[String]) -> Pro
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct When {
+pub(super) struct When {
     /// `next` for the moment the next run is due, or a moment in RFC 3339; now when it is
     /// left out.
     pub at: Option<String>,
@@ -290,7 +292,7 @@ pub struct When {
 
 /// What a run would do.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PlanView {
+pub(super) struct PlanView {
     /// The store.
     pub store: String,
     /// The plan's digest: what an apply of just this plan names.
@@ -319,7 +321,7 @@ pub struct PlanView {
 
 /// What one statement takes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RuleView {
+pub(super) struct RuleView {
     /// Where it stands: `charts.retain:12 @expired`.
     pub rule: String,
     /// Its text.
@@ -334,7 +336,7 @@ pub struct RuleView {
 
 /// One file that would go.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct StepView {
+pub(super) struct StepView {
     /// Where it lies in the store.
     pub path: String,
     /// `remove` or `replace`.
@@ -357,7 +359,12 @@ pub struct StepView {
 
 impl PlanView {
     pub(super) fn of(plan: &Plan, digest: String, offset: usize, limit: usize) -> PlanView {
-        let rule = |index: usize| plan.rules.get(index).map(ToString::to_string).unwrap_or_default();
+        let rule = |index: usize| {
+            plan.rules
+                .get(index)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
         let mut sums: BTreeMap<usize, survey::Amount> = BTreeMap::new();
         for step in &plan.steps {
             let sum = sums.entry(step.rule).or_default();
@@ -373,7 +380,11 @@ impl PlanView {
             removed: plan.totals.removed.into(),
             replaced: plan.totals.replaced.into(),
             protected: plan.totals.protected.into(),
-            tripped: plan.tripped.iter().map(|tripped| tripped.reason.clone()).collect(),
+            tripped: plan
+                .tripped
+                .iter()
+                .map(|tripped| tripped.reason.clone())
+                .collect(),
             unmet: plan
                 .unmet
                 .iter()
@@ -383,7 +394,11 @@ impl PlanView {
                 .iter()
                 .map(|(&index, sum)| RuleView {
                     rule: rule(index),
-                    text: plan.rules.get(index).map(|r| r.text.clone()).unwrap_or_default(),
+                    text: plan
+                        .rules
+                        .get(index)
+                        .map(|r| r.text.clone())
+                        .unwrap_or_default(),
                     because: plan.rules.get(index).and_then(|r| r.because.clone()),
                     files: sum.files,
                     bytes: sum.bytes,
@@ -445,9 +460,15 @@ pub(super) async fn plan(
         })?),
     };
     let limit = when.limit.unwrap_or(STEPS).min(MOST);
-    plan_view(&ask, &store, moment.map(Other::Moment), when.offset.unwrap_or(0), limit)
-        .await
-        .map(Json)
+    plan_view(
+        &ask,
+        &store,
+        moment.map(Other::Moment),
+        when.offset.unwrap_or(0),
+        limit,
+    )
+    .await
+    .map(Json)
 }
 
 pub(super) async fn plan_view(
@@ -470,7 +491,7 @@ pub(super) async fn plan_view(
 
 /// What a store held over time.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct HistoryView {
+pub(super) struct HistoryView {
     /// The store.
     pub store: String,
     /// Samples, oldest first: one an hour for two weeks, one a day before that.
@@ -479,7 +500,7 @@ pub struct HistoryView {
 
 /// What a store held at one moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct SampleView {
+pub(super) struct SampleView {
     /// When, RFC 3339.
     pub at: String,
     /// Its files.
@@ -512,7 +533,7 @@ pub(super) async fn samples(ask: &Ask, store: &str) -> Result<Vec<SampleView>, P
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub(super) struct Asked {
     /// The store it lies in.
     pub store: String,
     /// Where it lies in the store, as plans write it.
@@ -521,7 +542,7 @@ pub struct Asked {
 
 /// What is decided about one file.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct WhyView {
+pub(super) struct WhyView {
     /// The store.
     pub store: String,
     /// The file.
@@ -538,7 +559,7 @@ pub struct WhyView {
 
 /// What one statement says of a file.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SaidView {
+pub(super) struct SaidView {
     /// Where it stands.
     pub rule: String,
     /// Its text.
@@ -562,7 +583,9 @@ pub(super) async fn why(State(ask): State<Ask>, Params(asked): Params<Asked>) ->
         let at = entries.binary_search_by(|entry| entry.path.cmp(&path)).ok();
         let found = at.and_then(|at| entries.get(at)).cloned();
         let entry = found.ok_or_else(|| {
-            Problem::not_found(format!("`{path}` is not among the files of store `{store}` that its policy can reach"))
+            Problem::not_found(format!(
+                "`{path}` is not among the files of store `{store}` that its policy can reach"
+            ))
         })?;
         let now = Now::from_clock();
         let decision = job
@@ -589,7 +612,10 @@ pub(super) async fn why(State(ask): State<Ask>, Params(asked): Params<Asked>) ->
                 Fate::Replace => "replace",
             },
             decision: decision.words.clone(),
-            rule: decision.rule.and_then(|rule| rules.get(rule)).map(ToString::to_string),
+            rule: decision
+                .rule
+                .and_then(|rule| rules.get(rule))
+                .map(ToString::to_string),
             statements: statements.collect(),
         })
     });
@@ -598,7 +624,7 @@ pub(super) async fn why(State(ask): State<Ask>, Params(asked): Params<Asked>) ->
 
 /// What somebody should look at.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Advice {
+pub(super) struct Advice {
     /// How pressing it is: `critical`, `warning` or `info`.
     pub severity: &'static str,
     /// The store it is about.
@@ -612,7 +638,7 @@ pub struct Advice {
 
 /// What somebody should look at, the most pressing first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AdviceView {
+pub(super) struct AdviceView {
     /// What `ENVIRONMENT` says.
     pub environment: Option<String>,
     /// One by one.
@@ -673,25 +699,43 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
             say("critical", "unhealthy", trouble.clone());
         }
         if let Some(latch) = &view.latch {
-            say("critical", "latched", format!(
-                "nothing is removed since {}: {}; look at plan {} and apply it by its digest, or mend the policy",
-                latch.since, latch.reason, latch.plan
-            ));
+            say(
+                "critical",
+                "latched",
+                format!(
+                    "nothing is removed since {}: {}; look at plan {} and apply it by its digest, or mend the policy",
+                    latch.since, latch.reason, latch.plan
+                ),
+            );
         }
         if deployed && std::path::Path::new(&store.path.written).is_relative() {
-            say("warning", "relative-path", format!(
-                "`{}` begins at the configuration's directory; write an absolute path here, as on a volume",
-                store.path.written
-            ));
+            say(
+                "warning",
+                "relative-path",
+                format!(
+                    "`{}` begins at the configuration's directory; write an absolute path here, as on a volume",
+                    store.path.written
+                ),
+            );
         }
         let kind = rustix::fs::statfs(&store.path.path).map(|stat| stat.f_type);
         match kind.map(i64::from) {
-            Ok(TMPFS | RAMFS) => say("warning", "volatile", format!(
-                "`{}` lies in memory and is empty after a restart", view.path
-            )),
-            Ok(OVERLAY) => say("warning", "volatile", format!(
-                "`{}` lies in the container's own layer and is gone with it; mount a volume", view.path
-            )),
+            Ok(TMPFS | RAMFS) => say(
+                "warning",
+                "volatile",
+                format!(
+                    "`{}` lies in memory and is empty after a restart",
+                    view.path
+                ),
+            ),
+            Ok(OVERLAY) => say(
+                "warning",
+                "volatile",
+                format!(
+                    "`{}` lies in the container's own layer and is gone with it; mount a volume",
+                    view.path
+                ),
+            ),
             _ => {}
         }
         if let Some(policy) = loaded.policy(&view.store) {
@@ -700,9 +744,15 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
                     "what goes here goes for good: no `before delete` and no `grace`; fine for what can be made again".to_owned());
             }
             if !survey::bounds_growth(policy) {
-                say("warning", "unbounded", "no statement ever removes anything, so it grows without bound".to_owned());
+                say(
+                    "warning",
+                    "unbounded",
+                    "no statement ever removes anything, so it grows without bound".to_owned(),
+                );
             }
-            let on_disk = policy.marks().any(|mark| matches!(mark, crate::policy::Mark::Disk { .. }));
+            let on_disk = policy
+                .marks()
+                .any(|mark| matches!(mark, crate::policy::Mark::Disk { .. }));
             if on_disk && deployed {
                 say("info", "disk", "`when disk is above` speaks of the whole file system; on an emptyDir that is the node's disk, and `when store is above` is what is meant".to_owned());
             }
@@ -710,9 +760,14 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
         if let (Some(disk), Some(mark)) = (&view.disk, store.warn.used)
             && disk.used_ratio * 100.0 > f64::from(mark)
         {
-            say("critical", "disk", format!(
-                "the file system is {:.0} % full, above the mark of {mark} %", disk.used_ratio * 100.0
-            ));
+            say(
+                "critical",
+                "disk",
+                format!(
+                    "the file system is {:.0} % full, above the mark of {mark} %",
+                    disk.used_ratio * 100.0
+                ),
+            );
         }
         for budget in view.seen.iter().flat_map(|seen| &seen.budgets) {
             if u128::from(budget.used) * 100 >= u128::from(budget.cap) * NEAR {
@@ -720,13 +775,22 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
                     "" => String::new(),
                     group => format!(" for {group}"),
                 };
-                say("info", "near-budget", format!(
-                    "{}{group} uses {} of {}: {}", budget.rule, budget.used, budget.cap, budget.text
-                ));
+                say(
+                    "info",
+                    "near-budget",
+                    format!(
+                        "{}{group} uses {} of {}: {}",
+                        budget.rule, budget.used, budget.cap, budget.text
+                    ),
+                );
             }
         }
         for unmet in view.seen.iter().flat_map(|seen| &seen.unmet) {
-            say("critical", "near-budget", format!("a budget cannot be met: {unmet}"));
+            say(
+                "critical",
+                "near-budget",
+                format!("a budget cannot be met: {unmet}"),
+            );
         }
     }
     let rank = |severity: &str| match severity {
@@ -740,7 +804,7 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
 
 /// A plugin of the configuration.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PluginView {
+pub(super) struct PluginView {
     /// Its name in policies.
     pub plugin: String,
     /// Where its component comes from.
@@ -777,7 +841,13 @@ pub(super) async fn plugin_views(ask: &Ask) -> Result<Vec<PluginView>, Problem> 
                     Wasm::Builtin(name) => format!("builtin:{name}"),
                     Wasm::File(place) => place.written.clone(),
                 },
-                kind: known.map(|plugin| plugin.manifest().kind.to_string()),
+                kind: known.map(|plugin| {
+                    let kind = match plugin.manifest().kind {
+                        crate::plugin::Kind::Reviewer => "reviewer",
+                        crate::plugin::Kind::Archiver => "archiver",
+                    };
+                    kind.to_owned()
+                }),
                 version: known.map(|plugin| plugin.version().version),
                 digest: known.map(|plugin| plugin.version().digest),
                 destinations: configured.grants.destinations.clone(),
