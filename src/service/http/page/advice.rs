@@ -7,7 +7,7 @@ use super::super::Ask;
 use super::super::stores::advice;
 use super::Page;
 use super::frame::{Place, Visit, frame, sentence};
-use super::words::encoded;
+use super::words::{encoded, marked};
 
 pub(super) async fn page(State(ask): State<Ask>, visit: Visit) -> Page {
     let found = advice(&ask).await?;
@@ -30,7 +30,7 @@ pub(super) async fn page(State(ask): State<Ask>, visit: Visit) -> Page {
                 li.card.advice {
                     span.pill.(tone(advice.severity)) { (advice.severity) }
                     div {
-                        p { (sentence(&advice.message)) "." }
+                        p { (marked(&sentence(&advice.message))) "." }
                         p.small.quiet {
                             @if let Some(store) = &advice.store { a href={ "/stores/" (encoded(store)) } { (store) } " · " }
                             (advice.kind)

@@ -13,7 +13,7 @@ use super::Page;
 use super::frame::{Place, Visit, after, frame, sentence};
 use super::plan::{Filter, KNOWN, rules, steps, sums, troubles};
 use super::session::{self, Asks, Change};
-use super::words::{encoded, files, size, when};
+use super::words::{encoded, files, marked, size, when};
 use crate::service::state::Cause;
 use crate::service::work::{self, Failure};
 
@@ -53,7 +53,7 @@ pub(super) async fn page(
         p.small { a href=(base) { (store) } }
         h1 { @if confirming { "Release the breaker?" } @else { "The plan that waits" } }
         div.notice.bad {
-            p { "Nothing is removed from " strong { (store) } " since " (when(&latch.since)) ": " (sentence(&latch.reason)) "." }
+            p { "Nothing is removed from " strong { (store) } " since " (when(&latch.since)) ": " (marked(&sentence(&latch.reason))) "." }
         }
         @match waiting {
             Err(problem) => {
@@ -64,12 +64,12 @@ pub(super) async fn page(
             Ok(Json(plan)) => {
                 (sums(&plan, total))
                 p.small.quiet { "Digest " code.break { (plan.digest) } }
-                (troubles(&plan))
+                (troubles(&PlanView { tripped: Vec::new(), ..plan.clone() }))
                 (next_step(&visit, &base, &latch))
                 section #plan {
                     h2 { "What it would remove, and why" }
                     (rules(&plan))
-                    (steps(&format!("{base}/release"), &plan, &filter, &[]))
+                    (steps(&format!("{base}/release"), &plan, &filter, &[], &[]))
                 }
             },
         }
@@ -104,7 +104,7 @@ fn confirmation(
             (session::form(visit, "/page/release", "stack", html! {
                 input type="hidden" name="store" value=(store);
                 input type="hidden" name="plan" value=(latch.plan);
-                label for="repeat" { "Repeat the first eight digits of the digest: " code { (wanted) } }
+                label for="repeat" { span { "Repeat the first eight digits of the digest: " code { (wanted) } } }
                 input #repeat name="repeat" required autocomplete="off" spellcheck="false"
                     pattern=(wanted) maxlength="8" title={ "The first eight digits: " (wanted) };
                 div.buttons {

@@ -62,7 +62,7 @@ pub(super) fn spark(samples: &[SampleView]) -> Markup {
         div.spark {
             @match drawn(samples) {
                 Some(drawn) => (picture(&drawn, &in_words(samples))),
-                None => p.quiet.small { "The line begins with the second hourly sample." },
+                None => div.no-line aria-hidden="true" {},
             }
         }
     }

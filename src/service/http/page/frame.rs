@@ -14,7 +14,7 @@ use super::super::Ask;
 use super::super::auth::Who;
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::session;
-use super::words::encoded;
+use super::words::{encoded, marked};
 
 /// The cookie that remembers the chosen colours.
 const THEME: &str = "retain-theme";
@@ -378,8 +378,8 @@ fn problem(visit: &Visit, status: StatusCode, told: &Told) -> Markup {
         div.problem {
             p.small.quiet { (status.as_u16()) }
             h1 { (sentence(&told.title)) }
-            @if !told.detail.is_empty() { p { (sentence(&told.detail)) "." } }
-            @if let Some(help) = &told.help { p.quiet { (sentence(help)) "." } }
+            @if !told.detail.is_empty() { p { (marked(&sentence(&told.detail))) "." } }
+            @if let Some(help) = &told.help { p.quiet { (marked(&sentence(help))) "." } }
             p { a.button href="/" { "All stores" } }
             p.small.quiet { "To correct what a form said, go back in the browser: it still knows it." }
         }
@@ -389,6 +389,11 @@ fn problem(visit: &Visit, status: StatusCode, told: &Told) -> Markup {
 
 /// Messages begin small, as they are parts of lines elsewhere.
 pub(super) fn sentence(text: &str) -> String {
+    let word = text.split([' ', ',', ':']).next().unwrap_or_default();
+    // A path or a name stays as it is written.
+    if !word.chars().all(char::is_alphabetic) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),

@@ -51,7 +51,7 @@ fn one(visit: &Visit, hold: &HoldView) -> Markup {
             }
             @if let Some(reason) = &hold.reason { p { "“" (reason) "”" } }
             p.small.quiet {
-                "By " (hold.origin) ", since " (when(&hold.since)) ", "
+                (origin(hold.origin)) " " (when(&hold.since)) ", "
                 @match &hold.until { Some(until) => { "until " (when(until)) }, None => "until it is released" }
                 "."
             }
@@ -67,6 +67,17 @@ fn one(visit: &Visit, hold: &HoldView) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Who said so, in words.
+fn origin(word: &str) -> &str {
+    match word {
+        "manual" => "Added by hand",
+        "policy" => "Asked for by the policy",
+        "undo" => "Made by an undo",
+        "restore" => "Made by a restore",
+        other => other,
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::{Ask, runs};
 use super::chart::{bar, fullness, spark};
 use super::frame::{Place, Visit, frame, sentence};
 use super::runs::{ending_pill, runs_table};
-use super::words::{encoded, files, growth, percent, plural, size, when};
+use super::words::{encoded, files, growth, marked, percent, plural, size, when};
 use super::{Page, session};
 use crate::service::state::Running;
 
@@ -36,7 +36,7 @@ pub(super) async fn page(State(ask): State<Ask>, visit: Visit) -> Page {
             @if !reload.successful {
                 div.notice.bad {
                     strong { "The configuration on disk is not the one that runs. " }
-                    (sentence(reload.message.as_deref().unwrap_or_default()))
+                    (marked(&sentence(reload.message.as_deref().unwrap_or_default())))
                 }
             }
         }
@@ -149,7 +149,7 @@ fn card(store: &StoreView, line: &[SampleView]) -> Markup {
                     p { a href={ "/stores/" (encoded(&store.store)) "/release" } { "Look at the plan that waits" } }
                 }
             } @else if let Some(trouble) = store.health.message.as_ref().or(store.trouble.as_ref()) {
-                div.notice.bad { p { (sentence(trouble)) } }
+                div.notice.bad { p { (marked(&sentence(trouble))) } }
             }
             dl.facts {
                 @if let Some(disk) = &store.disk {
@@ -172,13 +172,23 @@ fn card(store: &StoreView, line: &[SampleView]) -> Markup {
     }
 }
 
+/// The schedule; a cron expression as what it is.
+pub(super) fn schedule(store: &StoreView) -> Markup {
+    html! {
+        @match store.schedule.contains('*') || store.schedule.starts_with(|c: char| c.is_ascii_digit()) {
+            true => code { (store.schedule) },
+            false => (store.schedule),
+        }
+    }
+}
+
 /// When the next run is due.
 pub(super) fn next(store: &StoreView) -> Markup {
     html! {
         @match (&store.next, store.enabled) {
             (_, false) => span.quiet { "off" },
-            (Some(at), true) => { (when(at)) span.quiet { " · " (store.schedule) } },
-            (None, true) => span.quiet { (store.schedule) },
+            (Some(at), true) => { (when(at)) " " span.quiet.small { (schedule(store)) } },
+            (None, true) => span.quiet { (schedule(store)) },
         }
     }
 }

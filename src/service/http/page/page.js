@@ -5,13 +5,13 @@
 // Words for a distance in time, as the server writes them.
 function distance(seconds, moment) {
   const away = Math.abs(seconds);
-  if (away < 45) return seconds >= 0 ? "in a moment" : "just now";
+  if (away < 45) return seconds > 0 ? "in a moment" : "just now";
   let span;
   if (away < 3600) span = Math.max(1, Math.floor(away / 60)) + "\u00a0min";
   else if (away < 172800) span = Math.floor(away / 3600) + "\u00a0h";
   else if (away < 5184000) span = Math.floor(away / 86400) + "\u00a0days";
   else return moment.toISOString().slice(0, 10);
-  return seconds >= 0 ? "in " + span : span + " ago";
+  return seconds > 0 ? "in " + span : span + " ago";
 }
 
 function refreshTimes() {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::super::stores::{PlanView, StepView};
-use super::words::{encoded, files, number, percent, plural, size, when};
+use super::words::{encoded, files, marked, number, percent, plural, size, when};
 
 /// Steps on one page.
-const SHOWN: usize = 50;
+const SHOWN: usize = 25;
 
 /// Of how many steps the filter knows.
 pub(super) const KNOWN: usize = 10_000;
@@ -115,9 +115,12 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A group for people: `AAPL · 1d`.
-pub(super) fn group_words(group: &BTreeMap<String, String>) -> String {
-    let values: Vec<&str> = group.values().map(String::as_str).collect();
+/// A group for people, its values in the order of the templates: `AAPL · 1d`.
+pub(super) fn group_words(group: &BTreeMap<String, String>, order: &[String]) -> String {
+    let place = |name: &String| order.iter().position(|known| known == name);
+    let mut pairs: Vec<(&String, &String)> = group.iter().collect();
+    pairs.sort_by_key(|(name, _)| place(name));
+    let values: Vec<&str> = pairs.iter().map(|(_, value)| value.as_str()).collect();
     match values.is_empty() {
         true => "everything".to_owned(),
         false => values.join(" · "),
@@ -143,7 +146,7 @@ pub(super) fn rules(plan: &PlanView) -> Markup {
                             span.nowrap { (files(rule.files)) ", " (size(rule.bytes)) }
                         }
                         (super::chart::bar(rule.bytes as f64 / total as f64, "good"))
-                        p.small.quiet { (rule.rule) @if let Some(because) = &rule.because { " — " (because) } }
+                        p.small.quiet { (short_rule(&rule.rule)) @if let Some(because) = &rule.because { " — " (because) } }
                     }
                 }
             }
@@ -155,7 +158,7 @@ pub(super) fn rules(plan: &PlanView) -> Markup {
 pub(super) fn troubles(plan: &PlanView) -> Markup {
     html! {
         @for reason in &plan.tripped {
-            p.notice.bad { strong { "The breaker would refuse this. " } (super::frame::sentence(reason)) "." }
+            p.notice.bad { strong { "The breaker would refuse this. " } (marked(&super::frame::sentence(reason))) "." }
         }
         @for unmet in &plan.unmet {
             p.notice.warn { strong { "A budget cannot be met. " } (unmet) }
@@ -175,6 +178,7 @@ pub(super) fn steps(
     plan: &PlanView,
     filter: &Filter,
     groups: &[BTreeMap<String, String>],
+    order: &[String],
 ) -> Markup {
     let wanted: Vec<&StepView> = plan
         .steps
@@ -184,7 +188,7 @@ pub(super) fn steps(
     let shown: Vec<&&StepView> = wanted.iter().skip(filter.offset).take(SHOWN).collect();
     html! {
         @if plan.steps_total > 0 {
-            (form(base, plan, filter, groups))
+            (form(base, plan, filter, groups, order))
             @if plan.steps_total > plan.steps.len() {
                 p.small.quiet { "The filter knows the first " (number(plan.steps.len() as u64)) " of " (number(plan.steps_total as u64)) " files." }
             }
@@ -200,7 +204,7 @@ pub(super) fn steps(
                 }
             }
         } @else {
-            (table(&shown, plan))
+            (table(&shown))
             (pages(base, filter, wanted.len()))
         }
     }
@@ -211,12 +215,13 @@ fn form(
     plan: &PlanView,
     filter: &Filter,
     groups: &[BTreeMap<String, String>],
+    order: &[String],
 ) -> Markup {
     let chosen = group_text(&filter.group);
     let offered: Vec<(String, String)> = groups
         .iter()
         .take(OFFERED)
-        .map(|group| (group_text(group), group_words(group)))
+        .map(|group| (group_text(group), group_words(group, order)))
         .collect();
     let is_offered = offered.iter().any(|(text, _)| *text == chosen);
     html! {
@@ -226,7 +231,7 @@ fn form(
                 select name="rule" {
                     option value="" { "any" }
                     @for rule in &plan.rules {
-                        option value=(rule.rule) selected[filter.rule.as_ref() == Some(&rule.rule)] { (rule.rule) }
+                        option value=(rule.rule) selected[filter.rule.as_ref() == Some(&rule.rule)] { (short_rule(&rule.rule)) }
                     }
                 }
             }
@@ -235,7 +240,7 @@ fn form(
                     select name="group" {
                         option value="" { "any" }
                         @if !filter.group.is_empty() && !is_offered {
-                            option value=(chosen) selected { (group_words(&filter.group)) }
+                            option value=(chosen) selected { (group_words(&filter.group, order)) }
                         }
                         @for (text, words) in &offered {
                             option value=(text) selected[*text == chosen] { (words) }
@@ -254,16 +259,18 @@ fn form(
     }
 }
 
-fn table(steps: &[&&StepView], plan: &PlanView) -> Markup {
-    let because: BTreeMap<&str, &str> = plan
-        .rules
-        .iter()
-        .filter_map(|rule| Some((rule.rule.as_str(), rule.because.as_deref()?)))
-        .collect();
+/// A statement without the directory of its file: `charts.retain:12 @expired`.
+pub(super) fn short_rule(rule: &str) -> &str {
+    let (place, _) = rule.split_once(':').unwrap_or((rule, ""));
+    let from = place.rfind('/').map_or(0, |at| at + 1);
+    rule.get(from..).unwrap_or(rule)
+}
+
+fn table(steps: &[&&StepView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Files that go" {
             table.steps {
-                thead { tr { th scope="col" { "File" } th scope="col" { "Why" } th.num scope="col" { "Size" } th.num scope="col" { "Modified" } } }
+                thead { tr { th scope="col" { "File" } th scope="col" { "Why" } th scope="col" { "Rule" } th.num scope="col" { "Size" } th.num scope="col" { "Modified" } } }
                 tbody {
                     @for step in steps {
                         tr {
@@ -272,13 +279,8 @@ fn table(steps: &[&&StepView], plan: &PlanView) -> Markup {
                                 @if step.action == "replace" { " " span.pill.off { "replaced by its archive" } }
                                 @for plugin in &step.after { " " span.pill.off { "after " (plugin) } }
                             }
-                            td.why {
-                                (step.reason)
-                                div.small.quiet {
-                                    (step.rule)
-                                    @if let Some(because) = because.get(step.rule.as_str()) { " — " (because) }
-                                }
-                            }
+                            td.why { (step.reason) }
+                            td.small.quiet.nowrap { (short_rule(&step.rule)) }
                             td.num { (size(step.size)) }
                             td.num { (when(&step.modified)) }
                         }

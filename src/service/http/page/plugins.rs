@@ -9,7 +9,7 @@ use super::super::Ask;
 use super::super::stores::{PluginView, plugin_views};
 use super::Page;
 use super::frame::{Place, Visit, frame};
-use super::words::{number, size};
+use super::words::{marked, number, size};
 
 /// What a plugin did, as the metrics count it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -96,7 +96,7 @@ fn one(plugin: &PluginView, figures: Figures) -> Markup {
                     Some(_) => span.pill.bad { "cannot be used" },
                 }
             }
-            @if let Some(trouble) = &plugin.trouble { div.notice.bad { p { (super::frame::sentence(trouble)) } } }
+            @if let Some(trouble) = &plugin.trouble { div.notice.bad { p { (marked(&super::frame::sentence(trouble))) } } }
             p.small.quiet {
                 @if let Some(kind) = &plugin.kind { (super::frame::sentence(kind)) ", " }
                 @if let Some(version) = &plugin.version { "version " (version) ", " }

@@ -8,6 +8,7 @@ use super::super::{Ask, known};
 use super::Page;
 use super::chart::bar;
 use super::frame::{Place, Visit, frame};
+use super::plan::short_rule;
 use super::session::{self, Asks};
 use super::words::{encoded, files, number, size, when};
 use crate::service::state::Running;
@@ -218,7 +219,7 @@ fn files_table(whole: &WholeRunView) -> Markup {
                                         " " span.small.quiet { (message) }
                                     }
                                 }
-                                td.small.quiet { (file.rule) }
+                                td.small.quiet.nowrap { (short_rule(&file.rule)) }
                                 td.num { (size(file.size)) }
                             }
                         }

@@ -12,12 +12,14 @@ use super::super::{Ask, known, runs};
 use super::Page;
 use super::chart::{bar, fullness, history};
 use super::frame::{Place, Visit, after, frame, sentence};
-use super::overview::{health_pill, last, next, progress};
-use super::plan::{Filter, KNOWN, group_text, group_words, rules, steps, sums, troubles};
+use super::overview::{health_pill, last, next, progress, schedule};
+use super::plan::{
+    Filter, KNOWN, group_text, group_words, rules, short_rule, steps, sums, troubles,
+};
 use super::runs::runs_table;
 use super::session::{self, Asks, Change};
 use super::treemap::{Part, treemap};
-use super::words::{encoded, files, growth, number, percent, size, when};
+use super::words::{encoded, files, growth, marked, number, percent, size, when};
 use crate::policy::{Measure, Policy};
 use crate::service::state::Cause;
 use crate::service::survey::{self, BudgetView, GroupView};
@@ -71,12 +73,12 @@ pub(super) async fn page(
 ) -> Page {
     let loaded = ask.shared.loaded();
     known(&loaded, &store)?;
-    let all = captures(&loaded, &store);
+    let shown = view(&ask, &store).await?;
+    let all = in_template_order(captures(&loaded, &store), &shown);
     let by = match asked.get("by") {
         Some(one) if all.contains(one) => vec![one.clone()],
         _ => all.clone(),
     };
-    let shown = view(&ask, &store).await?;
     let filter = Filter::of(&asked);
     let seen = match shown.health.readable {
         true => Some(look(&ask, &store, filter.now, by).await),
@@ -98,7 +100,7 @@ pub(super) async fn page(
             Some(Ok(seen)) => {
                 section #groups data-live { (groups(&base, seen, &all, &shown)) }
                 (budgets(&shown, policy))
-                section #plan data-live { (plan(&base, seen, &filter, &shown)) }
+                section #plan data-live { (plan(&base, seen, &filter, &shown, &all)) }
             },
             Some(Err(problem)) => p.notice.bad { (sentence(problem.detail())) "." },
             None => {},
@@ -113,6 +115,14 @@ pub(super) async fn page(
         None => visit,
     };
     Ok(frame(&visit, &store, Place::Stores, &inner))
+}
+
+/// Captures as the templates have them: what is written first says most.
+fn in_template_order(mut captures: Vec<String>, store: &StoreView) -> Vec<String> {
+    let collections = store.seen.iter().flat_map(|seen| &seen.collections);
+    let written: Vec<&String> = collections.flat_map(|c| &c.captures).collect();
+    captures.sort_by_key(|name| written.iter().position(|known| *known == name));
+    captures
 }
 
 fn head(visit: &Visit, store: &StoreView) -> Markup {
@@ -144,10 +154,10 @@ fn matters(store: &StoreView, base: &str) -> Markup {
             }
         }
         @if let Some(trouble) = store.health.message.as_ref().or(store.trouble.as_ref()) {
-            div.notice.bad { p { (sentence(trouble)) } }
+            div.notice.bad { p { (marked(&sentence(trouble))) } }
         }
         @if let Some(message) = store.last.as_ref().and_then(|last| last.message.as_ref()).filter(|_| store.latch.is_none()) {
-            div.notice.warn { p { strong { "The last run: " } (message) } }
+            div.notice.warn { p { strong { "The last run: " } (marked(message)) } }
         }
     }
 }
@@ -186,7 +196,7 @@ fn tiles(store: &StoreView) -> Markup {
         div.tile {
             h2.label { "Next run" }
             p.figure { @match (&store.next, store.enabled) { (Some(at), true) => (when(at)), _ => "—" } }
-            p.small.quiet { @if store.next.is_some() && store.enabled { (store.schedule) } @else { (next(store)) } }
+            p.small.quiet { @if store.next.is_some() && store.enabled { (schedule(store)) } @else { (next(store)) } }
             p.small { span.quiet { "Last " } (last(store)) }
         }
     }
@@ -225,7 +235,7 @@ fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup 
         .iter()
         .take(CELLS)
         .map(|group| Part {
-            label: group_words(&group.group),
+            label: group_words(&group.group, all),
             bytes: group.bytes,
             detail: format!("{}, {}", size(group.bytes), files(group.files)),
             class: age(group, &now),
@@ -286,7 +296,7 @@ fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup 
                         tbody {
                             @for group in seen.groups.iter().take(ROWS) {
                                 tr {
-                                    td { a href=(link(group)) { (group_words(&group.group)) } }
+                                    td { a href=(link(group)) { (group_words(&group.group, all)) } }
                                     td.num { (number(group.files)) }
                                     td.num { (size(group.bytes)) }
                                     td.num { (percent(group.bytes as f64 / total as f64)) }
@@ -336,9 +346,9 @@ fn budgets(store: &StoreView, policy: Option<&Policy>) -> Markup {
                                 span { strong { (amount(budget, budget.used)) } " of " (amount(budget, budget.cap)) }
                                 span.quiet { (percent(ratio)) }
                             }
-                            (bar(ratio, fullness(ratio)))
+                            (bar(ratio, if ratio > 1.0 { "warn" } else { "good" }))
                             p.small.quiet {
-                                (budget.rule)
+                                (short_rule(&budget.rule))
                                 @if !budget.group.is_empty() { ", fullest: " (budget.group) }
                             }
                         }
@@ -349,7 +359,7 @@ fn budgets(store: &StoreView, policy: Option<&Policy>) -> Markup {
     }
 }
 
-fn plan(base: &str, seen: &Seen, filter: &Filter, store: &StoreView) -> Markup {
+fn plan(base: &str, seen: &Seen, filter: &Filter, store: &StoreView, order: &[String]) -> Markup {
     let plan = &seen.plan;
     let mut offered: BTreeSet<&BTreeMap<String, String>> = BTreeSet::new();
     offered.extend(
@@ -371,11 +381,11 @@ fn plan(base: &str, seen: &Seen, filter: &Filter, store: &StoreView) -> Markup {
                 a href={ (base) "?when=now#plan" } aria-current=[is_now.then_some("true")] { "Now" }
             }
         }
-        (sums(plan, total))
+        @if plan.steps_total > 0 || plan.protected.files > 0 { (sums(plan, total)) }
         (troubles(plan))
         (rules(plan))
-        (steps(base, plan, filter, &offered))
-        p.small.quiet { "Planned for " (when(&plan.at)) ", digest " code { (plan.digest.chars().take(16).collect::<String>()) } "." }
+        (steps(base, plan, filter, &offered, order))
+        p.small.quiet { @if is_now { "As it is now" } @else { "As it will be " (when(&plan.at)) ", if nothing changes" } ". Digest " code { (plan.digest.chars().take(16).collect::<String>()) } "." }
     }
 }
 

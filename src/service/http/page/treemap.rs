@@ -126,9 +126,9 @@ fn cell(part: &Part, area: Area) -> Markup {
     let inner = html! {
         title { (part.label) ", " (part.detail) }
         rect class=(part.class) width="100%" height="100%" {}
-        @if let Some(room) = room(&part.label, area) {
+        @if let Some(room) = room(&part.label, 7.8, area, 9.0) {
             text.(room) x="10" y="20" { (part.label) }
-            @if area.height > 18.0 {
+            @if let Some(room) = self::room(&part.detail, 6.8, area, 14.0) {
                 text.detail.(room) x="10" y="37" { (part.detail) }
             }
         }
@@ -145,17 +145,18 @@ fn cell(part: &Part, area: Area) -> Markup {
     }
 }
 
-/// From which width of the whole on a label fits into its cell: a class.
-fn room(label: &str, area: Area) -> Option<&'static str> {
-    // The map is 300 pixels high, and letters are about 7.5 wide.
-    if area.height < 9.0 {
+/// From which width of the whole on a text fits into its cell: a class of the style.
+fn room(text: &str, letter: f64, area: Area, least_height: f64) -> Option<&'static str> {
+    // The map is about 300 pixels high for the 100 units of the plane.
+    if area.height < least_height {
         return None;
     }
-    let needed = (label.chars().count().max(8) as f64 * 7.5 + 20.0) / (area.width / PLANE.width);
-    match needed {
-        ..320.0 => Some("from-phone"),
-        ..640.0 => Some("from-half"),
-        ..700.0 => Some("from-wide"),
+    let wide = text.chars().count() as f64 * letter + 16.0;
+    match wide / (area.width / PLANE.width) {
+        ..320.0 => Some("from-320"),
+        ..480.0 => Some("from-480"),
+        ..560.0 => Some("from-560"),
+        ..680.0 => Some("from-680"),
         _ => None,
     }
 }

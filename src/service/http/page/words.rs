@@ -72,16 +72,30 @@ fn distance(seconds: i64, moment: Timestamp) -> String {
     let away = seconds.unsigned_abs();
     let count = |unit: u64, name: &str| format!("{}\u{a0}{name}", away / unit);
     let span = match away {
-        0..45 if seconds >= 0 => return "in a moment".to_owned(),
+        0..45 if seconds > 0 => return "in a moment".to_owned(),
         0..45 => return "just now".to_owned(),
         45..3_600 => format!("{}\u{a0}min", (away / 60).max(1)),
         3_600..172_800 => count(3_600, "h"),
         172_800..5_184_000 => count(86_400, "days"),
         _ => return moment.strftime("%Y-%m-%d").to_string(),
     };
-    match seconds >= 0 {
+    match seconds > 0 {
         true => format!("in {span}"),
         false => format!("{span} ago"),
+    }
+}
+
+/// A message with what it quotes in backticks set as code.
+pub(super) fn marked(text: &str) -> Markup {
+    let pieces: Vec<&str> = text.split('`').collect();
+    // An odd tick is only a tick.
+    if pieces.len().is_multiple_of(2) {
+        return html! { (text) };
+    }
+    html! {
+        @for (at, piece) in pieces.iter().enumerate() {
+            @if at % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
     }
 }
 
@@ -123,13 +137,21 @@ mod tests {
     fn moments_are_told_by_their_distance() {
         let moment: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
         let told = |seconds| distance(seconds, moment).replace('\u{a0}', " ");
-        assert_eq!(told(0), "in a moment");
+        assert_eq!(told(20), "in a moment");
+        assert_eq!(told(0), "just now");
         assert_eq!(told(-3), "just now");
         assert_eq!(told(-125), "2 min ago");
         assert_eq!(told(3 * 3_600), "in 3 h");
         assert_eq!(told(-47 * 3_600), "47 h ago");
         assert_eq!(told(-5 * 86_400), "5 days ago");
         assert_eq!(told(-90 * 86_400), "2026-03-01");
+    }
+
+    #[test]
+    fn what_a_message_quotes_is_code_and_still_escaped() {
+        let shown = |text| marked(text).into_string();
+        assert_eq!(shown("say `a < b`!"), "say <code>a &lt; b</code>!");
+        assert_eq!(shown("a ` alone"), "a ` alone");
     }
 
     #[test]
