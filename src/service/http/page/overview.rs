@@ -16,7 +16,9 @@ pub(super) async fn page(State(ask): State<Ask>, visit: Visit) -> Page {
     if visit.is_shut_out() {
         return Ok(session::asked(&ask, &visit, "/", None));
     }
-    let stores = views(&ask).await?;
+    let mut stores = views(&ask).await?;
+    // What needs a person comes first, the rest by name.
+    stores.sort_by_key(|store| store.latch.is_none() && store.health.healthy);
     let mut lines = Vec::with_capacity(stores.len());
     for store in &stores {
         lines.push(samples(&ask, &store.store).await?);
@@ -137,8 +139,7 @@ fn card(store: &StoreView, line: &[SampleView]) -> Markup {
                 div {
                     p.figure { @match &store.seen { Some(seen) => (size(seen.total.bytes)), None => "—" } }
                     p.small.quiet {
-                        @if let Some(seen) = &store.seen { (files(seen.total.files)) }
-                        @if let Some(rate) = &store.growth { " · " (growth(rate.bytes_per_day)) }
+                        (amounts(store))
                     }
                 }
                 (spark(line))
@@ -170,6 +171,14 @@ fn card(store: &StoreView, line: &[SampleView]) -> Markup {
             (progress(&store.store, store.running.as_ref()))
         }
     }
+}
+
+/// Files, and how fast they grow.
+pub(super) fn amounts(store: &StoreView) -> String {
+    let seen = store.seen.as_ref().map(|seen| files(seen.total.files));
+    let rate = store.growth.as_ref().map(|rate| growth(rate.bytes_per_day));
+    let known: Vec<String> = seen.into_iter().chain(rate).collect();
+    known.join(" · ")
 }
 
 /// The schedule; a cron expression as what it is.

@@ -146,7 +146,7 @@ pub(super) fn rules(plan: &PlanView) -> Markup {
                             span.nowrap { (files(rule.files)) ", " (size(rule.bytes)) }
                         }
                         (super::chart::bar(rule.bytes as f64 / total as f64, "good"))
-                        p.small.quiet { (short_rule(&rule.rule)) @if let Some(because) = &rule.because { " — " (because) } }
+                        p.small.quiet { (short_rule(&rule.rule)) @if let Some(because) = rule.because.as_ref().filter(|because| !rule.text.contains(because.as_str())) { " — " (because) } }
                     }
                 }
             }

@@ -14,7 +14,7 @@ use super::words::{encoded, files, number, size, when};
 use crate::service::state::Running;
 
 /// Files on one page.
-const SHOWN: usize = 100;
+const SHOWN: usize = 50;
 
 /// Runs in the list.
 const LISTED: u32 = 100;

@@ -12,14 +12,14 @@ use super::super::{Ask, known, runs};
 use super::Page;
 use super::chart::{bar, fullness, history};
 use super::frame::{Place, Visit, after, frame, sentence};
-use super::overview::{health_pill, last, next, progress, schedule};
+use super::overview::{amounts, health_pill, last, next, progress, schedule};
 use super::plan::{
     Filter, KNOWN, group_text, group_words, rules, short_rule, steps, sums, troubles,
 };
 use super::runs::runs_table;
 use super::session::{self, Asks, Change};
 use super::treemap::{Part, treemap};
-use super::words::{encoded, files, growth, marked, number, percent, size, when};
+use super::words::{encoded, files, marked, number, percent, size, when};
 use crate::policy::{Measure, Policy};
 use crate::service::state::Cause;
 use crate::service::survey::{self, BudgetView, GroupView};
@@ -75,10 +75,12 @@ pub(super) async fn page(
     known(&loaded, &store)?;
     let shown = view(&ask, &store).await?;
     let all = in_template_order(captures(&loaded, &store), &shown);
-    let by = match asked.get("by") {
-        Some(one) if all.contains(one) => vec![one.clone()],
-        _ => all.clone(),
-    };
+    let groupings = groupings(&all, &shown);
+    let wanted = asked
+        .get("by")
+        .map(|by| by.split(',').map(str::to_owned).collect());
+    let by = groupings.iter().find(|by| Some(*by) == wanted.as_ref());
+    let by = by.or(groupings.first()).cloned().unwrap_or_default();
     let filter = Filter::of(&asked);
     let seen = match shown.health.readable {
         true => Some(look(&ask, &store, filter.now, by).await),
@@ -98,7 +100,9 @@ pub(super) async fn page(
         }
         @match &seen {
             Some(Ok(seen)) => {
-                section #groups data-live { (groups(&base, seen, &all, &shown)) }
+                @if !seen.by.is_empty() {
+                    section #groups data-live { (groups(&base, seen, &groupings, &shown)) }
+                }
                 (budgets(&shown, policy))
                 section #plan data-live { (plan(&base, seen, &filter, &shown, &all)) }
             },
@@ -123,6 +127,24 @@ fn in_template_order(mut captures: Vec<String>, store: &StoreView) -> Vec<String
     let written: Vec<&String> = collections.flat_map(|c| &c.captures).collect();
     captures.sort_by_key(|name| written.iter().position(|known| *known == name));
     captures
+}
+
+/// What one can group by: the captures of each collection together, the fullest first,
+/// then each capture alone. A file counts where its collection has all of them.
+fn groupings(all: &[String], store: &StoreView) -> Vec<Vec<String>> {
+    let collections = store.seen.iter().flat_map(|seen| &seen.collections);
+    let mut collections: Vec<_> = collections.filter(|c| !c.captures.is_empty()).collect();
+    collections.sort_by_key(|collection| std::cmp::Reverse(collection.bytes));
+    let whole = collections
+        .into_iter()
+        .map(|collection| collection.captures.clone());
+    let mut groupings: Vec<Vec<String>> = Vec::new();
+    for by in whole.chain(all.iter().map(|one| vec![one.clone()])) {
+        if !groupings.contains(&by) {
+            groupings.push(by);
+        }
+    }
+    groupings
 }
 
 fn head(visit: &Visit, store: &StoreView) -> Markup {
@@ -168,8 +190,7 @@ fn tiles(store: &StoreView) -> Markup {
             h2.label { "In it" }
             p.figure { @match &store.seen { Some(seen) => (size(seen.total.bytes)), None => "—" } }
             p.small.quiet {
-                @if let Some(seen) = &store.seen { (files(seen.total.files)) }
-                @if let Some(rate) = &store.growth { " · " (growth(rate.bytes_per_day)) }
+                (amounts(store))
             }
         }
         div.tile {
@@ -226,7 +247,7 @@ const AGES: [(&str, &str); 5] = [
     ("age-4", "longer ago"),
 ];
 
-fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup {
+fn groups(base: &str, seen: &Seen, groupings: &[Vec<String>], store: &StoreView) -> Markup {
     let now = Now::from_clock();
     let link =
         |group: &GroupView| format!("{base}?group={}#plan", encoded(&group_text(&group.group)));
@@ -235,7 +256,12 @@ fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup 
         .iter()
         .take(CELLS)
         .map(|group| Part {
-            label: group_words(&group.group, all),
+            label: group_words(&group.group, &seen.by),
+            short: group_words(&group.group, &seen.by)
+                .split(" · ")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             bytes: group.bytes,
             detail: format!("{}, {}", size(group.bytes), files(group.files)),
             class: age(group, &now),
@@ -252,6 +278,7 @@ fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup 
         let count = seen.groups_total.saturating_sub(CELLS) as u64;
         parts.push(Part {
             label: format!("{} more", number(count)),
+            short: "more".to_owned(),
             bytes: rest,
             detail: size(rest),
             class: "age-rest",
@@ -267,11 +294,10 @@ fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup 
     html! {
         div.section-head {
             h2 { "By group" }
-            @if all.len() > 1 {
+            @if groupings.len() > 1 {
                 nav.chips aria-label="Group by" {
-                    a href={ (base) "#groups" } aria-current=[(seen.by.len() > 1).then_some("true")] { (all.join(" · ")) }
-                    @for one in all {
-                        a href={ (base) "?by=" (encoded(one)) "#groups" } aria-current=[(seen.by.as_slice() == [one.as_str()]).then_some("true")] { (one) }
+                    @for by in groupings {
+                        a href={ (base) "?by=" (encoded(&by.join(","))) "#groups" } aria-current=[(seen.by == *by).then_some("true")] { (by.join(" · ")) }
                     }
                 }
             }
@@ -296,7 +322,7 @@ fn groups(base: &str, seen: &Seen, all: &[String], store: &StoreView) -> Markup 
                         tbody {
                             @for group in seen.groups.iter().take(ROWS) {
                                 tr {
-                                    td { a href=(link(group)) { (group_words(&group.group, all)) } }
+                                    td { a href=(link(group)) { (group_words(&group.group, &seen.by)) } }
                                     td.num { (number(group.files)) }
                                     td.num { (size(group.bytes)) }
                                     td.num { (percent(group.bytes as f64 / total as f64)) }

@@ -10,6 +10,8 @@ use maud::{Markup, html};
 pub(super) struct Part {
     /// What it is called.
     pub label: String,
+    /// A shorter name, for where that does not fit.
+    pub short: String,
     /// How much of it there is.
     pub bytes: u64,
     /// That in words.
@@ -126,8 +128,8 @@ fn cell(part: &Part, area: Area) -> Markup {
     let inner = html! {
         title { (part.label) ", " (part.detail) }
         rect class=(part.class) width="100%" height="100%" {}
-        @if let Some(room) = room(&part.label, 7.8, area, 9.0) {
-            text.(room) x="10" y="20" { (part.label) }
+        @if let Some((room, label)) = label(part, area) {
+            text.(room) x="10" y="20" { (label) }
             @if let Some(room) = self::room(&part.detail, 6.8, area, 14.0) {
                 text.detail.(room) x="10" y="37" { (part.detail) }
             }
@@ -142,6 +144,15 @@ fn cell(part: &Part, area: Area) -> Markup {
                 None => (inner),
             }
         }
+    }
+}
+
+/// The name that fits in, and from which width of the whole on.
+fn label(part: &Part, area: Area) -> Option<(&'static str, &str)> {
+    let fitting = |text: &'_ str| room(text, 7.8, area, 9.0);
+    match fitting(&part.label) {
+        Some(room) => Some((room, &part.label)),
+        None => fitting(&part.short).map(|room| (room, part.short.as_str())),
     }
 }
 
@@ -219,6 +230,7 @@ mod tests {
     fn nothing_makes_no_cells_and_an_empty_group_a_small_one() {
         let part = |bytes| Part {
             label: "<b>".to_owned(),
+            short: "<b>".to_owned(),
             bytes,
             detail: "0 B".to_owned(),
             class: "age-0",
