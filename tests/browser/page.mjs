@@ -194,7 +194,7 @@ const steps = {
     await until(page, (before) =>
       document.querySelector("#store-tiles .figure").textContent !== before, before);
     assert.ok(await page.getByRole("button", { name: "Run now" }).isEnabled());
-    await page.locator("#store-runs a", { hasText: /\w/ }).last().click();
+    await page.locator("#store-runs tbody a").first().click();
     await page.getByRole("heading", { name: "Its files" }).waitFor();
     await page.getByText("removed").first().waitFor();
     await shot(page, "run");

@@ -10,7 +10,7 @@ use super::super::runs::{Part, named_plan, plan};
 use super::super::stores::{LatchView, PlanView, view};
 use super::super::{Ask, known};
 use super::Page;
-use super::frame::{Place, Visit, after, frame, sentence};
+use super::frame::{Place, Visit, after, frame};
 use super::plan::{Filter, KNOWN, rules, steps, sums, troubles};
 use super::session::{self, Asks, Change};
 use super::words::{encoded, files, marked, size, when};
@@ -53,7 +53,7 @@ pub(super) async fn page(
         p.small { a href=(base) { (store) } }
         h1 { @if confirming { "Release the breaker?" } @else { "The plan that waits" } }
         div.notice.bad {
-            p { "Nothing is removed from " strong { (store) } " since " (when(&latch.since)) ": " (marked(&sentence(&latch.reason))) "." }
+            p { "Nothing is removed from " strong { (store) } ", latched " (when(&latch.since)) ": " (marked(&latch.reason)) "." }
         }
         @match waiting {
             Err(problem) => {

@@ -10,7 +10,7 @@ use super::super::restore::{AddHold, HoldView, Release, add_hold, hold_views, re
 use super::Page;
 use super::frame::{Place, Visit, after, frame};
 use super::session::{self, Change};
-use super::words::{encoded, files, when};
+use super::words::{encoded, files, marked, when};
 
 pub(super) async fn page(State(ask): State<Ask>, visit: Visit) -> Page {
     let held = hold_views(&ask, None).await?;
@@ -49,10 +49,10 @@ fn one(visit: &Visit, hold: &HoldView) -> Markup {
                 }
                 " in " a href={ "/stores/" (encoded(&hold.store)) } { (hold.store) }
             }
-            @if let Some(reason) = &hold.reason { p { "“" (reason) "”" } }
+            @if let Some(reason) = &hold.reason { p { "“" (marked(reason)) "”" } }
             p.small.quiet {
                 (origin(hold.origin)) " " (when(&hold.since)) ", "
-                @match &hold.until { Some(until) => { "until " (when(until)) }, None => "until it is released" }
+                @match &hold.until { Some(until) => { "ends " (when(until)) }, None => "until it is released" }
                 "."
             }
             @if visit.word().is_some() {

@@ -146,7 +146,7 @@ fn card(store: &StoreView, line: &[SampleView]) -> Markup {
             }
             @if let Some(latch) = &store.latch {
                 div.notice.bad {
-                    p { "Nothing is removed since " (when(&latch.since)) ": " (latch.reason) "." }
+                    p { "Latched " (when(&latch.since)) ": " (marked(&latch.reason)) "." }
                     p { a href={ "/stores/" (encoded(&store.store)) "/release" } { "Look at the plan that waits" } }
                 }
             } @else if let Some(trouble) = store.health.message.as_ref().or(store.trouble.as_ref()) {

@@ -115,16 +115,15 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A group for people, its values in the order of the templates: `AAPL · 1d`.
+/// A group for people, its values in this order of captures: `AAPL · 1d`. Captures that
+/// the order does not name are left out.
 pub(super) fn group_words(group: &BTreeMap<String, String>, order: &[String]) -> String {
-    let place = |name: &String| order.iter().position(|known| known == name);
-    let mut pairs: Vec<(&String, &String)> = group.iter().collect();
-    pairs.sort_by_key(|(name, _)| place(name));
-    let values: Vec<&str> = pairs.iter().map(|(_, value)| value.as_str()).collect();
-    match values.is_empty() {
-        true => "everything".to_owned(),
-        false => values.join(" · "),
-    }
+    let values: Vec<&str> = order
+        .iter()
+        .filter_map(|name| group.get(name))
+        .map(String::as_str)
+        .collect();
+    values.join(" · ")
 }
 
 /// The plan's sums, statement by statement.

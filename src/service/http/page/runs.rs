@@ -58,19 +58,19 @@ pub(super) fn runs_table(runs: &[RunView], with_store: bool) -> Markup {
                         th scope="col" { "Ended" }
                         th.num scope="col" { "Removed" }
                         th.num scope="col" { "Freed" }
-                        th.num scope="col" { "Kept" }
-                        th scope="col" { "Run" }
+                        th.num.extra scope="col" { "Kept" }
+                        th.extra scope="col" { "Run" }
                     } }
                     tbody {
                         @for run in runs {
                             tr {
-                                td.nowrap { (when(&run.started)) }
+                                td.nowrap { a href={ "/runs/" (encoded(&run.run)) } { (when(&run.started)) } }
                                 @if with_store { td { a href={ "/stores/" (encoded(&run.store)) } { (run.store) } } }
                                 td { (run_pill(run)) }
                                 td.num { (number(run.removed)) }
                                 td.num { (size(run.freed)) }
-                                td.num { (number(run.kept + run.trouble)) }
-                                td { a href={ "/runs/" (encoded(&run.run)) } { code { (short(&run.run)) } } }
+                                td.num.extra { (number(run.kept + run.trouble)) }
+                                td.extra { code.quiet { (short(&run.run)) } }
                             }
                         }
                     }

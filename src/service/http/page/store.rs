@@ -171,7 +171,7 @@ fn matters(store: &StoreView, base: &str) -> Markup {
     html! {
         @if let Some(latch) = &store.latch {
             div.notice.bad {
-                p { strong { "The breaker waits for you." } " Nothing is removed since " (when(&latch.since)) ": " (latch.reason) "." }
+                p { strong { "The breaker waits for you." } " Latched " (when(&latch.since)) ": " (marked(&latch.reason)) "." }
                 p { a.button href={ (base) "/release" } { "Look at the plan that waits" } }
             }
         }
@@ -239,6 +239,11 @@ fn age(group: &GroupView, now: &Now) -> &'static str {
     }
 }
 
+fn first_value(group: &BTreeMap<String, String>, by: &[String]) -> String {
+    let value = by.first().and_then(|name| group.get(name));
+    value.cloned().unwrap_or_default()
+}
+
 const AGES: [(&str, &str); 5] = [
     ("age-0", "today"),
     ("age-1", "this week"),
@@ -257,11 +262,8 @@ fn groups(base: &str, seen: &Seen, groupings: &[Vec<String>], store: &StoreView)
         .take(CELLS)
         .map(|group| Part {
             label: group_words(&group.group, &seen.by),
-            short: group_words(&group.group, &seen.by)
-                .split(" · ")
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            block: first_value(&group.group, &seen.by),
+            inner: group_words(&group.group, seen.by.get(1..).unwrap_or_default()),
             bytes: group.bytes,
             detail: format!("{}, {}", size(group.bytes), files(group.files)),
             class: age(group, &now),
@@ -278,7 +280,8 @@ fn groups(base: &str, seen: &Seen, groupings: &[Vec<String>], store: &StoreView)
         let count = seen.groups_total.saturating_sub(CELLS) as u64;
         parts.push(Part {
             label: format!("{} more", number(count)),
-            short: "more".to_owned(),
+            block: String::new(),
+            inner: String::new(),
             bytes: rest,
             detail: size(rest),
             class: "age-rest",

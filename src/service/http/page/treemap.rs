@@ -10,8 +10,10 @@ use maud::{Markup, html};
 pub(super) struct Part {
     /// What it is called.
     pub label: String,
-    /// A shorter name, for where that does not fit.
-    pub short: String,
+    /// The block it stands in, with others of that name.
+    pub block: String,
+    /// What it is called inside of its block; empty where it is all of it.
+    pub inner: String,
     /// How much of it there is.
     pub bytes: u64,
     /// That in words.
@@ -20,6 +22,12 @@ pub(super) struct Part {
     pub class: &'static str,
     /// Where it leads.
     pub link: Option<String>,
+}
+
+impl Part {
+    fn weight(&self) -> f64 {
+        self.bytes.max(1) as f64
+    }
 }
 
 /// A rectangle in the units of the layout.
@@ -109,26 +117,57 @@ fn place(row: &[f64], rest: Area, areas: &mut Vec<Area>) -> Area {
     }
 }
 
-/// The treemap. A table says the same to whoever cannot see it, so this is silent.
+/// Parts of one block, the largest first, and the blocks likewise.
+fn blocks(parts: &[Part]) -> Vec<Vec<&Part>> {
+    let mut blocks: Vec<Vec<&Part>> = Vec::new();
+    for part in parts {
+        let mut known = blocks.iter_mut();
+        match known.find(|block| block.first().is_some_and(|first| first.block == part.block)) {
+            Some(block) => block.push(part),
+            None => blocks.push(vec![part]),
+        }
+    }
+    blocks.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    blocks
+}
+
+fn weight(block: &[&Part]) -> f64 {
+    block.iter().map(|part| part.weight()).sum()
+}
+
+/// The treemap: a block for each first value, in it a cell for each group. A table says
+/// the same to whoever cannot see it, so this is silent.
 pub(super) fn treemap(parts: &[Part]) -> Markup {
-    let weights: Vec<f64> = parts.iter().map(|part| part.bytes.max(1) as f64).collect();
-    let areas = squarified(&weights, PLANE);
+    let blocks = blocks(parts);
+    let weights: Vec<f64> = blocks.iter().map(|block| weight(block)).collect();
+    let places = squarified(&weights, PLANE);
     html! {
         svg.treemap width="100%" height="100%" aria-hidden="true" focusable="false" {
-            @for (part, area) in parts.iter().zip(&areas) {
-                // What cannot be seen cannot be pointed at either.
-                @if area.width > 0.2 && area.height > 0.2 { (cell(part, *area)) }
+            @for (block, place) in blocks.iter().zip(&places) {
+                @let weights: Vec<f64> = block.iter().map(|part| part.weight()).collect();
+                @for (at, (part, area)) in block.iter().zip(squarified(&weights, *place)).enumerate() {
+                    // What cannot be seen cannot be pointed at either.
+                    @if area.width > 0.2 && area.height > 0.2 { (cell(part, area, at == 0)) }
+                }
+            }
+            @for place in &places {
+                rect.block fill="none"
+                    x=(share(place.x, PLANE.width)) y=(share(place.y, PLANE.height))
+                    width=(share(place.width, PLANE.width)) height=(share(place.height, PLANE.height)) {}
             }
         }
     }
 }
 
-fn cell(part: &Part, area: Area) -> Markup {
-    let share = |value: f64, of: f64| format!("{:.3}%", value / of * 100.0);
+fn share(value: f64, of: f64) -> String {
+    format!("{:.3}%", value / of * 100.0)
+}
+
+fn cell(part: &Part, area: Area, first: bool) -> Markup {
     let inner = html! {
         title { (part.label) ", " (part.detail) }
         rect class=(part.class) width="100%" height="100%" {}
-        @if let Some((room, label)) = label(part, area) {
+        @if let Some((room, label)) = label(part, area, first) {
             text.(room) x="10" y="20" { (label) }
             @if let Some(room) = self::room(&part.detail, 6.8, area, 14.0) {
                 text.detail.(room) x="10" y="37" { (part.detail) }
@@ -147,13 +186,15 @@ fn cell(part: &Part, area: Area) -> Markup {
     }
 }
 
-/// The name that fits in, and from which width of the whole on.
-fn label(part: &Part, area: Area) -> Option<(&'static str, &str)> {
-    let fitting = |text: &'_ str| room(text, 7.8, area, 9.0);
-    match fitting(&part.label) {
-        Some(room) => Some((room, &part.label)),
-        None => fitting(&part.short).map(|room| (room, part.short.as_str())),
-    }
+/// The name that fits in, and from which width of the whole on. The first cell of a block
+/// says which block it is, the others only what they are in it.
+fn label(part: &Part, area: Area, first: bool) -> Option<(&'static str, &str)> {
+    let names: [&str; 2] = match (first, part.inner.is_empty()) {
+        (true, _) | (false, true) => [&part.label, &part.block],
+        (false, false) => [&part.inner, ""],
+    };
+    let mut fitting = names.into_iter().filter(|name| !name.is_empty());
+    fitting.find_map(|name| Some((room(name, 7.8, area, 9.0)?, name)))
 }
 
 /// From which width of the whole on a text fits into its cell: a class of the style.
@@ -227,10 +268,36 @@ mod tests {
     }
 
     #[test]
+    fn groups_of_one_block_stand_together_and_name_it_once() {
+        let part = |label: &str, bytes| {
+            let (block, inner) = label.split_once(" · ").unwrap();
+            Part {
+                label: label.to_owned(),
+                block: block.to_owned(),
+                inner: inner.to_owned(),
+                bytes,
+                detail: String::new(),
+                class: "age-0",
+                link: None,
+            }
+        };
+        let parts = [part("B · 1d", 90), part("A · 1d", 60), part("A · 1h", 50)];
+        let found = blocks(&parts);
+        let shape: Vec<Vec<&str>> = found
+            .iter()
+            .map(|block| block.iter().map(|part| part.label.as_str()).collect())
+            .collect();
+        assert_eq!(shape, [vec!["A · 1d", "A · 1h"], vec!["B · 1d"]]);
+        let map = treemap(&parts).into_string();
+        assert!(map.contains(">A · 1d</text>") && map.contains(">1h</text>"));
+    }
+
+    #[test]
     fn nothing_makes_no_cells_and_an_empty_group_a_small_one() {
         let part = |bytes| Part {
             label: "<b>".to_owned(),
-            short: "<b>".to_owned(),
+            block: "<b>".to_owned(),
+            inner: String::new(),
             bytes,
             detail: "0 B".to_owned(),
             class: "age-0",
