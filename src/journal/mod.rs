@@ -18,6 +18,7 @@ mod outcome;
 mod prune;
 mod run_id;
 mod runs;
+mod samples;
 mod waiting;
 
 use std::fs;
@@ -45,9 +46,13 @@ pub use lock::StoreLock;
 pub use outcome::{Class, Outcome};
 pub use run_id::RunId;
 pub use runs::{Settled, State, StoredReceipt, Summary, Tallies};
+pub use samples::{Sample, growth_per_day};
 
 /// The form of the database this version writes.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
+
+/// The form before there were samples, which is completed when it is next written.
+const BEFORE_SAMPLES: u32 = 2;
 
 const FILE: &str = "journal.sqlite3";
 
@@ -284,10 +289,11 @@ impl Journal {
         match found {
             // Made, and not filled: its first run has not begun.
             0 => Ok(None),
-            SCHEMA => Ok(Some(Journal {
+            BEFORE_SAMPLES | SCHEMA => Ok(Some(Journal {
                 connection,
                 directory,
             })),
+            found if found < SCHEMA => Err(JournalError::Older { directory, found }),
             found => Err(JournalError::Newer { directory, found }),
         }
     }
@@ -333,6 +339,7 @@ impl Journal {
         match found {
             0 => {
                 transaction.execute_batch(TABLES).map_err(failed)?;
+                transaction.execute_batch(samples::TABLE).map_err(failed)?;
                 let name = random_name().map_err(|error| JournalError::Damaged {
                     directory: directory.clone(),
                     reason: error.to_string(),
@@ -340,6 +347,13 @@ impl Journal {
                 transaction
                     .execute("insert into meta (key, value) values ('name', ?)", [name])
                     .map_err(failed)?;
+                transaction
+                    .pragma_update(None, "user_version", SCHEMA)
+                    .map_err(failed)?;
+                transaction.commit().map_err(failed)
+            }
+            BEFORE_SAMPLES => {
+                transaction.execute_batch(samples::TABLE).map_err(failed)?;
                 transaction
                     .pragma_update(None, "user_version", SCHEMA)
                     .map_err(failed)?;
