@@ -13,6 +13,7 @@ mod bring;
 mod checks;
 mod error;
 mod guard;
+mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use crate::apply::{Held, Recovered, mirror_holds, recover};
 use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::journal::{Hold, Journal, LedgerHold, PolicyHold, StoreLock};
+use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
-use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_explained};
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
 use crate::receipt::{Metadata, Proof, Receipt};
@@ -323,6 +324,8 @@ impl<'c> Job<'c> {
             found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
             planned,
+            saved: None,
+            refused: Vec::new(),
             identity,
             journal: seized.journal,
             recovered: seized.recovered,
@@ -332,8 +335,14 @@ impl<'c> Job<'c> {
         })
     }
 
-    /// Takes the store for a plan that was made before.
-    pub fn take_for(&self, plan: Plan, now: &Now) -> Result<Taken<'_>, RunError> {
+    /// Takes the store for a plan that was made before, and holds that against a fresh
+    /// one for the same moment: what both have is carried out.
+    pub fn take_for(
+        &self,
+        plan: Plan,
+        now: &Now,
+        seen: Arc<AtomicU64>,
+    ) -> Result<Taken<'_>, RunError> {
         if plan.store != self.store.name {
             let message = format!(
                 "it is for store `{}`, not `{}`",
@@ -353,16 +362,18 @@ impl<'c> Job<'c> {
                 "it is for another root directory".to_owned(),
             ));
         }
+        let archives = seized.journal.in_place(&self.store.name)?;
+        let root = identity.clone();
+        let mut planned = self.plan_in(seized.root, root, &seized.held, &archives, &plan.now, seen);
+        let agreed = saved::agree(&plan, &planned, &seized.held)?;
+        planned.plan = agreed.plan;
         Ok(Taken {
             job: self,
-            planned: Planned {
-                plan,
-                root: seized.root,
-                inventory: Inventory::default(),
-                ledger: Vec::new(),
-            },
-            found: None,
+            found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
+            planned,
+            saved: Some(plan),
+            refused: agreed.refused,
             identity,
             journal: seized.journal,
             recovered: seized.recovered,
@@ -575,6 +586,10 @@ pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    /// The plan a person saved, of which that is the part the policy agrees to.
+    saved: Option<Plan>,
+    /// Its steps that are not carried out.
+    refused: Vec<(Step, Outcome)>,
     /// How many files a scan just found.
     found: Option<u64>,
     /// Whether a person has said that it is right to find none.
@@ -586,6 +601,18 @@ pub struct Taken<'j> {
     held: Held,
     clocks: Clocks,
     _locks: (Lock, StoreLock),
+}
+
+impl Taken<'_> {
+    /// The plan a person knows by its digest.
+    fn stated(&self) -> &Plan {
+        self.saved.as_ref().unwrap_or(&self.planned.plan)
+    }
+
+    /// Steps of a saved plan that are not carried out, and what they end as.
+    pub fn refused(&self) -> &[(Step, Outcome)] {
+        &self.refused
+    }
 }
 
 /// Whether a latch holds.

@@ -10,7 +10,7 @@ use super::{Edge, Exit, complain, look, say};
 use crate::cancel::Cancel;
 use crate::config::{Config, Store};
 use crate::confine::{Confinement, confine};
-use crate::journal::{Cause, Journal, JournalError, Latch};
+use crate::journal::{Cause, Journal, JournalError, Latch, Outcome};
 use crate::plan::Plan;
 use crate::run::{Breaker, RunError, Taken};
 use crate::store::StoreError;
@@ -148,7 +148,12 @@ impl Apply {
             Source::Kept => job.of_kept(&plan)?,
             Source::File => job,
         };
-        let (now, taken) = self.waiting(&|now| job.take_for(plan.clone(), now))?;
+        let (now, taken) = self.waiting(&|now| {
+            let scanning = Scanning::begin(&store.name);
+            let taken = job.take_for(plan.clone(), now, scanning.seen.clone());
+            scanning.end();
+            taken
+        })?;
         self.carry_out(edge, store, taken, &now, breaker)
     }
 
@@ -166,6 +171,15 @@ impl Apply {
         let root = store.path.path.display().to_string();
         if !edge.is_json() && (passed.is_err() || !self.yes) {
             say(&show::plan(plan, &root, Detail::Some))?;
+        }
+        let refused = taken.refused().iter();
+        let refused = refused.filter(|(_, outcome)| *outcome == Outcome::Refused);
+        match refused.count() {
+            0 => {}
+            count => complain(&format!(
+                "warning: the plan names {} that the policy does not take; kept",
+                show::files(count as u64)
+            )),
         }
         if let Err(RunError::Latched(latch)) = passed {
             complain(&format!("error: {}", RunError::Latched(latch.clone())));

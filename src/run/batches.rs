@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
-use crate::journal::{Class, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Plan, Tally};
+use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::plan::{Plan, Step, Tally};
 use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::Proof;
 use crate::store::{Head, Trash};
@@ -110,6 +110,7 @@ impl Taken<'_> {
         self.journal.begin(&Start {
             id: &id,
             plan,
+            digest: self.stated().digest(),
             root: &self.identity,
             root_path: root.path(),
             at: at.clone(),
@@ -194,6 +195,7 @@ impl Taken<'_> {
             state: State::Completed,
             plugins: Vec::new(),
         };
+        report_refused(&mut self.journal, id, &self.refused, &mut done)?;
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() && !cancel.is_wished() {
@@ -274,6 +276,30 @@ impl Taken<'_> {
         }
         Ok(())
     }
+}
+
+/// Records what a saved plan names and the policy does not take.
+fn report_refused(
+    journal: &mut Journal,
+    id: &RunId,
+    refused: &[(Step, Outcome)],
+    done: &mut Done,
+) -> Result<(), JournalError> {
+    let intent = |step: &Step| Intent {
+        path: step.path.clone(),
+        facts: step.facts,
+        rule: step.rule,
+    };
+    let refused = refused.iter();
+    let refused: Vec<(Intent, Outcome)> = refused
+        .map(|(step, outcome)| (intent(step), outcome.clone()))
+        .collect();
+    journal.kept(id, &refused)?;
+    for (intent, outcome) in refused {
+        done.tallies.add(&outcome);
+        done.kept.push((intent.path, outcome));
+    }
+    Ok(())
 }
 
 /// How files go in this store, and until when they lie in the trash.

@@ -230,7 +230,7 @@ impl Work<'_> {
             }
         };
         let mut taken = match saved {
-            Some(plan) => job.take_for(Plan::clone(&plan), now),
+            Some(plan) => job.take_for(Plan::clone(&plan), now, Arc::default()),
             None => {
                 let taken = job.take(now, Arc::default()).map_err(Failure::Run)?;
                 let seconds = begun.elapsed().as_secs_f64();
