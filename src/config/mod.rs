@@ -8,6 +8,7 @@
 //! opened here.
 
 mod codes;
+mod cron;
 mod environment;
 mod interpolate;
 mod overlay;
@@ -101,8 +102,20 @@ pub enum Schedule {
     OnRequest,
     /// Again and again after this span.
     Every(Span),
-    /// At the times of a cron expression: five fields, not looked into here.
+    /// At the times of a cron expression of five fields that has some.
     Cron(String),
+}
+
+impl Schedule {
+    /// Seconds of the longest time between two runs, by the clock on the wall; none where
+    /// nobody knows when a store is cleaned.
+    pub fn longest_pause(&self) -> Option<u64> {
+        match self {
+            Schedule::OnRequest => None,
+            Schedule::Every(span) => Some(span.approximate_seconds()),
+            Schedule::Cron(text) => cron::longest_pause(text),
+        }
+    }
 }
 
 /// Who writes in a store's tree.

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use crate::config::codes;
 use crate::config::reader::{Complaint, Place, Reader, Section, absolute};
 use crate::config::schema::joined;
 use crate::config::{
     Destination, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store, Token,
     Warn, Wasm, Writers,
 };
+use crate::config::{codes, cron};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::receipt::Proof;
 use crate::units::{Size, Span, UnitError};
@@ -154,7 +154,7 @@ fn read_schedule(section: &Section<'_>, reader: &mut Reader<'_>) -> Schedule {
         )),
         span => Ok(span),
     });
-    let cron = reader.parsed(section, "cron", parse_cron);
+    let cron = reader.parsed(section, "cron", cron::parse);
     if section.has("every") && section.has("cron") {
         let message = format!("`{}` has both `every` and `cron`", section.path);
         let source = reader.findings.source();
@@ -428,16 +428,6 @@ fn parse_growth(text: &str) -> Result<Growth, Complaint> {
     match per.map_err(complain)? {
         per if per.is_zero() => Err(Complaint::new("the time is empty", "write `per day`")),
         per => Ok(Growth { size, per }),
-    }
-}
-
-fn parse_cron(text: &str) -> Result<String, Complaint> {
-    match text.split_whitespace().count() {
-        5 => Ok(text.trim().to_owned()),
-        found => Err(Complaint::new(
-            format!("a cron expression has five fields, this has {found}"),
-            "write it as `0 3 * * *` for every day at three",
-        )),
     }
 }
 
