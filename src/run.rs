@@ -38,7 +38,7 @@ pub use bring::{Restored, bring_back, put_back, with_ledger};
 pub use checks::check_plugins;
 pub use error::RunError;
 
-use checks::{access_finding, check_hooks, policy_missing};
+use checks::{access_finding, check_hooks, policy_missing, seldom_cleaned};
 
 /// A store with its checked policy.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ impl<'c> Job<'c> {
             environment.ask(directory, |world| policy::load(&source, world))?;
         let mut findings = check_hooks(config, &policy);
         let (policy, mut warnings) = (policy, warnings);
+        warnings.0.extend(seldom_cleaned(&policy, store));
         let policy = match access_finding(&policy, store) {
             Some((finding, None)) => {
                 findings.push(finding);

@@ -30,9 +30,22 @@ pub struct Policy {
     pub(crate) tests: Vec<TestCase>,
     /// Where access times are read, if they are.
     pub(crate) access_at: Option<(Source, Range<usize>)>,
+    /// The shortest age some statement waits for before it removes, and where.
+    pub(crate) wait: Option<Wait>,
     /// Seconds that access times may lag behind: a `relatime` mount writes them once a
     /// day.
     pub(crate) access_lag: u64,
+}
+
+/// The age a statement waits for before it removes.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// The age.
+    pub age: Span,
+    /// The text the statement stands in.
+    pub source: Source,
+    /// Where it stands there.
+    pub at: Range<usize>,
 }
 
 /// What a clock reads for a file.
@@ -114,6 +127,12 @@ impl Policy {
     /// Where access times are read, if they are.
     pub fn reads_access_times(&self) -> Option<&(Source, Range<usize>)> {
         self.access_at.as_ref()
+    }
+
+    /// The shortest age some statement waits for before it deletes or replaces; none
+    /// where nothing goes by age.
+    pub fn shortest_wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
     }
 
     /// The same policy for a mount that writes access times at most once in so many
