@@ -376,9 +376,11 @@ impl Journal {
                 .get("line")
                 .and_then(serde_json::Value::as_u64)
                 .unwrap_or_default();
-            match text("label") {
-                "" => format!("{}:{line}", text("file")),
-                label => format!("{}:{line} @{label}", text("file")),
+            match (text("label"), line) {
+                // What no file says: who asked for it.
+                (_, 0) => text("file").to_owned(),
+                ("", line) => format!("{}:{line}", text("file")),
+                (label, line) => format!("{}:{line} @{label}", text("file")),
             }
         };
         Ok(rules.iter().map(shown).collect())

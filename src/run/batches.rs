@@ -118,7 +118,8 @@ impl Taken<'_> {
         })?;
         guard::released(&mut self.journal, plan, &at)?;
         if self.job.request.is_some() {
-            self.journal.forget_plan(&named.digest());
+            let digest = self.stated().digest();
+            self.journal.forget_plan(&digest);
         }
         progress(&id, 0);
         let ended = self.carry_out(&id, now, cancel, progress);

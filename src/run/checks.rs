@@ -45,7 +45,11 @@ pub(super) fn access_finding(policy: &Policy, store: &Store) -> Option<(Diagnost
 /// with six hours to live that are looked at once a day stay for thirty.
 pub(super) fn seldom_cleaned(policy: &Policy, store: &Store) -> Option<Diagnostic> {
     let wait = policy.shortest_wait()?;
-    let pause = store.schedule.longest_interval().filter(|_| store.enabled)?.as_secs();
+    let pause = store
+        .schedule
+        .longest_interval()
+        .filter(|_| store.enabled)?
+        .as_secs();
     let age = wait.age.approximate_seconds();
     if pause <= age {
         return None;

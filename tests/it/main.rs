@@ -34,6 +34,7 @@ mod plugin_commands;
 mod plugin_docs;
 mod policies;
 mod replace;
+mod service;
 mod shop;
 mod stock_analysis;
 mod tidy;
