@@ -70,6 +70,21 @@ fn what_a_run_removed_comes_back_from_the_trash_and_is_held() {
 }
 
 #[test]
+fn what_was_put_back_is_named_by_why_and_a_limit_takes_others_instead() {
+    let shop = with_grace("1 hour");
+    shop.file("a", "x", 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    shop.ok(&["undo", "last"]);
+    let why = shop.ok(&["why", "store/a"]).out;
+    assert!(why.contains("is kept by hold \"undo-"), "{why}");
+    shop.file("b", "x", 9 * DAY);
+    shop.file("c", "x", 8 * DAY);
+    shop.policy("limit count to 2, evicting oldest first");
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(shop.files("store"), ["a", "c"]);
+}
+
+#[test]
 fn undoing_replaces_nothing() {
     let shop = with_grace("1 hour");
     shop.file("a", "old", 10 * DAY);
