@@ -34,6 +34,7 @@ mod plugin_docs;
 mod policies;
 mod replace;
 mod shop;
+mod small_disk;
 mod stock_analysis;
 mod tidy;
 mod trust;
