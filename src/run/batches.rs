@@ -103,7 +103,7 @@ impl Taken<'_> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
         let purged = purge(&mut self.journal, root, now)?;
-        let trash = root.establish_trash(id.as_str())?;
+        let trash = root.establish_trash(id.as_str())?.at(now.stamp());
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let facts = RunFacts {
             id: id.to_string(),
