@@ -82,6 +82,7 @@ fn nothing(now: &Now) -> Plan {
         basis: std::collections::BTreeMap::new(),
         disk: None,
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     };
     plan(&policy, &retain::scan::Inventory::default(), ask)

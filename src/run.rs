@@ -15,7 +15,7 @@ mod error;
 mod guard;
 mod saved;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -224,8 +224,8 @@ impl<'c> Job<'c> {
         };
         let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
         inventory.aliases = aliases(archives, &inventory);
-        let ledger = held.for_planning();
-        let ask = self.ask(&root, &inventory, &ledger, identity, now);
+        let (ledger, files) = (held.for_planning(), held.files());
+        let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
         let mut plan = plan(&self.policy, &inventory, ask);
         keep_held(&mut plan, held);
         for hook in &mut plan.hooks {
@@ -245,6 +245,7 @@ impl<'c> Job<'c> {
             root,
             inventory,
             ledger,
+            held: files,
         }
     }
 
@@ -275,6 +276,7 @@ impl<'c> Job<'c> {
         root: &Root,
         inventory: &Inventory,
         ledger: &[Policy],
+        files: &Arc<HashMap<RelPath, String>>,
         identity: String,
         now: &Now,
     ) -> Ask {
@@ -288,6 +290,7 @@ impl<'c> Job<'c> {
                 available: space.available,
             }),
             ledger: ledger.to_vec(),
+            held: files.clone(),
             notices: notices(inventory),
         }
     }
@@ -298,9 +301,10 @@ impl<'c> Job<'c> {
             root,
             inventory,
             ledger,
+            held: files,
             ..
         } = planned;
-        let ask = self.ask(root, inventory, ledger, String::new(), now);
+        let ask = self.ask(root, inventory, ledger, files, String::new(), now);
         let paths = std::slice::from_ref(path);
         let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
         decisions.into_iter().next()
@@ -568,6 +572,8 @@ pub struct Planned {
     pub inventory: Inventory,
     /// The holds of the ledger it was made under.
     pub ledger: Vec<Policy>,
+    /// Single files that the ledger holds.
+    pub held: Arc<HashMap<RelPath, String>>,
 }
 
 /// A store with everything a run needs of it.
@@ -656,8 +662,8 @@ fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
     protecting.map(Hold::for_planning).collect()
 }
 
-/// Takes out of a plan what the ledger holds. What a limit would have taken instead
-/// is not: a plan may only shrink here.
+/// Takes out of a plan what the ledger holds and planning was not told: a hold nobody can
+/// read keeps everything. A plan may only shrink here.
 fn keep_held(plan: &mut Plan, held: &Held) {
     let holds = held.asked();
     // A directory of which one file is held stays with all of them.

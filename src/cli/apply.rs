@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::confined::confined;
 use super::show::{self, Detail, Scanning};
 use super::{Edge, Exit, complain, look, say};
 use crate::cancel::Cancel;
 use crate::config::{Config, Store};
-use crate::confine::{Confinement, confine};
 use crate::journal::{Cause, Journal, JournalError, Latch, Outcome};
 use crate::plan::Plan;
 use crate::run::{Breaker, RunError, Taken};
@@ -52,7 +52,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 impl Apply {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
-        confined(&config)?;
+        confined(&config, None)?;
         if let [target] = self.targets.as_slice()
             && !config.stores.contains_key(target)
             && Path::new(target).is_file()
@@ -222,23 +222,6 @@ impl Apply {
         io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
-}
-
-/// Holds this process to the stores, destinations and state of the configuration.
-fn confined(config: &Config) -> anyhow::Result<()> {
-    let stores = config.stores.values().map(|store| store.path.path.clone());
-    let destinations = config.destinations.values();
-    let destinations = destinations.map(|place| place.directory.path.clone());
-    let state = std::iter::once(config.state.clone());
-    let places: Vec<_> = stores.chain(destinations).chain(state).collect();
-    match confine(&places)? {
-        Confinement::Whole => {}
-        Confinement::Partial => tracing::info!("the kernel knows a part of Landlock's rights"),
-        Confinement::None => tracing::info!(
-            "this kernel has no Landlock: only the program's own care keeps it inside its stores"
-        ),
-    }
-    Ok(())
 }
 
 /// What a person does about a latched store.

@@ -5,6 +5,7 @@ mod audit;
 mod catalogue;
 mod check;
 mod completions;
+mod confined;
 mod demo;
 mod explain;
 mod findings;

@@ -61,6 +61,7 @@ struct Place {
 impl Restore {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
+        super::confined::confined(&config, self.to.as_deref())?;
         let journal = Journal::open_existing(&config.state)?.with_context(|| {
             format!(
                 "nothing was archived yet: there is no journal in `{}`",

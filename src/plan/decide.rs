@@ -5,7 +5,8 @@
 //! pressure, then what is replaced. The order of a policy's statements plays no part.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::member::{Member, Members, Removal, Unit};
 use super::{
@@ -34,6 +35,8 @@ pub struct Ask {
     /// Holds that the ledger knows and the policy does not state: each a policy with
     /// one `hold`.
     pub ledger: Vec<Policy>,
+    /// Single files that the ledger holds, with the name of what holds each.
+    pub held: Arc<HashMap<RelPath, String>>,
     /// What the scan has to report; passed on.
     pub notices: Vec<Notice>,
 }
@@ -62,6 +65,7 @@ pub fn plan_explained(
     let matcher = Matcher::new(policy, &ask.now).with_ledger(&ask.ledger, &ask.now);
     let mut planner = Planner {
         matcher: &matcher,
+        held: ask.held.clone(),
         inventory,
         members: Vec::new(),
         of_collection: vec![Members::new(); policy.collections.len()],
@@ -85,6 +89,7 @@ pub fn plan_explained(
 
 pub(super) struct Planner<'p, 'e> {
     pub(super) matcher: &'p Matcher<'p>,
+    held: Arc<HashMap<RelPath, String>>,
     inventory: &'e Inventory,
     pub(super) members: Vec<Member<'e>>,
     /// Members of each collection, in path order.
@@ -95,6 +100,10 @@ pub(super) struct Planner<'p, 'e> {
     totals: Totals,
     pub(super) notices: Vec<Notice>,
 }
+
+/// What [`Protector::Held`] says of a file that is held by its name: no index of a hold
+/// that is a statement.
+const SINGLE: usize = usize::MAX;
 
 /// A directory that is decided on as a whole, while its files are collected.
 struct Gathered {
@@ -147,7 +156,10 @@ impl<'p, 'e> Planner<'p, 'e> {
             if memberships.is_empty() && units.is_empty() {
                 continue;
             }
-            let verdict = self.matcher.judge(judged, &memberships);
+            let verdict = match self.holding(&entry.path).or(self.holding(&judged.path)) {
+                Some(_) => Verdict::Kept(Protector::Held(SINGLE)),
+                None => self.matcher.judge(judged, &memberships),
+            };
             let index = self.members.len();
             for place in &memberships {
                 if let Some(list) = self.of_collection.get_mut(place.collection) {
@@ -170,6 +182,34 @@ impl<'p, 'e> Planner<'p, 'e> {
         }
         for ((directory, collection), unit) in gathered {
             self.enter_unit(directory, collection, unit);
+        }
+    }
+
+    /// What of the ledger holds a single file.
+    fn holding(&self, path: &RelPath) -> Option<&String> {
+        self.held.get(path)
+    }
+
+    /// The name of the hold that keeps a member.
+    pub(super) fn hold_of(&self, member: &Member<'_>, index: usize) -> &str {
+        let files = member.unit.as_ref().map_or(&[][..], |unit| &unit.files);
+        // What keeps a directory whole may be a hold on one of its files.
+        let with = member
+            .inside
+            .iter()
+            .filter_map(|&unit| self.members.get(unit));
+        let with = with.filter_map(|unit| unit.unit.as_ref());
+        let files = files.iter().chain(with.flat_map(|unit| &unit.files));
+        let files = files.filter_map(|&file| self.members.get(file));
+        let mut candidates = std::iter::once(member).chain(files);
+        match index {
+            SINGLE => candidates
+                .find_map(|member| {
+                    self.holding(member.place())
+                        .or_else(|| self.holding(member.path()))
+                })
+                .map_or("", String::as_str),
+            index => self.matcher.ledger_name(index),
         }
     }
 
@@ -681,6 +721,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         // `keep` lets a file be compressed in place; a hold or a `protect` does not, and
         // what cannot be judged is left alone. Another name would keep the old bytes.
         if facts.links != 1
+            || matches!(member.verdict, Verdict::Kept(Protector::Held(_)))
             || self
                 .matcher
                 .forbids_replacing(&member.entry, &member.memberships)

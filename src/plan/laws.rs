@@ -409,6 +409,7 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
         disk: Some(DISK),
         basis: Default::default(),
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     };
     plan(policy, &Inventory::of_entries(entries.to_vec()), ask)

@@ -111,7 +111,7 @@ impl Planner<'_, '_> {
                 None,
                 format!(
                     "is kept by hold \"{}\" of the ledger",
-                    self.matcher.ledger_name(by)
+                    self.hold_of(member, by)
                 ),
             ),
             (Verdict::Doomed { rule, .. }, Some(floor)) => (

@@ -153,7 +153,7 @@ impl Taken<'_> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
         let purged = purge(&mut self.journal, root, now, cancel)?;
-        let trash = root.establish_trash(id.as_str())?;
+        let trash = root.establish_trash(id.as_str())?.at(now.stamp());
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let meters = Meters::default();
         let facts = RunFacts {

@@ -76,6 +76,7 @@ fn ask() -> Ask {
         basis: std::collections::BTreeMap::new(),
         disk: None,
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     }
 }

@@ -36,6 +36,7 @@ mod policies;
 mod replace;
 mod service;
 mod shop;
+mod small_disk;
 mod stock_analysis;
 mod tidy;
 mod trust;

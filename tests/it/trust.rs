@@ -70,6 +70,21 @@ fn what_a_run_removed_comes_back_from_the_trash_and_is_held() {
 }
 
 #[test]
+fn what_was_put_back_is_named_by_why_and_a_limit_takes_others_instead() {
+    let shop = with_grace("1 hour");
+    shop.file("a", "x", 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    shop.ok(&["undo", "last"]);
+    let why = shop.ok(&["why", "store/a"]).out;
+    assert!(why.contains("is kept by hold \"undo-"), "{why}");
+    shop.file("b", "x", 9 * DAY);
+    shop.file("c", "x", 8 * DAY);
+    shop.policy("limit count to 2, evicting oldest first");
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(shop.files("store"), ["a", "c"]);
+}
+
+#[test]
 fn undoing_replaces_nothing() {
     let shop = with_grace("1 hour");
     shop.file("a", "old", 10 * DAY);
@@ -549,6 +564,9 @@ fn a_confined_process_when_it_is_asked_for() {
             .join()
             .unwrap(),
     ];
+    retain::confine::give_up_privileges().unwrap();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    println!("{status}");
     println!(
         "CONFINED {confinement:?} {}",
         tried.iter().all(Result::is_err)
@@ -572,6 +590,14 @@ fn a_confined_process_can_remove_nothing_outside_its_stores() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("NoNewPrivs:\t1"), "{said}");
+    // DAC_OVERRIDE, FOWNER and what else removing and restoring takes, of what there was.
+    let most = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 24) | (1 << 28);
+    for set in ["CapEff:\t", "CapPrm:\t", "CapInh:\t", "CapAmb:\t"] {
+        let (_, held) = said.split_once(set).unwrap();
+        let held = u64::from_str_radix(held.lines().next().unwrap(), 16).unwrap();
+        assert_eq!(held & !most, 0, "{set}{held:x}");
+    }
     if said.contains("CONFINED None") {
         eprintln!("skipped: this kernel has no Landlock");
         return;
