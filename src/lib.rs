@@ -44,4 +44,6 @@ pub mod apply;
 
 pub mod run;
 
+pub mod service;
+
 pub mod cli;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 21] = [
     "fault",
     "diagnostic",
     "time",
@@ -24,6 +24,7 @@ const LAYERS: [&str; 20] = [
     "journal",
     "apply",
     "run",
+    "service",
     "cli",
 ];
 

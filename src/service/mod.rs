@@ -1,0 +1,3 @@
+//! What `retain serve` is made of.
+
+pub mod webhook;
