@@ -116,6 +116,7 @@ fn measure(place: &Path, files: usize, journal: Option<()>, end: End) -> (Durati
         let start = Start {
             id: &id,
             plan: &plan,
+            digest: plan.digest(),
             root: "root",
             root_path: &store,
             at: at.clone(),

@@ -348,6 +348,23 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
+/// An error and its causes in one line. Many of ours say their cause in their own words,
+/// which is not said again.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut full = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if full.is_empty() {
+            full = said;
+        } else if !full.contains(&said) {
+            full = format!("{full}: {said}");
+        }
+        next = cause.source();
+    }
+    full
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

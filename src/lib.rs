@@ -8,6 +8,8 @@
 
 pub mod fault;
 
+pub mod cancel;
+
 pub mod units;
 
 pub mod time;

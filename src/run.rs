@@ -9,9 +9,11 @@
 //! so a full disk gets room before every archive is written.
 
 mod batches;
+mod bring;
 mod checks;
 mod error;
 mod guard;
+mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,21 +23,22 @@ use crate::apply::{Held, Recovered, mirror_holds, recover};
 use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::journal::{Hold, Journal, LedgerHold, PolicyHold, StoreLock};
+use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
-use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_explained};
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
 use crate::plugin::{Kind, Plugin};
-use crate::policy::{self, Checked, Matcher, Policy};
+use crate::policy::{self, Checked, Matcher, Policy, Request};
 use crate::receipt::{Metadata, Proof, Receipt};
 use crate::scan::{Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
-pub use batches::Done;
+pub use batches::{ByRule, Done};
+pub use bring::{Restored, bring_back, put_back, with_ledger};
 pub use checks::check_plugins;
 pub use error::RunError;
 
-use checks::{access_finding, check_hooks, policy_missing};
+use checks::{access_finding, check_hooks, policy_missing, seldom_cleaned};
 
 /// A store with its checked policy.
 #[derive(Debug)]
@@ -48,7 +51,12 @@ pub struct Job<'c> {
     pub policy: Policy,
     /// What somebody should look at in it.
     pub warnings: Diagnostics,
+    /// What it is to delete instead of what its policy says.
+    request: Option<Request>,
 }
+
+/// What a plan that a request made has in its basis.
+const REQUEST: &str = "request";
 
 impl<'c> Job<'c> {
     /// Reads and checks the policy of a store, and that the configuration has what
@@ -65,6 +73,7 @@ impl<'c> Job<'c> {
             environment.ask(directory, |world| policy::load(&source, world))?;
         let mut findings = check_hooks(config, &policy);
         let (policy, mut warnings) = (policy, warnings);
+        warnings.0.extend(seldom_cleaned(&policy, store));
         let policy = match access_finding(&policy, store) {
             Some((finding, None)) => {
                 findings.push(finding);
@@ -82,9 +91,56 @@ impl<'c> Job<'c> {
                 store,
                 policy,
                 warnings,
+                request: None,
             }),
             false => Err(Diagnostics(findings)),
         }
+    }
+
+    /// A job whose policy was checked against this configuration before.
+    pub fn checked(
+        config: &'c Config,
+        store: &'c Store,
+        policy: Policy,
+        warnings: Diagnostics,
+    ) -> Job<'c> {
+        Job {
+            config,
+            store,
+            policy,
+            warnings,
+            request: None,
+        }
+    }
+
+    /// Whether it does what somebody asks for instead of what the policy says.
+    pub fn is_request(&self) -> bool {
+        self.request.is_some()
+    }
+
+    /// The same job for a request: only what it asks for goes, and that only as far as
+    /// the policy's protections, hooks and breaker let it. Nothing where no collection
+    /// has the captures it names.
+    pub fn asking(self, request: Request) -> Option<Job<'c>> {
+        Some(Job {
+            policy: self.policy.requesting(&request)?,
+            request: Some(request),
+            ..self
+        })
+    }
+
+    /// The job a saved plan was made by: the store's own, or a request's.
+    ///
+    /// Only a plan that this program kept may bring a request along: in a file from
+    /// elsewhere it would be anybody's wish.
+    pub fn of_kept(self, plan: &Plan) -> Result<Job<'c>, RunError> {
+        let Some(text) = plan.basis.get(REQUEST) else {
+            return Ok(self);
+        };
+        let broken = |reason: String| RunError::Plan(format!("its request is broken: {reason}"));
+        let request = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        self.asking(request)
+            .ok_or_else(|| broken("no collection has its captures".to_owned()))
     }
 
     /// Warnings about destinations on the store's own file system: what breaks that
@@ -204,7 +260,13 @@ impl<'c> Job<'c> {
         let values = format!("{:?} {grace:?} {writers:?}", path.path);
         let digest = blake3::hash(values.as_bytes()).to_hex().to_string();
         let name = format!("path, grace or exclusive of store `{}`", self.store.name);
-        BTreeMap::from([(name, digest)])
+        let mut basis = BTreeMap::from([(name, digest)]);
+        if let Some(request) = &self.request {
+            // Whole, so that a plan that waits for a person can be made again.
+            let text = serde_json::to_string(request).unwrap_or_default();
+            basis.insert(REQUEST.to_owned(), text);
+        }
+        basis
     }
 
     /// What a plan has to know besides the policy and the files.
@@ -263,6 +325,8 @@ impl<'c> Job<'c> {
             found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
             planned,
+            saved: None,
+            refused: Vec::new(),
             identity,
             journal: seized.journal,
             recovered: seized.recovered,
@@ -272,8 +336,14 @@ impl<'c> Job<'c> {
         })
     }
 
-    /// Takes the store for a plan that was made before.
-    pub fn take_for(&self, plan: Plan, now: &Now) -> Result<Taken<'_>, RunError> {
+    /// Takes the store for a plan that was made before, and holds that against a fresh
+    /// one for the same moment: what both have is carried out.
+    pub fn take_for(
+        &self,
+        plan: Plan,
+        now: &Now,
+        seen: Arc<AtomicU64>,
+    ) -> Result<Taken<'_>, RunError> {
         if plan.store != self.store.name {
             let message = format!(
                 "it is for store `{}`, not `{}`",
@@ -293,16 +363,18 @@ impl<'c> Job<'c> {
                 "it is for another root directory".to_owned(),
             ));
         }
+        let archives = seized.journal.in_place(&self.store.name)?;
+        let root = identity.clone();
+        let mut planned = self.plan_in(seized.root, root, &seized.held, &archives, &plan.now, seen);
+        let agreed = saved::agree(&plan, &planned, &seized.held)?;
+        planned.plan = agreed.plan;
         Ok(Taken {
             job: self,
-            planned: Planned {
-                plan,
-                root: seized.root,
-                inventory: Inventory::default(),
-                ledger: Vec::new(),
-            },
-            found: None,
+            found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
+            planned,
+            saved: Some(plan),
+            refused: agreed.refused,
             identity,
             journal: seized.journal,
             recovered: seized.recovered,
@@ -515,6 +587,10 @@ pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    /// The plan a person saved, of which that is the part the policy agrees to.
+    saved: Option<Plan>,
+    /// Its steps that are not carried out.
+    refused: Vec<(Step, Outcome)>,
     /// How many files a scan just found.
     found: Option<u64>,
     /// Whether a person has said that it is right to find none.
@@ -526,6 +602,18 @@ pub struct Taken<'j> {
     held: Held,
     clocks: Clocks,
     _locks: (Lock, StoreLock),
+}
+
+impl Taken<'_> {
+    /// The plan a person knows by its digest.
+    fn stated(&self) -> &Plan {
+        self.saved.as_ref().unwrap_or(&self.planned.plan)
+    }
+
+    /// Steps of a saved plan that are not carried out, and what they end as.
+    pub fn refused(&self) -> &[(Step, Outcome)] {
+        &self.refused
+    }
 }
 
 /// Whether a latch holds.

@@ -19,7 +19,7 @@ use crate::plan::{Action, Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
 use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
-pub use held::{HELD_AGAIN, Held, MirrorError, mirror_holds};
+pub use held::{Asked, HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
 pub use relief::{Need, Relief};
 pub use undo::{Kept, Purged, UndoError, Undone, purge, purge_for_room, trash_list, undo};
@@ -238,6 +238,7 @@ fn blocked(blocked: &Blocked) -> Outcome {
         Verdict::Kept => Outcome::Kept { plugin, reason },
         Verdict::Failed => Outcome::Blocked { plugin, reason },
         Verdict::Changed => Outcome::Changed,
+        Verdict::Cancelled => Outcome::Interrupted,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::held::{HELD_AGAIN, MirrorError, mirror_holds};
+use crate::cancel::Cancel;
 use crate::journal::{Journal, JournalError, NewHold, Origin, Outcome};
 use crate::path::RelPath;
 use crate::store::{Dir, Head, Purge, Return, Root, Slot, StoreError, Trash, Trashed, in_words};
@@ -186,10 +187,16 @@ impl Returns<'_> {
     }
 }
 
-/// Removes for good what has lain in the trash long enough, oldest run first.
-pub fn purge(journal: &mut Journal, root: &Root, now: &Now) -> Result<Purged, UndoError> {
+/// Removes for good what has lain in the trash long enough, oldest run first, until
+/// somebody wishes the end.
+pub fn purge(
+    journal: &mut Journal,
+    root: &Root,
+    now: &Now,
+    cancel: &Cancel,
+) -> Result<Purged, UndoError> {
     purge_while(journal, root, None, now, &mut |until| {
-        until.is_some_and(|until| until <= now.timestamp())
+        !cancel.is_wished() && until.is_some_and(|until| until <= now.timestamp())
     })
 }
 

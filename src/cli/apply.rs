@@ -7,9 +7,10 @@ use anyhow::Context;
 
 use super::show::{self, Detail, Scanning};
 use super::{Edge, Exit, complain, look, say};
+use crate::cancel::Cancel;
 use crate::config::{Config, Store};
 use crate::confine::{Confinement, confine};
-use crate::journal::{Cause, Journal, JournalError, Latch};
+use crate::journal::{Cause, Journal, JournalError, Latch, Outcome};
 use crate::plan::Plan;
 use crate::run::{Breaker, RunError, Taken};
 use crate::store::StoreError;
@@ -36,6 +37,15 @@ pub(super) struct Apply {
     emptied: bool,
 }
 
+/// Where a plan was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// In the state directory: this program put it there.
+    Kept,
+    /// In some file.
+    File,
+}
+
 /// How often a store that is in use is tried again.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 
@@ -55,7 +65,7 @@ impl Apply {
         {
             let plan = Plan::from_json(&document)
                 .with_context(|| format!("the plan `{target}` that was kept"))?;
-            return self.apply_plan(edge, &config, plan, Breaker::Released);
+            return self.apply_plan(edge, &config, plan, Breaker::Released, Source::Kept);
         }
         anyhow::ensure!(
             self.confirm.is_none(),
@@ -121,7 +131,7 @@ impl Apply {
                 plan.digest()
             ),
         };
-        self.apply_plan(edge, config, plan, breaker)
+        self.apply_plan(edge, config, plan, breaker, Source::File)
     }
 
     fn apply_plan(
@@ -130,10 +140,20 @@ impl Apply {
         config: &Config,
         plan: Plan,
         breaker: Breaker,
+        source: Source,
     ) -> anyhow::Result<Exit> {
         let store = edge.store(config, &plan.store)?;
         let job = edge.job(config, store)?;
-        let (now, taken) = self.waiting(&|now| job.take_for(plan.clone(), now))?;
+        let job = match source {
+            Source::Kept => job.of_kept(&plan)?,
+            Source::File => job,
+        };
+        let (now, taken) = self.waiting(&|now| {
+            let scanning = Scanning::begin(&store.name);
+            let taken = job.take_for(plan.clone(), now, scanning.seen.clone());
+            scanning.end();
+            taken
+        })?;
         self.carry_out(edge, store, taken, &now, breaker)
     }
 
@@ -152,6 +172,15 @@ impl Apply {
         if !edge.is_json() && (passed.is_err() || !self.yes) {
             say(&show::plan(plan, &root, Detail::Some))?;
         }
+        let refused = taken.refused().iter();
+        let refused = refused.filter(|(_, outcome)| *outcome == Outcome::Refused);
+        match refused.count() {
+            0 => {}
+            count => complain(&format!(
+                "warning: the plan names {} that the policy does not take; kept",
+                show::files(count as u64)
+            )),
+        }
         if let Err(RunError::Latched(latch)) = passed {
             complain(&format!("error: {}", RunError::Latched(latch.clone())));
             complain(&latch_help(&latch));
@@ -163,7 +192,9 @@ impl Apply {
             return Ok(Exit::Refused);
         }
         let bar = show::removing(plan.steps.len());
-        let done = taken.apply(now, breaker, &|files| bar.set_position(files as u64));
+        let done = taken.apply(now, breaker, &Cancel::default(), &|_, files| {
+            bar.set_position(files as u64);
+        });
         bar.finish_and_clear();
         let done = done?;
         match edge.is_json() {

@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::show::{self, Detail};
 use super::{Edge, Exit, complain, look, say};
+use crate::cancel::Cancel;
 use crate::journal::Journal;
 use crate::plugin::Catalogue;
 use crate::run::Breaker;
@@ -129,7 +130,7 @@ impl Demo {
         say("\n3. applied: every file is archived by a WebAssembly plugin, the archive is")?;
         say("   restored in a second instance and compared, and only then the file goes\n")?;
         let taken = job.take(&now, std::sync::Arc::default())?;
-        let done = taken.apply(&now, Breaker::Holds, &|_| {})?;
+        let done = taken.apply(&now, Breaker::Holds, &Cancel::default(), &|_, _| {})?;
         say(&show::done("charts", &done))?;
 
         say("\n4. the receipts\n")?;

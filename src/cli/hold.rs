@@ -4,10 +4,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Edge, Exit, say};
-use crate::apply::mirror_holds;
 use crate::config::{Config, Store};
 use crate::diagnostic::Source;
 use crate::journal::{Hold, HoldState, Journal, NewHold, Origin};
+use crate::run::with_ledger;
 use crate::time::Now;
 
 /// Keep files whatever the policy says, or let go of them.
@@ -79,9 +79,7 @@ impl HoldCommand {
                         reason: reason.clone(),
                         origin: Origin::Manual,
                     };
-                    with_ledger(&config, store, |journal, at| {
-                        journal.add_hold(new, at).map(|_| ())
-                    })?;
+                    with_ledger(&config, store, |journal, at| journal.add_hold(new, at))?;
                     say(&format!("`{name}` holds `{on}` in store `{}`", store.name))?;
                 }
                 Ok(Exit::Done)
@@ -94,10 +92,8 @@ impl HoldCommand {
                 anyhow::ensure!(!reason.trim().is_empty(), "say why: `--reason TEXT`");
                 let mut count = 0;
                 for store in stores(edge, &config, store.as_deref())? {
-                    let mut released = Vec::new();
-                    with_ledger(&config, store, |journal, at| {
-                        released = journal.release_hold(&store.name, name, reason, at)?;
-                        Ok(())
+                    let released = with_ledger(&config, store, |journal, at| {
+                        journal.release_hold(&store.name, name, reason, at)
                     })?;
                     count += released.len();
                 }
@@ -119,23 +115,6 @@ fn stores<'c>(
 ) -> anyhow::Result<Vec<&'c Store>> {
     let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
     edge.stores(config, &names)
-}
-
-/// Changes the ledger of a store and its mirror, with the store in hand: a run that
-/// is going on has read its holds already.
-pub(super) fn with_ledger(
-    config: &Config,
-    store: &Store,
-    change: impl FnOnce(&mut Journal, &str) -> Result<(), crate::journal::JournalError>,
-) -> anyhow::Result<()> {
-    let now = Now::from_clock();
-    let mut journal = Journal::open(&config.state)?;
-    let _ours = Journal::lock_store(&config.state, &store.name)?;
-    let (root, _theirs) = crate::run::open_to_restore(&journal, store, &now)?;
-    mirror_holds(&mut journal, &root, &store.name, None, &now)?;
-    change(&mut journal, &now.timestamp().to_string())?;
-    mirror_holds(&mut journal, &root, &store.name, None, &now)?;
-    Ok(())
 }
 
 /// A template that cannot be read would hold everything, and nobody would know why.

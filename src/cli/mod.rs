@@ -16,6 +16,7 @@ mod plugin;
 mod restore;
 mod rewrite;
 mod runs;
+mod serve;
 mod show;
 mod test;
 mod trash;
@@ -122,6 +123,8 @@ enum Command {
     Runs(runs::Runs),
     /// See whether the journal is as it was written.
     Audit(audit::Audit),
+    /// Clean every store on its schedule, and answer over HTTP.
+    Serve(serve::Serve),
     /// Write what a shell needs to complete commands and options.
     Completions(completions::Completions),
 }
@@ -213,6 +216,7 @@ pub fn main() -> ExitCode {
         Command::Hold(command) => command.run(&edge),
         Command::Runs(command) => command.run(&edge),
         Command::Audit(command) => command.run(&edge),
+        Command::Serve(command) => command.run(&edge),
         Command::Completions(command) => command.run(&edge),
     };
     match result {
@@ -348,24 +352,15 @@ fn report(error: &anyhow::Error, untouched: &str) -> Exit {
         complain(&format!("help: {help}"));
     }
     match error.downcast_ref::<RunError>() {
-        Some(RunError::Latched(_)) => Exit::Tripped,
+        Some(RunError::Latched(_) | RunError::Tripped { .. }) => Exit::Tripped,
         Some(RunError::Stopped { .. }) => Exit::Trouble,
         Some(_) | None => Exit::Refused,
     }
 }
 
-/// An error and its causes. Many of ours say their cause in their own words, which
-/// is not said again.
+/// An error and its causes in one line.
 fn in_full(error: &anyhow::Error) -> String {
-    let mut full = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        match full.contains(&cause) {
-            true => {}
-            false if full.is_empty() => full = cause,
-            false => full = format!("{full}: {cause}"),
-        }
-    }
-    full
+    crate::diagnostic::chain(error.as_ref())
 }
 
 fn help(error: &RunError) -> Option<&'static str> {
@@ -398,6 +393,7 @@ fn help(error: &RunError) -> Option<&'static str> {
         | RunError::Holds(_)
         | RunError::Trash(_)
         | RunError::Latched(_)
+        | RunError::Tripped { .. }
         | RunError::System(_) => None,
     }
 }

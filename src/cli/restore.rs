@@ -156,9 +156,7 @@ impl Restore {
                 reason: Some("brought back by `retain restore`".to_owned()),
                 origin: Origin::Restore,
             };
-            super::hold::with_ledger(config, store, |journal, at| {
-                journal.add_hold(hold, at).map(|_| ())
-            })?;
+            crate::run::with_ledger(config, store, |journal, at| journal.add_hold(hold, at))?;
             complain(&format!(
                 "note: held until {until}, unless `retain hold release restore-{at} --reason TEXT` lets go of it"
             ));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::journal::Outcome;
+use crate::journal::{Outcome, State};
 use crate::path::RelPath;
 use crate::plan::{Action, Directory, Otherwise, Plan, Step, Tally};
 use crate::receipt::Proof;
@@ -284,6 +284,10 @@ pub(super) fn done(store: &str, done: &Done) -> String {
     if done.same_filesystem > 0 {
         let _ = write!(out, " (same filesystem)");
     }
+    match done.state {
+        State::Cancelled => out.push_str("; told to end before the rest of its plan"),
+        State::Completed | State::Stopped | State::Interrupted => {}
+    }
     out.push('\n');
     for (path, outcome) in done.kept.iter().take(50) {
         let _ = writeln!(out, "  {path}: {outcome}");
@@ -309,6 +313,7 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
     json!({
         "store": store,
         "run": done.id.as_str(),
+        "state": done.state.word(),
         "removed": done.tallies.removed,
         "replaced": done.tallies.replaced,
         "vanished": done.tallies.vanished,

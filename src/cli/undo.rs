@@ -7,12 +7,10 @@ use serde_json::json;
 
 use super::show::files;
 use super::{Edge, Exit, complain, say};
-use crate::apply::{Undone, trash_list, undo};
+use crate::apply::{Undone, trash_list};
 use crate::config::{Config, Store};
-use crate::journal::Journal;
 use crate::path::RelPath;
 use crate::store::Root;
-use crate::time::Now;
 
 /// Put back what a run moved into the trash.
 ///
@@ -90,15 +88,11 @@ fn put_back(
     run: &str,
     wanted: &dyn Fn(&RelPath) -> bool,
 ) -> anyhow::Result<Exit> {
-    let now = Now::from_clock();
-    let mut journal = Journal::open(&config.state)?;
-    let _ours = Journal::lock_store(&config.state, &store.name)?;
-    let (root, _theirs) = crate::run::open_to_restore(&journal, store, &now)?;
     let Undone {
         back,
         left,
         held_until,
-    } = undo(&mut journal, &root, &store.name, run, wanted, &now)?;
+    } = crate::run::put_back(config, store, run, wanted)?;
     if edge.is_json() {
         let paths: Vec<String> = back.iter().map(ToString::to_string).collect();
         let left: Vec<_> = left

@@ -238,6 +238,8 @@ pub struct Start<'a> {
     pub id: &'a RunId,
     /// What it is going to do.
     pub plan: &'a Plan,
+    /// The digest a person knows it by: of the saved plan, where it is a part of one.
+    pub digest: String,
     /// The identity of the store's root.
     pub root: &'a str,
     /// The store's root, for people.
@@ -370,6 +372,7 @@ impl Journal {
         let Start {
             id,
             plan,
+            digest,
             root,
             root_path,
             at,
@@ -386,7 +389,7 @@ impl Journal {
                     plan.store,
                     root,
                     root_path.display().to_string(),
-                    plan.digest(),
+                    digest,
                     plan.policy,
                     env!("CARGO_PKG_VERSION"),
                     at,

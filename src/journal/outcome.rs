@@ -88,6 +88,8 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// A saved plan names it, and the policy does not take it.
+    Refused,
     /// Its archive has taken its place.
     Replaced {
         /// Bytes that gave back: what the file took beyond its archive.
@@ -138,6 +140,7 @@ impl Outcome {
             | Outcome::Undone => Class::Kept,
             Outcome::DirectoryRemoved { .. } | Outcome::DirectoryKept { .. } => Class::Directory,
             Outcome::Remains { .. }
+            | Outcome::Refused
             | Outcome::Blocked { .. }
             | Outcome::Unverifiable { .. }
             | Outcome::Failed { .. }
@@ -168,6 +171,7 @@ impl Outcome {
             Outcome::DirectoryRemoved { .. } => "directory-removed",
             Outcome::DirectoryKept { .. } => "directory-kept",
             Outcome::Replaced { .. } => "replaced",
+            Outcome::Refused => "refused",
             Outcome::Undone => "undone",
             Outcome::Purged { .. } => "purged",
         }
@@ -209,6 +213,9 @@ impl fmt::Display for Outcome {
             ),
             Outcome::DirectoryRemoved { .. } => f.write_str("directory removed"),
             Outcome::DirectoryKept { reason } => write!(f, "directory kept: {reason}"),
+            Outcome::Refused => {
+                f.write_str("kept, refused: the plan names it, and the policy does not take it")
+            }
             Outcome::Replaced { .. } => f.write_str("replaced by its archive"),
             Outcome::Undone => f.write_str("put back from the trash"),
             Outcome::Purged { .. } => f.write_str("removed from the trash"),

@@ -13,6 +13,8 @@ pub enum State {
     Completed,
     /// Something stopped it; what it had done was recorded.
     Stopped,
+    /// It was told to end, finished what it had in hand, and recorded that.
+    Cancelled,
     /// It never said; the next run settled what it left.
     Interrupted,
 }
@@ -23,14 +25,20 @@ impl State {
         match self {
             State::Completed => "completed",
             State::Stopped => "stopped",
+            State::Cancelled => "cancelled",
             State::Interrupted => "interrupted",
         }
     }
 
     fn parse(word: &str) -> Option<State> {
-        [State::Completed, State::Stopped, State::Interrupted]
-            .into_iter()
-            .find(|state| state.word() == word)
+        [
+            State::Completed,
+            State::Stopped,
+            State::Cancelled,
+            State::Interrupted,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
     }
 }
 
@@ -165,17 +173,29 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
 impl Journal {
     /// The latest runs, newest first.
     pub fn runs(&self, limit: u32) -> Result<Vec<Summary>, JournalError> {
-        let query = format!("{COLUMNS} order by started desc, id desc limit ?");
-        let rows = self.rows(&query, [limit], run_row)?;
+        self.runs_of(None, limit)
+    }
+
+    /// The latest runs of a store, or of all, newest first.
+    pub fn runs_of(&self, store: Option<&str>, limit: u32) -> Result<Vec<Summary>, JournalError> {
+        let query = format!(
+            "{COLUMNS} where (?1 is null or store = ?1) order by started desc, id desc limit ?2"
+        );
+        let rows = self.rows(&query, (store, limit), run_row)?;
         rows.into_iter().map(|row| self.summary(row)).collect()
+    }
+
+    /// One run in a line.
+    pub fn run_summary(&self, id: &RunId) -> Result<Summary, JournalError> {
+        let query = format!("{COLUMNS} where id = ?");
+        let row = self.rows(&query, [id.as_str()], run_row)?.pop();
+        let row = row.ok_or_else(|| JournalError::Run(format!("there is no run `{id}`")))?;
+        self.summary(row)
     }
 
     /// One run with every file it had to do with, in path order.
     pub fn run(&self, id: &RunId) -> Result<(Summary, Vec<Settled>), JournalError> {
-        let query = format!("{COLUMNS} where id = ?");
-        let row = self.rows(&query, [id.as_str()], run_row)?.pop();
-        let row = row.ok_or_else(|| JournalError::Run(format!("there is no run `{id}`")))?;
-        let summary = self.summary(row)?;
+        let summary = self.run_summary(id)?;
         let rules = self.rules(id)?;
         let mut settled = Vec::new();
         for (intents, outcomes) in self.batches(id)? {

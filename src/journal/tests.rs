@@ -75,6 +75,7 @@ fn begun(journal: &mut Journal, store: &str) -> RunId {
     let start = Start {
         id: &id,
         plan: &plan,
+        digest: plan.digest(),
         root: &format!("root of {store}"),
         root_path: Path::new("/srv"),
         at: "2026-11-23T19:01:02Z".to_owned(),

@@ -16,6 +16,7 @@ use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
 use super::guest::RunFacts;
 use super::load::{Catalogue, Plugin, Prepared, hexadecimal};
+use super::meter::Event;
 use super::replace::{self, Replacement};
 use super::review::{Review, Reviewer};
 use super::trouble::{Trouble, TroubleKind};
@@ -68,6 +69,8 @@ pub enum Verdict {
     Failed,
     /// The file is not the planned one any more.
     Changed,
+    /// The run was told to end before it had an answer.
+    Cancelled,
 }
 
 impl Approved {
@@ -181,8 +184,13 @@ impl<'a> Hooks<'a> {
                     Ok(Agreed::Yes) => {}
                     Ok(Agreed::Stored(receipt)) => receipts.push(*receipt),
                     Ok(Agreed::Beside(replacement)) => replacements.push(replacement.of(step)),
-                    Err(no) if no.verdict == Verdict::Failed && forgiven(hook) => {}
-                    Err(no) => blocked.push(Blocked { step, ..no }),
+                    Err(no) if no.verdict == Verdict::Failed && forgiven(hook) => {
+                        self.count(index, no.verdict);
+                    }
+                    Err(no) => {
+                        self.count(index, no.verdict);
+                        blocked.push(Blocked { step, ..no });
+                    }
                 }
             }
             open.retain(|step| !blocked.iter().any(|b| b.step == *step));
@@ -286,6 +294,9 @@ impl<'a> Hooks<'a> {
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
+            if self.run.cancel.is_wished() {
+                return Err(Trouble::cancelled());
+            }
             match self.archive_once(ready, step, attempt) {
                 Err(trouble) if trouble.kind == TroubleKind::Retryable && attempt < ATTEMPTS => {
                     thread::sleep(pause);
@@ -427,6 +438,17 @@ impl<'a> Hooks<'a> {
         }
     }
 
+    fn count(&self, index: usize, verdict: Verdict) {
+        let event = match verdict {
+            Verdict::Kept => Event::Refusal,
+            Verdict::Failed => Event::Failure,
+            Verdict::Changed | Verdict::Cancelled => return,
+        };
+        if let Some(Ok(ready)) = self.ready.get(index) {
+            ready.plugin.meter(&self.run).count(event);
+        }
+    }
+
     /// A refusal; one that no other file will escape ends the hook for this run.
     fn give_up_on(&self, index: usize, hook: &Hook, trouble: Trouble) -> Blocked {
         if trouble.kind == TroubleKind::Misconfigured {
@@ -438,6 +460,7 @@ impl<'a> Hooks<'a> {
         let verdict = match trouble.kind {
             TroubleKind::Changed => Verdict::Changed,
             TroubleKind::Declined => Verdict::Kept,
+            TroubleKind::Cancelled => Verdict::Cancelled,
             TroubleKind::Retryable
             | TroubleKind::Permanent
             | TroubleKind::Misconfigured

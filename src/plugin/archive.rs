@@ -15,9 +15,10 @@ use super::blobs::{
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
 use super::filter;
-use super::guest::{Guest, OutOfTime, RunFacts, Terms};
+use super::guest::{Guest, OutOfTime, RunFacts, Terms, interrupted};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
+use crate::cancel::Cancel;
 use crate::destination::{DestinationError, Interrupted, ObjectName, OnExisting, Staged};
 use crate::receipt::{Content, Limits, ObjectRecord, Proof};
 use crate::time::Stamp;
@@ -35,6 +36,9 @@ const NOTE: usize = 64 << 10;
 /// What a timeout waits beyond the guest's own limit: the guest is interrupted by
 /// the epoch first, this is for one that is parked in a call of ours.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How often is looked whether a call is still wanted that is parked in one of ours.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// An archive that was proved, and that nobody can see yet.
 #[derive(Debug)]
@@ -165,7 +169,7 @@ impl Archiver<'_> {
             .terms(Arc::clone(&self.settings), self.run, entry.size);
         let deadline = Instant::now() + terms.wall;
         let hash = || {
-            let mut timely = checkpoint(deadline);
+            let mut timely = checkpoint(deadline, &self.run.cancel);
             let mut checkpoint = || match over.load(Ordering::Relaxed) {
                 true => Err(Interrupted),
                 false => timely(),
@@ -211,7 +215,7 @@ impl Archiver<'_> {
                 .call_archive(&mut store, entry, source, target)
                 .await
         };
-        let answer = match self.machine.wait(in_time(wall, call)) {
+        let answer = match self.machine.wait(in_time(wall, &self.run.cancel, call)) {
             Ok(answer) => answer,
             Err(error) => return Err(Trouble::ended(&error, store.data())),
         };
@@ -242,14 +246,20 @@ impl Archiver<'_> {
         let Sink::Object(writer, _) = written else {
             return Err(Trouble::permanent("its sink went astray"));
         };
-        let staged = writer.finish(&mut checkpoint(deadline)).map_err(refused)?;
+        let staged = writer
+            .finish(&mut checkpoint(deadline, &self.run.cancel))
+            .map_err(refused)?;
         let name = filtered_name(entry, &filter::suffix(&self.settings));
         let on_existing = OnExisting::SameBytes;
         let mut free = None;
         // Another generation with the same time has other bytes and the first name.
         for name in [&name, &format!("{name}-{}", start(&entry.key, 8))] {
             let name = staged.parse_name(name).map_err(refused)?;
-            match staged.check_free(&name, on_existing, &mut checkpoint(deadline)) {
+            match staged.check_free(
+                &name,
+                on_existing,
+                &mut checkpoint(deadline, &self.run.cancel),
+            ) {
                 Ok(()) => free = free.or(Some(name)),
                 Err(DestinationError::Exists { .. }) => {}
                 Err(error) => return Err(refused(error)),
@@ -288,8 +298,9 @@ impl Archiver<'_> {
         let failed = |reason: String| format!("the proof failed: {reason}");
         let restored = restored.map_err(|trouble| Trouble {
             kind: match trouble.kind {
-                TroubleKind::Misconfigured => TroubleKind::Misconfigured,
-                TroubleKind::Retryable => TroubleKind::Retryable,
+                kind @ (TroubleKind::Misconfigured
+                | TroubleKind::Retryable
+                | TroubleKind::Cancelled) => kind,
                 _ => TroubleKind::Permanent,
             },
             reason: failed(trouble.reason),
@@ -313,7 +324,9 @@ impl Archiver<'_> {
             .terms(Arc::clone(&self.settings), self.run, content.size);
         let deadline = Instant::now() + terms.wall;
         let stored = match object {
-            Part::New(finished) => finished.staged.read_back(&mut checkpoint(deadline)),
+            Part::New(finished) => finished
+                .staged
+                .read_back(&mut checkpoint(deadline, &self.run.cancel)),
             // Hashed where it lies when it was taken for a part of this archive.
             Part::Shared(shared) => {
                 return match shared.content == *content {
@@ -324,6 +337,9 @@ impl Archiver<'_> {
         };
         let (size, hash) = stored.map_err(|error| Trouble {
             kind: match error {
+                DestinationError::Interrupted { .. } if self.run.cancel.is_wished() => {
+                    TroubleKind::Cancelled
+                }
                 DestinationError::Interrupted { .. } => TroubleKind::OutOfTime,
                 _ => TroubleKind::Retryable,
             },
@@ -346,8 +362,9 @@ impl Archiver<'_> {
             .terms(Arc::clone(&self.settings), self.run, size)
             .wall;
         let deadline = Instant::now() + wall;
-        match content_of(file, &mut checkpoint(deadline)) {
+        match content_of(file, &mut checkpoint(deadline, &self.run.cancel)) {
             Ok(Ok(content)) => Ok(content),
+            Ok(Err(Interrupted)) if self.run.cancel.is_wished() => Err(Trouble::cancelled()),
             Ok(Err(Interrupted)) => Err(Trouble {
                 kind: TroubleKind::OutOfTime,
                 reason: OutOfTime(wall).to_string(),
@@ -442,7 +459,7 @@ impl Restorer<'_> {
                 .call_restore(&mut store, note, &objects, lent_sink)
                 .await
         };
-        match self.machine.wait(in_time(wall, call)) {
+        match self.machine.wait(in_time(wall, &self.run.cancel, call)) {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => return Err(Trouble::reported(&failure)),
             Err(error) => return Err(Trouble::ended(&error, store.data())),
@@ -504,11 +521,19 @@ fn start(key: &str, length: usize) -> &str {
 /// A call with its second limit: the guest's own is the epoch's.
 pub(super) async fn in_time<T>(
     wall: Duration,
+    cancel: &Cancel,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
-    match tokio::time::timeout(wall.saturating_add(GRACE), call).await {
-        Ok(result) => result,
-        Err(_) => Err(OutOfTime(wall).into()),
+    let mut call = std::pin::pin!(call);
+    let end = Instant::now() + wall.saturating_add(GRACE);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || cancel.is_wished() {
+            return Err(interrupted(cancel, wall));
+        }
+        if let Ok(result) = tokio::time::timeout(left.min(LOOK), call.as_mut()).await {
+            return result;
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use wasmtime::component::Resource;
 use super::contract::blobs_api::{Host, HostDestination, HostSink, HostSource};
 use super::contract::{FailureClass, GuestFailure, GuestObject, GuestOnExisting};
 use super::guest::Guest;
+use crate::cancel::Cancel;
 use crate::destination::{
     Checkpoint, Destination, DestinationError, Interrupted, ObjectName, OnExisting, Staged,
     StagedWriter,
@@ -134,7 +135,10 @@ impl Sink {
         written: &mut u64,
     ) -> wasmtime::Result<Result<(), GuestFailure>> {
         match self {
-            Sink::Restored(restored) => restored.write(bytes).map(Ok),
+            Sink::Restored(restored) => {
+                *written = written.saturating_add(bytes.len() as u64);
+                restored.write(bytes).map(Ok)
+            }
             Sink::Object(writer, target) => match target.take(written, bytes.len() as u64)? {
                 Some(full) => Ok(Err(full)),
                 None => Ok(writer.write(bytes).map_err(|error| refusal(&error))),
@@ -303,11 +307,16 @@ fn unreadable(error: &std::io::Error) -> GuestFailure {
     }
 }
 
-/// Looks at the clock between two slices of a host-side copy.
-pub(super) fn checkpoint(deadline: Instant) -> impl FnMut() -> Result<(), Interrupted> {
-    move || match Instant::now() < deadline {
-        true => Ok(()),
-        false => Err(Interrupted),
+/// Looks at the clock, and whether the run still wants it, between two slices of a
+/// host-side copy.
+pub(super) fn checkpoint(
+    deadline: Instant,
+    cancel: &Cancel,
+) -> impl FnMut() -> Result<(), Interrupted> + use<> {
+    let cancel = cancel.clone();
+    move || match cancel.is_wished() || Instant::now() >= deadline {
+        true => Err(Interrupted),
+        false => Ok(()),
     }
 }
 
@@ -326,16 +335,18 @@ impl HostSource for Guest {
     ) -> wasmtime::Result<Result<Vec<u8>, GuestFailure>> {
         self.check_time()?;
         let source = self.table.get(&source)?;
-        Ok(source.read(offset, length).map_err(|e| unreadable(&e)))
+        let read = source.read(offset, length);
+        self.read += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(read.map_err(|e| unreadable(&e)))
     }
 
     fn digest(
         &mut self,
         source: Resource<Source>,
     ) -> wasmtime::Result<Result<String, GuestFailure>> {
-        let deadline = self.deadline;
+        let (deadline, cancel) = (self.deadline, self.cancel());
         let source = self.table.get(&source)?;
-        let read = || content_of(&source.file, &mut checkpoint(deadline));
+        let read = || content_of(&source.file, &mut checkpoint(deadline, &cancel));
         let mut answer = None;
         let known = source.content.get_or_init(|| match read() {
             Ok(Ok(content)) => Some(content),
@@ -352,7 +363,7 @@ impl HostSource for Guest {
         };
         match content {
             Ok(Ok(content)) => Ok(Ok(content.blake3)),
-            Ok(Err(Interrupted)) => Err(super::guest::OutOfTime(self.wall()).into()),
+            Ok(Err(Interrupted)) => Err(self.interrupted()),
             Err(error) => Ok(Err(unreadable(&error))),
         }
     }
@@ -433,7 +444,7 @@ impl HostSink for Guest {
         offset: u64,
         length: u64,
     ) -> wasmtime::Result<Result<u64, GuestFailure>> {
-        let deadline = self.deadline;
+        let (deadline, cancel) = (self.deadline, self.cancel());
         let source = self.table.get(&source)?;
         let length = length.min(source.size.saturating_sub(offset));
         let whole = source
@@ -452,14 +463,18 @@ impl HostSink for Guest {
                 if let Some(full) = target.take(&mut self.written, length)? {
                     return Ok(Err(full));
                 }
-                let moved = writer.splice(&file, offset, length, &mut checkpoint(deadline));
+                let mut checkpoint = checkpoint(deadline, &cancel);
+                let moved = writer.splice(&file, offset, length, &mut checkpoint);
                 if let Err(DestinationError::Interrupted { .. }) = &moved {
-                    return Err(super::guest::OutOfTime(self.wall()).into());
+                    return Err(self.interrupted());
                 }
+                self.read += moved.as_ref().map_or(0, |moved| *moved);
                 Ok(moved.map_err(|error| refusal(&error)))
             }
             Sink::Restored(restored) => {
                 if whole.is_some_and(|content| restored.take_whole(&content)) {
+                    self.read += length;
+                    self.written += length;
                     return Ok(Ok(length));
                 }
                 let source = Source::new(file, offset + length);
@@ -487,7 +502,8 @@ impl HostSink for Guest {
             GuestOnExisting::Fail => OnExisting::Fail,
             GuestOnExisting::SameBytes => OnExisting::SameBytes,
         };
-        let mut checkpoint = checkpoint(self.deadline);
+        let cancel = self.cancel();
+        let mut checkpoint = checkpoint(self.deadline, &cancel);
         let staged = writer.finish(&mut checkpoint);
         let finished = staged.and_then(|staged| {
             let name = staged.parse_name(&name)?;
@@ -502,7 +518,7 @@ impl HostSink for Guest {
         });
         Ok(match finished {
             Err(DestinationError::Interrupted { .. }) => {
-                return Err(super::guest::OutOfTime(self.wall()).into());
+                return Err(self.interrupted());
             }
             Ok(finished) => {
                 let size = finished.staged.size();
@@ -536,6 +552,8 @@ impl Guest {
                 Err(error) => return Ok(Err(unreadable(&error))),
             };
             at += bytes.len() as u64;
+            self.read += bytes.len() as u64;
+            self.written += bytes.len() as u64;
             if let Sink::Restored(restored) = self.table.get_mut(sink)? {
                 restored.write(&bytes)?;
             }

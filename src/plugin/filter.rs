@@ -91,9 +91,10 @@ pub(super) fn run(
     input: (File, u64),
     output: Sink,
 ) -> Result<Sink, Trouble> {
-    let wall = terms.wall;
+    let (wall, cancel) = (terms.wall, terms.run.cancel.clone());
     let deadline = Instant::now() + wall;
     let program = terms.plugin.to_string();
+    let (file, size) = input;
     let stdout = Pipe(Arc::new(Mutex::new(Outlet {
         sink: Some(output),
         held: Vec::new(),
@@ -102,9 +103,9 @@ pub(super) fn run(
         deadline,
         late: OutOfTime(wall),
     })));
+    let inlet = Arc::new(Mutex::new(Inlet { file, size, at: 0 }));
     let stderr = Said::default();
-    let (file, size) = input;
-    let stdin = Tap(Arc::new(Mutex::new(Inlet { file, size, at: 0 })));
+    let stdin = Tap(Arc::clone(&inlet));
     let mut store = Guest::store_with(machine, terms, |wasi| {
         wasi.arg(program).args(arguments);
         wasi.stdin(stdin)
@@ -115,7 +116,7 @@ pub(super) fn run(
         let command = prepared.instantiate_async(&mut store).await?;
         command.wasi_cli_run().call_run(&mut store).await
     };
-    let ended = match machine.wait(in_time(wall, call)) {
+    let ended = match machine.wait(in_time(wall, &cancel, call)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(())) => Err(Trouble::permanent("it ended with a failure")),
         Err(error) => match error.downcast_ref::<I32Exit>() {
@@ -125,10 +126,13 @@ pub(super) fn run(
             None => Err(Trouble::ended(&error, store.data())),
         },
     };
-    // The store holds the other end of the pipe.
-    drop(store);
     let mut outlet = stdout.lock();
     let written = outlet.pour();
+    let guest = store.data_mut();
+    guest.read = inlet.lock().unwrap_or_else(PoisonError::into_inner).at;
+    guest.written = outlet.written;
+    // It holds the other end of the pipe.
+    drop(store);
     if let Some(failure) = outlet.refused.take() {
         return Err(Trouble::reported(&failure));
     }

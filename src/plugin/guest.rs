@@ -12,6 +12,8 @@ use wasmtime_wasi::{
 use super::blobs::Shelf;
 use super::contract::{config_api, log_api, run_api};
 use super::engine::Machine;
+use super::meter::{Event, Meter, Meters};
+use crate::cancel::Cancel;
 use crate::receipt::Limits;
 use crate::time::Now;
 
@@ -32,6 +34,22 @@ pub struct RunFacts {
     pub id: String,
     /// The moment its decisions hold for.
     pub now: Now,
+    /// Ends every call once it is wished.
+    pub cancel: Cancel,
+    /// Counts what plugins do.
+    pub meters: Meters,
+}
+
+impl RunFacts {
+    /// A run that nobody ends and whose numbers nobody asks for.
+    pub fn new(id: String, now: Now) -> RunFacts {
+        RunFacts {
+            id,
+            now,
+            cancel: Cancel::default(),
+            meters: Meters::default(),
+        }
+    }
 }
 
 /// What an instance is made with.
@@ -45,6 +63,7 @@ pub(super) struct Terms {
     pub(super) memory: usize,
     /// For the whole life of the instance.
     pub(super) wall: Duration,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl Terms {
@@ -78,6 +97,9 @@ pub(super) struct Guest {
     pub(super) deadline: Instant,
     /// Bytes it has put into sinks, all of them together.
     pub(super) written: u64,
+    /// Bytes it was given.
+    pub(super) read: u64,
+    began: Instant,
     memory: Memory,
     logged: usize,
 }
@@ -86,6 +108,11 @@ pub(super) struct Guest {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it took longer than {} s", .0.as_secs_f32())]
 pub(super) struct OutOfTime(pub(super) Duration);
+
+/// The error inside a trap when the run was told to end.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the run was told to end")]
+pub(super) struct Cancelled;
 
 impl Guest {
     pub(super) fn store(machine: &Machine, terms: Terms) -> Store<Guest> {
@@ -98,7 +125,8 @@ impl Guest {
         terms: Terms,
         fill: impl FnOnce(&mut WasiCtxBuilder),
     ) -> Store<Guest> {
-        let deadline = Instant::now() + terms.wall;
+        let began = Instant::now();
+        let deadline = began + terms.wall;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let guest = Guest {
@@ -108,6 +136,8 @@ impl Guest {
             sinks: 0,
             deadline,
             written: 0,
+            read: 0,
+            began,
             memory: Memory::up_to(terms.memory),
             logged: 0,
             terms,
@@ -124,21 +154,45 @@ impl Guest {
         store
     }
 
-    /// An error once the time is up.
+    /// An error once the time is up, or nobody wants the answer any more.
     pub(super) fn check_time(&self) -> wasmtime::Result<()> {
-        if Instant::now() < self.deadline {
-            return Ok(());
+        match self.terms.run.cancel.is_wished() || Instant::now() >= self.deadline {
+            true => Err(self.interrupted()),
+            false => Ok(()),
         }
-        Err(OutOfTime(self.terms.wall).into())
     }
 
-    pub(super) fn wall(&self) -> Duration {
-        self.terms.wall
+    /// Why it was interrupted.
+    pub(super) fn interrupted(&self) -> wasmtime::Error {
+        interrupted(&self.terms.run.cancel, self.terms.wall)
+    }
+
+    pub(super) fn cancel(&self) -> Cancel {
+        self.terms.run.cancel.clone()
+    }
+
+    pub(super) fn count(&self, event: Event) {
+        self.terms.meter.count(event);
     }
 
     /// Whether memory was asked for beyond the limit: the cause of most traps then.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         self.memory.refused
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let lived = self.began.elapsed();
+        self.terms.meter.instance(lived, self.read, self.written);
+    }
+}
+
+/// Why a call was interrupted that has a limit, in a run that may be told to end.
+pub(super) fn interrupted(cancel: &Cancel, wall: Duration) -> wasmtime::Error {
+    match cancel.is_wished() {
+        true => Cancelled.into(),
+        false => OutOfTime(wall).into(),
     }
 }
 
@@ -324,6 +378,6 @@ impl run_api::Host for Guest {
     }
 
     fn cancelled(&mut self) -> wasmtime::Result<bool> {
-        Ok(false)
+        Ok(self.terms.run.cancel.is_wished())
     }
 }

@@ -16,6 +16,7 @@ use super::contract::{ArchivePluginPre, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts, Terms};
 use super::manifest::{FILTER, Kind, Manifest, granted};
+use super::meter::Meter;
 use super::{CodeCache, PluginError, schema};
 use crate::config::{Config, Grants, Plugin as Configured, Wasm};
 use crate::receipt::{PluginVersion, Proof};
@@ -298,7 +299,13 @@ impl Plugin {
             file: "".into(),
             memory: usize::try_from(self.grants.memory.0).unwrap_or(usize::MAX),
             wall: wall.saturating_add(PER_GIB.saturating_mul(gibibytes)),
+            meter: self.meter(run),
         }
+    }
+
+    /// Where a run counts what it does.
+    pub(super) fn meter(&self, run: &RunFacts) -> Arc<Meter> {
+        run.meters.of(&self.name, self.manifest.kind)
     }
 
     /// Compiles it, or takes what an earlier run compiled.

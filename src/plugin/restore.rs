@@ -137,10 +137,7 @@ impl Catalogue {
         let at = receipt.at.parse().map_err(|_| {
             RestoreError::Receipt(format!("`{}` is no time", receipt.at.escape_debug()))
         })?;
-        let run = RunFacts {
-            id: receipt.run.clone(),
-            now: Now::at(at),
-        };
+        let run = RunFacts::new(receipt.run.clone(), Now::at(at));
         let restorer = Restorer {
             machine: &machine,
             plugin: &plugin,

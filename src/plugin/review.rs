@@ -86,10 +86,14 @@ impl Reviewer<'_> {
             let reviewer = instance.retain_plugin_reviewer();
             reviewer.call_review(&mut store, &numbered).await
         };
-        let verdicts = match self.machine.wait(super::archive::in_time(wall, call)) {
-            Ok(verdicts) => verdicts,
-            Err(error) => return Err(Trouble::ended(&error, store.data())),
-        };
+        let verdicts =
+            match self
+                .machine
+                .wait(super::archive::in_time(wall, &self.run.cancel, call))
+            {
+                Ok(verdicts) => verdicts,
+                Err(error) => return Err(Trouble::ended(&error, store.data())),
+            };
         if verdicts.len() != batch.len() {
             let reason = format!(
                 "it gave {} verdicts for {} files, so none of them can be told apart",

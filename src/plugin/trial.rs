@@ -110,7 +110,9 @@ impl From<Trouble> for Failed {
                     FailedClass::Permanent
                 }
                 TroubleKind::Misconfigured => FailedClass::Misconfigured,
-                TroubleKind::Trapped | TroubleKind::OutOfTime => FailedClass::Ended,
+                TroubleKind::Trapped | TroubleKind::OutOfTime | TroubleKind::Cancelled => {
+                    FailedClass::Ended
+                }
             },
             reason: trouble.reason,
         }
@@ -138,10 +140,7 @@ impl Trial {
             machine,
             prepared,
             settings: Value::from(settings).to_string().into(),
-            run: RunFacts {
-                id: "trial".to_owned(),
-                now: Now::from_clock(),
-            },
+            run: RunFacts::new("trial".to_owned(), Now::from_clock()),
         })
     }
 

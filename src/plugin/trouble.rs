@@ -4,7 +4,8 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use super::blobs::TooMuch;
 use super::contract::{FailureClass, GuestFailure};
-use super::guest::{Guest, OutOfTime};
+use super::guest::{Cancelled, Guest, OutOfTime};
+use super::meter::Event;
 
 /// Frames of a guest's backtrace that are shown.
 const FRAMES: usize = 4;
@@ -36,6 +37,8 @@ pub(super) enum TroubleKind {
     Changed,
     /// Nothing went wrong, and it is better kept as it is.
     Declined,
+    /// The run was told to end.
+    Cancelled,
 }
 
 impl Trouble {
@@ -60,6 +63,13 @@ impl Trouble {
         }
     }
 
+    pub(super) fn cancelled() -> Trouble {
+        Trouble {
+            kind: TroubleKind::Cancelled,
+            reason: Cancelled.to_string(),
+        }
+    }
+
     /// A failure the guest reported itself.
     pub(super) fn reported(failure: &GuestFailure) -> Trouble {
         let kind = match failure.class {
@@ -74,6 +84,9 @@ impl Trouble {
 
     /// The end of a guest that did not return.
     pub(super) fn ended(error: &wasmtime::Error, guest: &Guest) -> Trouble {
+        if error.is::<Cancelled>() {
+            return Trouble::cancelled();
+        }
         let (kind, reason) = if let Some(late) = error.downcast_ref::<OutOfTime>() {
             (TroubleKind::OutOfTime, late.to_string())
         } else if let Some(too_much) = error.downcast_ref::<TooMuch>() {
@@ -91,6 +104,10 @@ impl Trouble {
                 format!("it failed: {}", error.root_cause()),
             )
         };
+        guest.count(match kind {
+            TroubleKind::OutOfTime => Event::Timeout,
+            _ => Event::Trap,
+        });
         let reason = match frames(error) {
             Some(frames) => format!("{reason} (in {frames})"),
             None => reason,

@@ -30,9 +30,22 @@ pub struct Policy {
     pub(crate) tests: Vec<TestCase>,
     /// Where access times are read, if they are.
     pub(crate) access_at: Option<(Source, Range<usize>)>,
+    /// The shortest age some statement waits for before it removes, and where.
+    pub(crate) wait: Option<Wait>,
     /// Seconds that access times may lag behind: a `relatime` mount writes them once a
     /// day.
     pub(crate) access_lag: u64,
+}
+
+/// The age a statement waits for before it removes.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// The age.
+    pub age: Span,
+    /// The text the statement stands in.
+    pub source: Source,
+    /// Where it stands there.
+    pub at: Range<usize>,
 }
 
 /// What a clock reads for a file.
@@ -96,6 +109,11 @@ impl Policy {
         self.timezone.clone().unwrap_or(TimeZone::UTC)
     }
 
+    /// Above what it relieves pressure, in the order written.
+    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.pressures.iter().map(|pressure| pressure.mark)
+    }
+
     /// Its `test` blocks, in the order written.
     pub fn tests(&self) -> &[TestCase] {
         &self.tests
@@ -109,6 +127,12 @@ impl Policy {
     /// Where access times are read, if they are.
     pub fn reads_access_times(&self) -> Option<&(Source, Range<usize>)> {
         self.access_at.as_ref()
+    }
+
+    /// The shortest age some statement waits for before it deletes or replaces; none
+    /// where nothing goes by age.
+    pub fn shortest_wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
     }
 
     /// The same policy for a mount that writes access times at most once in so many
@@ -152,7 +176,7 @@ impl Policy {
 pub struct Rule {
     /// The policy file as it was named.
     pub file: String,
-    /// The line the statement begins on, from 1.
+    /// The line the statement begins on, from 1; 0 for a request, whose file is who asked.
     pub line: usize,
     /// Its `@label`, without the sign.
     pub label: Option<String>,
@@ -165,9 +189,12 @@ pub struct Rule {
 }
 
 impl std::fmt::Display for Rule {
-    /// `charts.retain:12 @aapl`
+    /// `charts.retain:12 @aapl`; who asked, for what no file says.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)?;
+        match self.line {
+            0 => write!(f, "{}", self.file)?,
+            line => write!(f, "{}:{line}", self.file)?,
+        }
         self.label
             .iter()
             .try_for_each(|label| write!(f, " @{label}"))

@@ -14,6 +14,7 @@ mod parse;
 mod prefixes;
 #[cfg(test)]
 pub(crate) mod reference;
+mod request;
 mod template;
 
 use crate::diagnostic::{Diagnostics, Source};
@@ -25,6 +26,7 @@ pub use fix::{Change, Mended, fix};
 pub use format::{WIDTH, format};
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
+pub use request::Request;
 
 pub(crate) use guards::guard;
 pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Holds, Limit, Stage};

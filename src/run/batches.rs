@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
+use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
-use crate::journal::{Class, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::Plan;
-use crate::plugin::{Catalogue, Hooks, RunFacts};
+use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::plan::{Plan, Step, Tally};
+use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::Proof;
 use crate::store::{Head, Trash};
 use crate::time::{Clocks, Now};
@@ -44,19 +45,62 @@ pub struct Done {
     pub unproved: u64,
     /// How many of these lie on the store's own file system.
     pub same_filesystem: u64,
+    /// The same outcomes, by statement.
+    pub by_rule: Vec<ByRule>,
+    /// By the statement's index and the outcome's word, while the run goes on.
+    counted: BTreeMap<(usize, &'static str), Tally>,
     /// Files that were kept although a statement doomed them, and why, in path order.
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
+    /// Whether it went through its plan or was told to end before.
+    pub state: State,
+    /// What its plugins did, by their names.
+    pub plugins: Vec<Metrics>,
+}
+
+/// What became of the files that one statement doomed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByRule {
+    /// The collection the statement stands in; empty for one at file level.
+    pub collection: String,
+    /// The statement: `charts.retain:12 @aapl`.
+    pub rule: String,
+    /// The outcome's word.
+    pub outcome: &'static str,
+    /// Files that had it.
+    pub tally: Tally,
+}
+
+fn by_rule(plan: &Plan, counted: &BTreeMap<(usize, &'static str), Tally>) -> Vec<ByRule> {
+    let counted = counted.iter();
+    counted
+        .map(|(&(rule, outcome), &tally)| {
+            let rule = plan.rules.get(rule);
+            ByRule {
+                collection: rule
+                    .and_then(|rule| rule.collection.clone())
+                    .unwrap_or_default(),
+                rule: rule.map(ToString::to_string).unwrap_or_default(),
+                outcome,
+                tally,
+            }
+        })
+        .collect()
 }
 
 impl Taken<'_> {
     /// Carries the plan out, as far as plugins and the store let it.
     ///
-    /// [`Taken::pass_breaker`] comes first and is asked again here.
+    /// [`Taken::pass_breaker`] comes first and is asked again here. Once `cancel` is
+    /// wished, plugins are ended and their files kept, the batch that is being removed
+    /// is finished, and the run ends as [`State::Cancelled`] with all of that recorded;
+    /// the rest of the plan is left for another run. `progress` is told the run's name
+    /// when it has begun, and how many steps are behind it after each batch.
     pub fn apply(
         mut self,
         now: &Now,
         breaker: Breaker,
-        progress: &dyn Fn(usize),
+        cancel: &Cancel,
+        progress: &dyn Fn(&RunId, usize),
     ) -> Result<Done, RunError> {
         self.pass_breaker(now, breaker)?;
         let plan = &self.planned.plan;
@@ -66,15 +110,21 @@ impl Taken<'_> {
         self.journal.begin(&Start {
             id: &id,
             plan,
+            digest: self.stated().digest(),
             root: &self.identity,
             root_path: root.path(),
             at: at.clone(),
             found: self.found,
         })?;
         guard::released(&mut self.journal, plan, &at)?;
-        let ended = self.carry_out(&id, now, progress);
+        if self.job.request.is_some() {
+            let digest = self.stated().digest();
+            self.journal.forget_plan(&digest);
+        }
+        progress(&id, 0);
+        let ended = self.carry_out(&id, now, cancel, progress);
         let state = match &ended {
-            Ok(_) => State::Completed,
+            Ok(done) => done.state,
             Err(_) => State::Stopped,
         };
         let over = Now::from_clock();
@@ -97,16 +147,19 @@ impl Taken<'_> {
         &mut self,
         id: &RunId,
         now: &Now,
-        progress: &dyn Fn(usize),
+        cancel: &Cancel,
+        progress: &dyn Fn(&RunId, usize),
     ) -> Result<Done, RunError> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
-        let purged = purge(&mut self.journal, root, now)?;
+        let purged = purge(&mut self.journal, root, now, cancel)?;
         let trash = root.establish_trash(id.as_str())?;
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
+        let meters = Meters::default();
         let facts = RunFacts {
-            id: id.to_string(),
-            now: now.clone(),
+            cancel: cancel.clone(),
+            meters: meters.clone(),
+            ..RunFacts::new(id.to_string(), now.clone())
         };
         let destinations = &self.job.config.destinations;
         let mut known = BTreeMap::new();
@@ -137,11 +190,16 @@ impl Taken<'_> {
             read_back: 0,
             unproved: 0,
             same_filesystem: 0,
+            by_rule: Vec::new(),
+            counted: BTreeMap::new(),
             kept: Vec::new(),
+            state: State::Completed,
+            plugins: Vec::new(),
         };
+        report_refused(&mut self.journal, id, &self.refused, &mut done)?;
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
-        while begin < plan.steps.len() {
+        while begin < plan.steps.len() && !cancel.is_wished() {
             let end = batch_end(plan, begin);
             let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
             if let Some(number) = pressure {
@@ -151,7 +209,8 @@ impl Taken<'_> {
                     hand.way = without_grace(self.job.store);
                     freed = 0;
                     if let Some((_, relief)) = &mut relief {
-                        let mut enough = || relief.measure(root, 0) == Need::Enough;
+                        let mut enough =
+                            || cancel.is_wished() || relief.measure(root, 0) == Need::Enough;
                         let more =
                             purge_for_room(&mut self.journal, root, id.as_str(), now, &mut enough)?;
                         done.purged.files += more.files;
@@ -171,7 +230,7 @@ impl Taken<'_> {
                     let last = pressure_end(plan, begin, number);
                     let outcomes = hand.spare(&mut self.journal, begin..last, &outcome)?;
                     done.note(plan, outcomes);
-                    progress(last);
+                    progress(id, last);
                     begin = last;
                     continue;
                 }
@@ -181,13 +240,20 @@ impl Taken<'_> {
             let outcomes = hand.apply(&mut self.journal, &mut approved)?;
             done.count(plan, &approved, outcomes);
             freed = done.tallies.freed.saturating_sub(before);
-            progress(end);
+            progress(id, end);
             begin = end;
         }
-        for outcome in hand.remove_empty(&mut self.journal)? {
-            done.tallies.add(&outcome);
+        match cancel.is_wished() {
+            true => done.state = State::Cancelled,
+            false => {
+                for outcome in hand.remove_empty(&mut self.journal)? {
+                    done.tallies.add(&outcome);
+                }
+            }
         }
+        done.plugins = meters.read();
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
+        done.by_rule = by_rule(plan, &done.counted);
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);
         Ok(done)
@@ -211,6 +277,30 @@ impl Taken<'_> {
         }
         Ok(())
     }
+}
+
+/// Records what a saved plan names and the policy does not take.
+fn report_refused(
+    journal: &mut Journal,
+    id: &RunId,
+    refused: &[(Step, Outcome)],
+    done: &mut Done,
+) -> Result<(), JournalError> {
+    let intent = |step: &Step| Intent {
+        path: step.path.clone(),
+        facts: step.facts,
+        rule: step.rule,
+    };
+    let refused = refused.iter();
+    let refused: Vec<(Intent, Outcome)> = refused
+        .map(|(step, outcome)| (intent(step), outcome.clone()))
+        .collect();
+    journal.kept(id, &refused)?;
+    for (intent, outcome) in refused {
+        done.tallies.add(&outcome);
+        done.kept.push((intent.path, outcome));
+    }
+    Ok(())
 }
 
 /// How files go in this store, and until when they lie in the trash.
@@ -316,6 +406,10 @@ impl Done {
     fn note(&mut self, plan: &Plan, outcomes: Vec<(usize, Outcome)>) {
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
+            if let Some(step) = plan.steps.get(step) {
+                let key = (step.rule, outcome.word());
+                self.counted.entry(key).or_default().add(&step.facts);
+            }
             let gone = matches!(outcome.class(), Class::Removed | Class::Replaced);
             if let (false, Some(step)) = (gone, plan.steps.get(step)) {
                 self.kept.push((step.path.clone(), outcome));

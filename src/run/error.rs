@@ -68,6 +68,16 @@ pub enum RunError {
         "store `{}` is latched since {}: {}", .0.store, .0.since, .0.reason
     )]
     Latched(Box<Latch>),
+    /// A request would remove more than the breaker lets one run remove.
+    #[error("store `{store}`: {reason}")]
+    Tripped {
+        /// The store.
+        store: String,
+        /// The digest of the plan that was kept for a person to apply.
+        plan: String,
+        /// What would be exceeded.
+        reason: String,
+    },
     /// Something the system refused.
     #[error("{0}")]
     System(String),

@@ -48,16 +48,26 @@ impl Taken<'_> {
         if reason.is_empty() {
             return Ok(());
         }
+        // What one request would do too much of is no sign that the store is in danger.
+        if cause == Cause::Breaker && self.job.request.is_some() {
+            self.journal.keep_plan(&plan.digest(), &plan.to_json())?;
+            return Err(RunError::Tripped {
+                store: plan.store.clone(),
+                plan: plan.digest(),
+                reason,
+            });
+        }
         let latch = Latch {
             store: plan.store.clone(),
             cause,
             since: at,
             policy: plan.policy.clone(),
-            plan: plan.digest(),
+            plan: self.stated().digest(),
             reason,
         };
         // The plan first: a latch without it could not be released.
-        self.journal.keep_plan(&latch.plan, &plan.to_json())?;
+        self.journal
+            .keep_plan(&latch.plan, &self.stated().to_json())?;
         self.journal.trip(&latch)?;
         Err(RunError::Latched(Box::new(latch)))
     }

@@ -15,6 +15,7 @@
 mod archives;
 mod attacker;
 mod builtins;
+mod cancel;
 mod check;
 mod corpus;
 mod crash;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "fault",
+    "cancel",
     "diagnostic",
     "time",
     "units",
@@ -29,9 +30,10 @@ const LAYERS: [&str; 21] = [
 ];
 
 /// What only one module may name, outside tests.
-const RESERVED: [(&str, &[&str]); 7] = [
+const RESERVED: [(&str, &[&str]); 8] = [
     ("wasmtime::", &["plugin"]),
     ("rusqlite::", &["journal"]),
+    ("croner::", &["config", "service"]),
     ("pest::", &["policy"]),
     ("Timestamp::now", &["time"]),
     ("SystemTime::now", &["time", "cli"]),

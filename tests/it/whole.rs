@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use retain::cancel::Cancel;
 use retain::config::{Config, Environment};
 use retain::run::{Breaker, Job};
 use retain::time::Now;
@@ -174,7 +175,9 @@ fn empty_directories_go_deepest_first_and_only_while_they_are_empty() {
         ["charts/a/b/c", "charts/a/b", "charts/a", "charts/young"]
     );
     shop.file("charts/young/late.png", "x", 0);
-    let done = taken.apply(&later, Breaker::Holds, &|_| ()).unwrap();
+    let done = taken
+        .apply(&later, Breaker::Holds, &Cancel::default(), &|_, _| ())
+        .unwrap();
     assert_eq!(done.tallies.directories, 3);
     assert!(!shop.has("charts/a") && shop.has("charts/young/late.png"));
     assert!(shop.has("charts/full") && shop.has("elsewhere"));

@@ -1,0 +1,107 @@
+//! Bringing files back, and keeping them: what changes a store besides a run.
+
+use std::collections::BTreeMap;
+
+use super::{RunError, open_to_restore};
+use crate::apply::{HELD_AGAIN, Undone, mirror_holds, undo};
+use crate::config::{Config, Store};
+use crate::journal::{Journal, JournalError, NewHold, Origin, StoredReceipt};
+use crate::path::RelPath;
+use crate::plugin::Catalogue;
+use crate::time::Now;
+
+/// Changes the ledger of a store and its mirror, with the store in hand: a run that
+/// is going on has read its holds already.
+pub fn with_ledger<T>(
+    config: &Config,
+    store: &Store,
+    change: impl FnOnce(&mut Journal, &str) -> Result<T, JournalError>,
+) -> Result<T, RunError> {
+    let now = Now::from_clock();
+    let mut journal = Journal::open(&config.state)?;
+    let _ours = Journal::lock_store(&config.state, &store.name)?;
+    let (root, _theirs) = open_to_restore(&journal, store, &now)?;
+    mirror_holds(&mut journal, &root, &store.name, None, &now)?;
+    let changed = change(&mut journal, &now.timestamp().to_string())?;
+    mirror_holds(&mut journal, &root, &store.name, None, &now)?;
+    Ok(changed)
+}
+
+/// Puts files of one run back from the trash.
+pub fn put_back(
+    config: &Config,
+    store: &Store,
+    run: &str,
+    wanted: &dyn Fn(&RelPath) -> bool,
+) -> Result<Undone, RunError> {
+    let now = Now::from_clock();
+    let mut journal = Journal::open(&config.state)?;
+    let _ours = Journal::lock_store(&config.state, &store.name)?;
+    let (root, _theirs) = open_to_restore(&journal, store, &now)?;
+    Ok(undo(&mut journal, &root, &store.name, run, wanted, &now)?)
+}
+
+/// What came of restoring archived files into their store.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// In their place, with their lengths in bytes.
+    pub back: Vec<(String, u64)>,
+    /// Not brought back, and why.
+    pub failed: Vec<(String, String)>,
+    /// Until when they are held, RFC 3339.
+    pub held_until: String,
+    /// What lets go of them.
+    pub hold: String,
+}
+
+/// Restores archived files of one store into it. They are held from before the first
+/// is back, or the next run would take them again; nothing is overwritten.
+pub fn bring_back(
+    config: &Config,
+    store: &Store,
+    wanted: &[StoredReceipt],
+) -> Result<Restored, RunError> {
+    let now = Now::from_clock();
+    let at = now.timestamp();
+    let mut restored = Restored {
+        held_until: (at + HELD_AGAIN).to_string(),
+        hold: format!("restore-{at}"),
+        ..Restored::default()
+    };
+    let mut paths = BTreeMap::new();
+    for stored in wanted {
+        let text = &stored.receipt.path;
+        match RelPath::unescape(text) {
+            Some(path) => drop(paths.insert(path, &stored.receipt)),
+            None => {
+                let reason = "its name is no path in a store".to_owned();
+                restored.failed.push((text.clone(), reason));
+            }
+        }
+    }
+    let hold = NewHold {
+        store: store.name.clone(),
+        name: restored.hold.clone(),
+        template: None,
+        files: paths.keys().cloned().collect(),
+        until: Some(restored.held_until.clone()),
+        reason: Some("brought back by `retain restore`".to_owned()),
+        origin: Origin::Restore,
+    };
+    with_ledger(config, store, |journal, at| journal.add_hold(hold, at))?;
+    let names = config.plugins.keys().map(String::as_str);
+    let catalogue = Catalogue::load(config, names);
+    let journal = Journal::open(&config.state)?;
+    let _ours = Journal::lock_store(&config.state, &store.name)?;
+    let (root, _theirs) = open_to_restore(&journal, store, &now)?;
+    for (path, receipt) in paths {
+        match catalogue.restore(receipt, &root, &path) {
+            Ok(done) => restored.back.push((path.to_string(), done.bytes)),
+            Err(error) => {
+                let reason = crate::diagnostic::chain(&error);
+                restored.failed.push((path.to_string(), reason));
+            }
+        }
+    }
+    Ok(restored)
+}

@@ -1,0 +1,464 @@
+//! What a store looks like: is it there, how much is in it, how full is its disk.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::config::Store;
+use crate::entry::{Entry, Kind};
+use crate::plan::{Plan, Tally};
+use crate::policy::{Limit, Matcher, Measure, Policy, Subject, Truth};
+use crate::scan::Inventory;
+use crate::store::in_words;
+use crate::time::Now;
+
+/// Groups that are listed of one question, the largest first.
+pub(super) const GROUPS: usize = 1000;
+
+/// A number of files and the bytes they occupy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(in crate::service) struct Amount {
+    /// How many.
+    pub files: u64,
+    /// Allocated bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl From<Tally> for Amount {
+    fn from(tally: Tally) -> Amount {
+        Amount {
+            files: tally.files,
+            bytes: tally.bytes,
+        }
+    }
+}
+
+/// Whether a directory can be worked in.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::service) struct Health {
+    /// Whether all of it is as it must be.
+    pub healthy: bool,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Whether it is a directory.
+    pub directory: bool,
+    /// Whether this process may list it.
+    pub readable: bool,
+    /// Whether this process may write in it.
+    pub writable: bool,
+    /// The numbers of its user and group.
+    pub owner: Option<String>,
+    /// Its permissions in octal digits.
+    pub mode: Option<String>,
+    /// What is wrong, and what to do.
+    pub message: Option<String>,
+}
+
+impl Health {
+    /// Looks at a store's root.
+    pub fn of(path: &Path) -> Health {
+        let mut health = Health {
+            healthy: false,
+            exists: false,
+            directory: false,
+            readable: false,
+            writable: false,
+            owner: None,
+            mode: None,
+            message: None,
+        };
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                health.message = Some(match error.kind() {
+                    std::io::ErrorKind::NotFound => format!(
+                        "`{}` is not there: mount the volume, or say `create = true`",
+                        path.display()
+                    ),
+                    _ => format!("`{}` cannot be seen: {}", path.display(), in_words(&error)),
+                });
+                return health;
+            }
+        };
+        health.exists = true;
+        health.directory = metadata.is_dir();
+        health.owner = Some(format!("{}:{}", metadata.uid(), metadata.gid()));
+        health.mode = Some(format!("{:04o}", metadata.mode() & 0o7777));
+        let may = |access| rustix::fs::access(path, access).is_ok();
+        health.readable = may(rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK);
+        health.writable = may(rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+        health.healthy = health.directory && health.readable && health.writable;
+        if !health.healthy {
+            health.message = Some(health.complaint(path, &metadata));
+        }
+        health
+    }
+
+    fn complaint(&self, path: &Path, metadata: &std::fs::Metadata) -> String {
+        let path = path.display();
+        if !self.directory {
+            return format!("`{path}` is no directory");
+        }
+        let verb = match self.readable {
+            true => "write in",
+            false => "list",
+        };
+        format!(
+            "user {} with group {} cannot {verb} `{path}`, which belongs to {}:{} with mode {:04o}: run as that user, or in group {} with the mode's group bits set (Kubernetes: `fsGroup: {}`)",
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+            metadata.uid(),
+            metadata.gid(),
+            metadata.mode() & 0o7777,
+            metadata.gid(),
+            metadata.gid(),
+        )
+    }
+}
+
+/// How full a store's file system is.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(in crate::service) struct DiskView {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Bytes an ordinary process may still use.
+    pub available: u64,
+    /// The used share of what ordinary processes may have, 0 to 1, as `df` counts.
+    pub used_ratio: f64,
+}
+
+impl DiskView {
+    /// Asks the file system a path lies on.
+    pub fn of(path: &Path) -> Option<DiskView> {
+        let stat = rustix::fs::statvfs(path).ok()?;
+        let block = stat.f_frsize;
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+        let all = used.saturating_add(stat.f_bavail);
+        Some(DiskView {
+            size: stat.f_blocks.saturating_mul(block),
+            available: stat.f_bavail.saturating_mul(block),
+            used_ratio: match all {
+                0 => 0.0,
+                all => used as f64 / all as f64,
+            },
+        })
+    }
+}
+
+/// What one collection holds.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub(in crate::service) struct CollectionView {
+    /// Its name.
+    pub collection: String,
+    /// Its captures, in the order of its template.
+    pub captures: Vec<String>,
+    /// Its files.
+    pub files: u64,
+    /// Their allocated bytes.
+    pub bytes: u64,
+    /// When its oldest file was last modified, RFC 3339.
+    pub oldest: Option<String>,
+    /// When its newest file was last modified, RFC 3339.
+    pub newest: Option<String>,
+}
+
+/// How much of a budget is used.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::service) struct BudgetView {
+    /// The statement: `charts.retain:12 @budget`.
+    pub rule: String,
+    /// Its text.
+    pub text: String,
+    /// The fullest of its groups; empty where it has one.
+    pub group: String,
+    /// What that uses: bytes, or files for a limit of a count.
+    pub used: u64,
+    /// What it may use.
+    pub cap: u64,
+}
+
+/// What was seen of a store at one moment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::service) struct Survey {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Files that were seen, in collections or not.
+    pub total: Amount,
+    /// Files in some collection.
+    pub covered: Amount,
+    /// Files no collection names; they are never touched.
+    pub uncovered: Amount,
+    /// What a run would have removed then.
+    pub removable: Amount,
+    /// Files that would have gone, were they not protected.
+    pub protected: Amount,
+    /// Collection by collection.
+    pub collections: Vec<CollectionView>,
+    /// Budgets, the fullest first.
+    pub budgets: Vec<BudgetView>,
+    /// Budgets that no eviction can meet.
+    pub unmet: Vec<String>,
+    /// What the breaker would have refused.
+    pub tripped: Vec<String>,
+    /// Seconds the look took.
+    pub seconds: f64,
+}
+
+impl Survey {
+    /// Sums up what a plan was made from.
+    pub(super) fn of(policy: &Policy, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
+        let matcher = Matcher::new(policy, &plan.now);
+        let mut counted = Counted::new(policy);
+        for entry in files(inventory) {
+            counted.count(&matcher, entry);
+        }
+        let totals = &plan.totals;
+        Survey {
+            at: plan.now.timestamp().to_string(),
+            total: Amount {
+                files: totals.covered.files + totals.uncovered.files,
+                bytes: totals.covered.bytes.saturating_add(totals.uncovered.bytes),
+            },
+            covered: totals.covered.into(),
+            uncovered: totals.uncovered.into(),
+            removable: totals.removed.into(),
+            protected: totals.protected.into(),
+            collections: counted.collections(policy),
+            budgets: counted.budgets(policy),
+            unmet: plan
+                .unmet
+                .iter()
+                .map(|unmet| {
+                    let rule = plan.rules.get(unmet.rule).map(ToString::to_string);
+                    let rule = rule.unwrap_or_default();
+                    match unmet.group.as_str() {
+                        "" => format!("{rule}: {}", unmet.reason),
+                        group => format!("{rule} for {group}: {}", unmet.reason),
+                    }
+                })
+                .collect(),
+            tripped: plan
+                .tripped
+                .iter()
+                .map(|tripped| tripped.reason.clone())
+                .collect(),
+            seconds,
+        }
+    }
+
+    /// The same store after a run that was planned by this survey.
+    pub(super) fn after(mut self, removed: u64, freed: u64) -> Survey {
+        for amount in [&mut self.total, &mut self.covered] {
+            amount.files = amount.files.saturating_sub(removed);
+            amount.bytes = amount.bytes.saturating_sub(freed);
+        }
+        self.removable.files = self.removable.files.saturating_sub(removed);
+        self.removable.bytes = self.removable.bytes.saturating_sub(freed);
+        self
+    }
+}
+
+fn files(inventory: &Inventory) -> impl Iterator<Item = &Entry> {
+    let is_file = |entry: &&Entry| matches!(&entry.facts, Ok(facts) if facts.kind == Kind::File);
+    inventory.entries.iter().filter(is_file)
+}
+
+/// Sums over one walk through the inventory.
+struct Counted {
+    amounts: Vec<(
+        Amount,
+        Option<crate::time::Stamp>,
+        Option<crate::time::Stamp>,
+    )>,
+    /// By collection and limit, by group.
+    limits: BTreeMap<(usize, usize), BTreeMap<Vec<String>, u64>>,
+}
+
+impl Counted {
+    fn new(policy: &Policy) -> Counted {
+        Counted {
+            amounts: vec![(Amount::default(), None, None); policy.collections.len()],
+            limits: BTreeMap::new(),
+        }
+    }
+
+    fn count(&mut self, matcher: &Matcher<'_>, entry: &Entry) {
+        let Ok(facts) = &entry.facts else { return };
+        for place in matcher.memberships(&entry.path) {
+            let Some(collection) = matcher.policy.collections.get(place.collection) else {
+                continue;
+            };
+            if let Some((amount, oldest, newest)) = self.amounts.get_mut(place.collection) {
+                amount.add(facts.allocated);
+                *oldest = Some(oldest.map_or(facts.modified, |stamp| stamp.min(facts.modified)));
+                *newest = Some(newest.map_or(facts.modified, |stamp| stamp.max(facts.modified)));
+            }
+            for (index, limit) in collection.limits.iter().enumerate() {
+                let subject = Subject {
+                    path: &entry.path,
+                    facts: Some(facts),
+                    template: &collection.template,
+                    captures: &place.captures,
+                };
+                if matcher.truth(&limit.condition, subject) != Truth::True {
+                    continue;
+                }
+                let group = limit
+                    .per
+                    .iter()
+                    .filter_map(|&at| place.captures.get(at).cloned());
+                let used = self
+                    .limits
+                    .entry((place.collection, index))
+                    .or_default()
+                    .entry(group.collect())
+                    .or_default();
+                *used = used.saturating_add(match limit.measure {
+                    Measure::TotalSize => facts.allocated,
+                    Measure::Count => 1,
+                });
+            }
+        }
+    }
+
+    fn collections(&self, policy: &Policy) -> Vec<CollectionView> {
+        let both = policy.collections.iter().zip(&self.amounts);
+        both.map(|(collection, (amount, oldest, newest))| CollectionView {
+            collection: collection.name.clone(),
+            captures: collection.template.captures().to_vec(),
+            files: amount.files,
+            bytes: amount.bytes,
+            oldest: oldest.map(|stamp| stamp.to_string()),
+            newest: newest.map(|stamp| stamp.to_string()),
+        })
+        .collect()
+    }
+
+    fn budgets(&self, policy: &Policy) -> Vec<BudgetView> {
+        let mut budgets: Vec<BudgetView> = Vec::new();
+        for ((collection, index), groups) in &self.limits {
+            let Some(collection) = policy.collections.get(*collection) else {
+                continue;
+            };
+            let Some(limit) = collection.limits.get(*index) else {
+                continue;
+            };
+            if let Some((group, &used)) = groups.iter().max_by_key(|(_, used)| **used) {
+                let rule = policy.rules.get(limit.rule);
+                budgets.push(BudgetView {
+                    rule: rule.map(ToString::to_string).unwrap_or_default(),
+                    text: rule.map(|rule| rule.text.clone()).unwrap_or_default(),
+                    group: named(limit, collection.template.captures(), group),
+                    used,
+                    cap: limit.cap,
+                });
+            }
+        }
+        let share =
+            |budget: &BudgetView| (u128::from(budget.used) << 32) / u128::from(budget.cap.max(1));
+        budgets.sort_by_key(|budget| std::cmp::Reverse(share(budget)));
+        budgets
+    }
+}
+
+fn named(limit: &Limit, captures: &[String], group: &[String]) -> String {
+    let names = limit.per.iter().filter_map(|&at| captures.get(at));
+    let pairs = names
+        .zip(group)
+        .map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+/// Files of one group.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::service) struct GroupView {
+    /// Captures with their values.
+    pub group: BTreeMap<String, String>,
+    /// Its files.
+    pub files: u64,
+    /// Their allocated bytes.
+    pub bytes: u64,
+    /// When its oldest file was last modified, RFC 3339.
+    pub oldest: Option<String>,
+    /// When its newest file was last modified, RFC 3339.
+    pub newest: Option<String>,
+}
+
+/// Sums by the values of captures, the largest group first, and how many there are. A
+/// file counts once, in the first collection that has all of them.
+pub(super) fn groups(
+    policy: &Policy,
+    inventory: &Inventory,
+    now: &Now,
+    by: &[String],
+) -> (Vec<GroupView>, usize) {
+    type Sum = (Amount, crate::time::Stamp, crate::time::Stamp);
+    let matcher = Matcher::new(policy, now);
+    let places: Vec<Option<Vec<usize>>> = policy
+        .collections
+        .iter()
+        .map(|c| by.iter().map(|name| c.template.capture(name)).collect())
+        .collect();
+    let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
+    for entry in files(inventory) {
+        let Ok(facts) = &entry.facts else { continue };
+        let found = matcher
+            .memberships(&entry.path)
+            .into_iter()
+            .find_map(|place| {
+                let wanted = places.get(place.collection)?.as_ref()?;
+                let values = wanted.iter().map(|&at| place.captures.get(at).cloned());
+                values.collect::<Option<Vec<String>>>()
+            });
+        let Some(values) = found else { continue };
+        let stamp = facts.modified;
+        let (amount, oldest, newest) =
+            sums.entry(values)
+                .or_insert((Amount::default(), stamp, stamp));
+        amount.add(facts.allocated);
+        *oldest = (*oldest).min(stamp);
+        *newest = (*newest).max(stamp);
+    }
+    let all = sums.len();
+    let mut views: Vec<GroupView> = sums
+        .into_iter()
+        .map(|(values, (amount, oldest, newest))| GroupView {
+            group: by.iter().cloned().zip(values).collect(),
+            files: amount.files,
+            bytes: amount.bytes,
+            oldest: Some(oldest.to_string()),
+            newest: Some(newest.to_string()),
+        })
+        .collect();
+    views.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.group.cmp(&b.group)));
+    views.truncate(GROUPS);
+    (views, all)
+}
+
+/// Whether a policy has anything that bounds what a store may come to hold.
+pub(super) fn bounds_growth(policy: &Policy) -> bool {
+    !policy.pressures.is_empty()
+        || policy
+            .collections
+            .iter()
+            .any(|collection| !collection.deletes.is_empty() || !collection.limits.is_empty())
+}
+
+/// Whether something goes without a copy anywhere: no hook before it, no grace.
+pub(super) fn deletes_without_backup(policy: &Policy, store: &Store) -> bool {
+    store.grace.is_none()
+        && policy.collections.iter().any(|collection| {
+            collection.hooks.is_empty()
+                && (!collection.deletes.is_empty() || !collection.limits.is_empty())
+        })
+}
