@@ -186,6 +186,8 @@ impl Moment {
         }
         let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
         let time: Option<jiff::civil::Time> = match time {
+            // `6:00` is read as people write it; the library wants two digits.
+            Some(time) if time.find(':') == Some(1) => Some(format!("0{time}").parse().ok()?),
             Some(time) => Some(time.parse().ok()?),
             None => None,
         };
@@ -502,4 +504,20 @@ pub(crate) enum Comparison {
     AtLeast,
     /// As much or less.
     AtMost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_may_have_one_digit() {
+        let moment = |text| Moment::parse(text).map(|moment| moment.at);
+        let six = moment("2026-03-10 06:00");
+        assert!(six.is_some());
+        assert_eq!(moment("2026-03-10 6:00"), six);
+        assert_eq!(moment("2026-03-10T6:00:00"), six);
+        assert_eq!(moment("2026-03-10 25:00"), None);
+        assert_eq!(moment("2026-02-30 6:00"), None);
+    }
 }

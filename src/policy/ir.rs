@@ -290,7 +290,7 @@ pub struct Hook {
     pub plugin_at: std::ops::Range<usize>,
     /// Arguments: sizes as bytes, durations as milliseconds.
     pub arguments: serde_json::Map<String, serde_json::Value>,
-    /// Where each argument's value is written.
+    /// Where each argument is written, from its name to the end of its value.
     pub arguments_at: Vec<(String, std::ops::Range<usize>)>,
     /// The destination's name in the configuration, and where it is written.
     pub destination: Option<(String, std::ops::Range<usize>)>,
@@ -457,7 +457,7 @@ pub(crate) enum Direction {
 #[derive(Clone, Debug)]
 pub(crate) struct Glob {
     pub(crate) text: String,
-    pub(crate) template: Template,
+    pub(crate) template: Box<Template>,
 }
 
 /// A `test` block, every name and amount resolved.

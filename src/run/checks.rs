@@ -100,7 +100,10 @@ pub(super) fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
             });
             continue;
         };
-        match crate::plugin::Plugin::load(configured, None) {
+        let loaded = crate::plugin::Plugin::load(configured, None);
+        let granted_too_little =
+            matches!(loaded, Err(crate::plugin::PluginError::NotGranted { .. }));
+        match loaded {
             Ok(plugin) => {
                 if let Some((problem, help)) = plugin.unfit_to_replace().filter(|_| hook.in_place) {
                     findings
@@ -117,7 +120,7 @@ pub(super) fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
             let message = format!("there is no destination `{destination}` in the configuration");
             let finding = Diagnostic::error("R0503", source, at.clone(), message);
             findings.push(finding.help(format!("add a table `[destinations.{destination}]`")));
-        } else if !configured.grants.destinations.contains(destination) {
+        } else if !granted_too_little && !configured.grants.destinations.contains(destination) {
             let message = format!("plugin `{}` is not granted `{destination}`", hook.plugin);
             let help = format!(
                 "write `grants = {{ destinations = [\"{destination}\"] }}` under `[plugins.{}]`",

@@ -493,7 +493,7 @@ impl Checker<'_> {
             match self.argument(argument) {
                 Some(value) => {
                     arguments.insert(name.value.clone(), value);
-                    arguments_at.push((name.value.clone(), argument.at.clone()));
+                    arguments_at.push((name.value.clone(), name.at.start..argument.at.end));
                 }
                 None => whole = false,
             }

@@ -218,6 +218,13 @@ impl Lower<'_> {
         None
     }
 
+    /// What stands behind a span on its line, up to a comment or the end of a block.
+    fn rest_of_line(&self, at: &Range<usize>) -> &str {
+        let rest = self.source.text().get(at.end..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        line.split(['#', '"']).next().unwrap_or_default().trim_end()
+    }
+
     fn not_a_slot(
         &self,
         whole: Range<usize>,
@@ -229,7 +236,10 @@ impl Lower<'_> {
             let instead = format!("newest {count}");
             return self
                 .error("R0102", whole.clone(), "the number stands behind `newest`")
-                .help(format!("write `keep {instead}`"))
+                .help(format!(
+                    "write `keep {instead}{}`",
+                    self.rest_of_line(&whole)
+                ))
                 .edit(whole, instead);
         }
         let instead = match name {
