@@ -27,7 +27,7 @@ use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_ex
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy};
 use crate::receipt::{Metadata, Proof, Receipt};
-use crate::scan::{Inventory, ScanOptions, scan};
+use crate::scan::{Filed, Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
@@ -125,13 +125,36 @@ impl<'c> Job<'c> {
         let (ledger, archives) = match Journal::open_existing(&self.config.state)? {
             Some(journal) => (
                 protecting(&journal.holds(Some(name))?, now),
-                journal.in_place(name)?,
+                self.archives(&journal)?,
             ),
-            None => (Vec::new(), Vec::new()),
+            None => (Vec::new(), Archives::default()),
         };
         let held = Held::of(&ledger, now);
         let identity = identity.unwrap_or_default();
         Ok(self.plan_in(root, identity, &held, &archives, now, seen))
+    }
+
+    /// The archives there are of this store's files, as far as planning asks.
+    fn archives(&self, journal: &Journal) -> Result<Archives, RunError> {
+        let name = &self.store.name;
+        let mut filed: BTreeMap<String, Vec<Filed>> = BTreeMap::new();
+        if self.policy.hooks().any(|hook| hook.backs_up) {
+            for row in journal.filed(name)? {
+                let at = row.at.parse().ok().map(|at| Now::at(at).stamp());
+                filed
+                    .entry(row.path)
+                    .or_default()
+                    .extend(at.map(|at| Filed {
+                        key: row.key,
+                        destination: row.destination,
+                        at,
+                    }));
+            }
+        }
+        Ok(Archives {
+            in_place: journal.in_place(name)?,
+            filed,
+        })
     }
 
     /// The `hold` statements of the policy, for the ledger.
@@ -156,7 +179,7 @@ impl<'c> Job<'c> {
         root: Root,
         identity: String,
         held: &Held,
-        archives: &[Receipt],
+        archives: &Archives,
         now: &Now,
         seen: Arc<AtomicU64>,
     ) -> Planned {
@@ -167,7 +190,8 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        inventory.aliases = aliases(archives, &inventory);
+        inventory.aliases = aliases(&archives.in_place, &inventory);
+        inventory.filed.clone_from(&archives.filed);
         let ledger = held.for_planning();
         let ask = self.ask(&root, &inventory, &ledger, identity, now);
         let mut plan = plan(&self.policy, &inventory, ask);
@@ -238,7 +262,8 @@ impl<'c> Job<'c> {
             ledger,
             ..
         } = planned;
-        let ask = self.ask(root, inventory, ledger, String::new(), now);
+        let identity = planned.plan.root.clone();
+        let ask = self.ask(root, inventory, ledger, identity, now);
         let paths = std::slice::from_ref(path);
         let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
         decisions.into_iter().next()
@@ -249,7 +274,7 @@ impl<'c> Job<'c> {
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
         let seized = self.seize(now)?;
         let identity = seized.identity.clone();
-        let archives = seized.journal.in_place(&self.store.name)?;
+        let archives = self.archives(&seized.journal)?;
         let planned = self.plan_in(
             seized.root,
             identity.clone(),
@@ -498,6 +523,13 @@ pub struct Planned {
     pub ledger: Vec<Policy>,
 }
 
+/// The archives of a store's files: those in their places, and those elsewhere.
+#[derive(Debug, Default)]
+struct Archives {
+    in_place: Vec<Receipt>,
+    filed: BTreeMap<String, Vec<Filed>>,
+}
+
 /// A store with everything a run needs of it.
 struct Seized {
     root: Root,
@@ -587,6 +619,8 @@ fn keep_held(plan: &mut Plan, held: &Held) {
         let counted = match step.action {
             Action::Remove => &mut totals.removed,
             Action::Replace { .. } => &mut totals.replaced,
+            // A hold is no reason not to have a copy.
+            Action::BackUp => return true,
         };
         counted.files = counted.files.saturating_sub(1);
         counted.bytes = counted.bytes.saturating_sub(step.facts.allocated);

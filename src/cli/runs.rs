@@ -116,6 +116,7 @@ fn summary_json(run: &Summary) -> serde_json::Value {
         "replaced": run.tallies.replaced,
         "freed": run.tallies.freed,
         "archived": run.receipts,
+        "backed_up": run.tallies.backed_up,
         "vanished": run.tallies.vanished,
         "kept": run.tallies.kept,
         "trouble": run.tallies.trouble,

@@ -58,6 +58,9 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
             tally(totals.replaced)
         );
     }
+    if totals.backed_up.files > 0 {
+        let _ = writeln!(out, "  would back up {}", tally(totals.backed_up));
+    }
     let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
     for step in &plan.steps {
         by_rule.entry(step.rule).or_default().push(step);
@@ -132,8 +135,11 @@ fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail
     if let Some(rule) = plan.rules.get(rule) {
         let _ = writeln!(out, "\n  {rule}  {}", rule.text);
     }
-    let replaces = steps.iter().any(|step| step.action != Action::Remove);
-    let verb = if replaces { "replaces" } else { "removes" };
+    let verb = match steps.first().map(|step| step.action) {
+        Some(Action::Replace { .. }) => "replaces",
+        Some(Action::BackUp) => "backs up",
+        Some(Action::Remove) | None => "removes",
+    };
     let _ = writeln!(out, "    {verb} {}{}", tally(sum), after(plan, steps));
     let limit = match detail {
         Detail::Some => SHOWN,
@@ -255,6 +261,9 @@ pub(super) fn done(store: &str, done: &Done) -> String {
             files(tallies.replaced)
         );
     }
+    if tallies.backed_up > 0 {
+        let _ = write!(out, "; {} backed up", files(tallies.backed_up));
+    }
     if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
         let _ = write!(
             out,
@@ -316,6 +325,7 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "state": done.state.word(),
         "removed": done.tallies.removed,
         "replaced": done.tallies.replaced,
+        "backed_up": done.tallies.backed_up,
         "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,

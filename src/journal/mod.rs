@@ -44,7 +44,7 @@ pub use latch::{Cause, Latch};
 pub use lock::StoreLock;
 pub use outcome::{Class, Outcome};
 pub use run_id::RunId;
-pub use runs::{Settled, State, StoredReceipt, Summary, Tallies};
+pub use runs::{FiledRow, Settled, State, StoredReceipt, Summary, Tallies};
 
 /// The form of the database this version writes.
 const SCHEMA: u32 = 2;

@@ -76,6 +76,8 @@ pub struct Tallies {
     pub trashed: u64,
     /// Files whose archives have taken their places.
     pub replaced: u64,
+    /// Files that stay and were archived.
+    pub backed_up: u64,
     /// Files that somebody else had removed before.
     pub vanished: u64,
     /// Bytes that gave back.
@@ -94,6 +96,7 @@ impl Tallies {
         match outcome.class() {
             Class::Removed => self.removed += 1,
             Class::Replaced => self.replaced += 1,
+            Class::BackedUp => self.backed_up += 1,
             Class::Vanished => self.vanished += 1,
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
@@ -134,6 +137,19 @@ pub struct StoredReceipt {
     pub run: RunId,
     /// The receipt.
     pub receipt: Receipt,
+}
+
+/// A receipt as far as planning needs it.
+#[derive(Clone, Debug)]
+pub struct FiledRow {
+    /// The file, as the receipt names it.
+    pub path: String,
+    /// Its generation.
+    pub key: String,
+    /// The destination's name.
+    pub destination: String,
+    /// When it was archived, RFC 3339.
+    pub at: String,
 }
 
 /// Intents and outcomes as they lie in the database.
@@ -273,6 +289,26 @@ impl Journal {
         rows.iter()
             .map(|text| serde_json::from_str(text).map_err(|e| self.damaged(e.to_string())))
             .collect()
+    }
+
+    /// What there is of archives in destinations of a store's files, in the order they
+    /// were recorded.
+    pub fn filed(&self, store: &str) -> Result<Vec<FiledRow>, JournalError> {
+        self.rows(
+            "select path, json_extract(receipt, '$.key'), \
+             json_extract(receipt, '$.destination.name'), at from receipts \
+             where store = ? and not coalesce(json_extract(receipt, '$.in_place'), 0) \
+             order by id",
+            [store],
+            |row| {
+                Ok(FiledRow {
+                    path: row.get(0)?,
+                    key: row.get(1)?,
+                    destination: row.get(2)?,
+                    at: row.get(3)?,
+                })
+            },
+        )
     }
 
     /// The identity a destination's URL led to when a file was last archived there.

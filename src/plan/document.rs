@@ -101,6 +101,8 @@ struct HookForm {
     otherwise: OtherwiseForm,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_place: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    backs_up: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proof: Option<Proof>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -150,6 +152,9 @@ struct StepForm {
     /// The hook whose archive takes the file's place; without one the file goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced_by: Option<usize>,
+    /// Whether it is archived and stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    backed_up: bool,
     /// The file whose archive it is, in that file's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stands_for: Option<String>,
@@ -250,14 +255,22 @@ struct TotalsForm {
     protected: TallyForm,
     removed: TallyForm,
     replaced: TallyForm,
+    #[serde(default, skip_serializing_if = "TallyForm::is_empty")]
+    backed_up: TallyForm,
     unreadable: u64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TallyForm {
     files: u64,
     bytes: u64,
+}
+
+impl TallyForm {
+    fn is_empty(&self) -> bool {
+        self.files == 0
+    }
 }
 
 impl Plan {
@@ -319,6 +332,7 @@ impl From<&Plan> for Body {
                 protected: plan.totals.protected.into(),
                 removed: plan.totals.removed.into(),
                 replaced: plan.totals.replaced.into(),
+                backed_up: plan.totals.backed_up.into(),
                 unreadable: plan.totals.unreadable,
             },
             tripped: plan
@@ -431,6 +445,7 @@ impl Body {
                 protected: self.totals.protected.into(),
                 removed: self.totals.removed.into(),
                 replaced: self.totals.replaced.into(),
+                backed_up: self.totals.backed_up.into(),
                 unreadable: self.totals.unreadable,
             },
             tripped: self
@@ -492,7 +507,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     };
     let replacing = |step: &Step| match step.action {
         Action::Replace { hook } => Some(hook),
-        Action::Remove => None,
+        Action::Remove | Action::BackUp => None,
     };
     if missing(&replacing, plan.hooks.len()) {
         return broken("a hook");
@@ -583,6 +598,7 @@ impl From<&Hook> for HookForm {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         } = hook.clone();
@@ -597,6 +613,7 @@ impl From<&Hook> for HookForm {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         }
@@ -612,6 +629,7 @@ impl From<HookForm> for Hook {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         } = form;
@@ -626,6 +644,7 @@ impl From<HookForm> for Hook {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         }
@@ -677,9 +696,10 @@ impl From<&Step> for StepForm {
             hooks: step.hooks.clone(),
             floors: step.floors.clone(),
             replaced_by: match step.action {
-                Action::Remove => None,
+                Action::Remove | Action::BackUp => None,
                 Action::Replace { hook } => Some(hook),
             },
+            backed_up: step.action == Action::BackUp,
             stands_for: step.stands_for.as_ref().map(ToString::to_string),
             unit: step.unit,
             pressure: step.pressure,
@@ -754,6 +774,7 @@ impl StepForm {
             hooks,
             floors,
             replaced_by,
+            backed_up,
             stands_for,
             unit,
             pressure,
@@ -763,9 +784,10 @@ impl StepForm {
             path: path(&text)?,
             stands_for: stands_for.as_deref().map(path).transpose()?,
             facts: identity.into(),
-            action: match replaced_by {
-                None => Action::Remove,
-                Some(hook) => Action::Replace { hook },
+            action: match (replaced_by, backed_up) {
+                (_, true) => Action::BackUp,
+                (None, false) => Action::Remove,
+                (Some(hook), false) => Action::Replace { hook },
             },
             unit,
             pressure,

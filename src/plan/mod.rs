@@ -4,6 +4,7 @@
 //! out. A plan names every file it would remove with the identity it had, so that
 //! applying it can only do exactly those steps or fewer.
 
+mod backups;
 mod breaker;
 mod decide;
 mod document;
@@ -26,6 +27,7 @@ use crate::receipt::Proof;
 use crate::time::Now;
 
 pub use crate::policy::{Mark, Rule};
+pub use backups::generation;
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use pressure::{is_above, is_below};
@@ -56,7 +58,7 @@ pub struct Plan {
     pub units: Vec<WholeDirectory>,
     /// What is too full, in the order it is relieved.
     pub pressures: Vec<Pressed>,
-    /// Files to remove or replace, in path order; then those that pressure takes, in
+    /// Files to remove, replace or archive, in path order; then those that pressure takes, in
     /// the order it takes them.
     pub steps: Vec<Step>,
     /// Empty directories to remove, deepest first.
@@ -86,6 +88,8 @@ pub struct Hook {
     pub otherwise: Otherwise,
     /// Its archive takes the file's place.
     pub in_place: bool,
+    /// It archives files that stay.
+    pub backs_up: bool,
     /// How its archives are proved; nothing where it stores none.
     pub proof: Option<Proof>,
     /// Digest of what the configuration gives the plugin; empty where planning was
@@ -112,6 +116,8 @@ pub enum Action {
         /// The plugin that makes the archive: an index into [`Plan::hooks`].
         hook: usize,
     },
+    /// It stays, and is archived.
+    BackUp,
 }
 
 /// A directory that goes with everything in it, or stays with everything in it.
@@ -153,7 +159,7 @@ pub struct Directory {
     pub reason: String,
 }
 
-/// One file that is to go, or to be replaced.
+/// One file that is to go, to be replaced, or to be archived as it stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Where it lies.
@@ -234,6 +240,8 @@ pub struct Totals {
     pub removed: Tally,
     /// Files to replace by their archives.
     pub replaced: Tally,
+    /// Files to archive that stay.
+    pub backed_up: Tally,
     /// Entries that could not be read.
     pub unreadable: u64,
 }

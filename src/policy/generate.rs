@@ -451,6 +451,14 @@ fn member() -> Words {
             ])),
         ]),
         all([
+            say("back up"),
+            maybe(one_of(&["hourly", "daily", "weekly"])),
+            comma(),
+            say("run backup"),
+            arguments(),
+            say("into cold"),
+        ]),
+        all([
             say("replace when"),
             condition(),
             comma(),

@@ -337,7 +337,10 @@ impl Done {
     fn note(&mut self, plan: &Plan, outcomes: Vec<(usize, Outcome)>) {
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
-            let gone = matches!(outcome.class(), Class::Removed | Class::Replaced);
+            let gone = matches!(
+                outcome.class(),
+                Class::Removed | Class::Replaced | Class::BackedUp
+            );
             if let (false, Some(step)) = (gone, plan.steps.get(step)) {
                 self.kept.push((step.path.clone(), outcome));
             }

@@ -13,8 +13,8 @@ use crate::policy::ast::{
     self, Argument, DownTo, Literal, Measure, Member, Spanned, Statement, When,
 };
 use crate::policy::ir::{
-    Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Floor, Holds, Hook, Keep,
-    Limit, Order, Replace, Test,
+    BackUp, Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Floor, Holds, Hook,
+    Keep, Limit, Order, Replace, Test,
 };
 use crate::policy::template::{Template, ValueKind};
 use crate::units::Span;
@@ -46,6 +46,7 @@ impl Checker<'_> {
             floors: Vec::new(),
             hooks: Vec::new(),
             replaces: Vec::new(),
+            backups: Vec::new(),
             empties: None,
         });
         self.templates
@@ -146,7 +147,7 @@ impl Checker<'_> {
     /// Whether a statement counts, where its file is only used by another.
     fn is_granted(&mut self, member: &Statement<Member>) -> bool {
         let protects = matches!(member.item, Member::Clock(_) | Member::Keep(_));
-        let shrinks = protects || matches!(member.item, Member::Before(_));
+        let shrinks = protects || matches!(member.item, Member::Before(_) | Member::BackUp(_));
         match self.grant {
             Grant::Everything => true,
             Grant::Additions if shrinks => true,
@@ -264,6 +265,23 @@ impl Checker<'_> {
                 });
                 self.extend(index, &member.at, both, |collection, replace| {
                     collection.replaces.push(replace)
+                });
+            }
+            Member::BackUp(back_up) => {
+                let rule = self.rule(member);
+                let hook = self.hook(rule, &back_up.plugin, &back_up.arguments);
+                let destination = &back_up.destination;
+                let backup = hook.map(|hook| BackUp {
+                    rule,
+                    period: back_up.period,
+                    hook: Hook {
+                        destination: Some((destination.value.clone(), destination.at.clone())),
+                        backs_up: true,
+                        ..hook
+                    },
+                });
+                self.extend(index, &member.at, backup, |collection, backup| {
+                    collection.backups.push(backup)
                 });
             }
             Member::EmptyDirectories(age) => self.empty_directories(index, member, age.as_ref()),
@@ -507,6 +525,7 @@ impl Checker<'_> {
             destination: None,
             delete_anyway: false,
             in_place: false,
+            backs_up: false,
             source: self.source.clone(),
         })
     }

@@ -130,10 +130,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
 
 /// Words of the language that this version only reserves: never suggested.
 fn is_later(rule: Rule) -> bool {
-    matches!(
-        rule,
-        Rule::k_back | Rule::k_backups | Rule::k_prove | Rule::k_up
-    )
+    matches!(rule, Rule::k_backups | Rule::k_prove)
 }
 
 /// What a rule that is more than one word asks for.

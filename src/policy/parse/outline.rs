@@ -136,7 +136,9 @@ impl Outline<'_> {
                 (Begins::Clause, true)
             }
             Rule::k_using if parent == Some(Rule::replace) => (Begins::Clause, true),
-            Rule::k_run if parent == Some(Rule::before_delete) => (Begins::Clause, true),
+            Rule::k_run if matches!(parent, Some(Rule::before_delete | Rule::back_up)) => {
+                (Begins::Clause, true)
+            }
             Rule::k_free if parent == Some(Rule::pressure) => (Begins::Clause, true),
             Rule::order if parent == Some(Rule::evict) => (Begins::Clause, true),
             Rule::junction => (Begins::Joined, false),
