@@ -138,13 +138,15 @@ impl<'c> Job<'c> {
     fn archives(&self, journal: &Journal) -> Result<Archives, RunError> {
         let name = &self.store.name;
         let mut filed: BTreeMap<String, Vec<Filed>> = BTreeMap::new();
-        if self.policy.hooks().any(|hook| hook.backs_up) {
+        if self.policy.hooks().any(|hook| hook.backs_up) || self.policy.deletes_backups() {
             for row in journal.filed(name)? {
                 let at = row.at.parse().ok().map(|at| Now::at(at).stamp());
                 filed
                     .entry(row.path)
                     .or_default()
                     .extend(at.map(|at| Filed {
+                        receipt: row.receipt,
+                        collection: row.collection.clone(),
                         key: row.key,
                         destination: row.destination,
                         at,

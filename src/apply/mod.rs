@@ -5,6 +5,7 @@
 //! decided again but dropped.
 
 mod directories;
+mod expire;
 mod floors;
 mod held;
 mod recover;
@@ -19,6 +20,7 @@ use crate::plan::{Action, Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
 use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
+pub use expire::{Expiry, expire};
 pub use held::{HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
 pub use relief::{Need, Relief};

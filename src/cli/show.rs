@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{Outcome, State};
 use crate::path::RelPath;
-use crate::plan::{Action, Directory, Otherwise, Plan, Step, Tally};
+use crate::plan::{Action, Directory, Expired, Otherwise, Plan, Step, Tally};
 use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
@@ -61,6 +61,9 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
     if totals.backed_up.files > 0 {
         let _ = writeln!(out, "  would back up {}", tally(totals.backed_up));
     }
+    if !plan.expired.is_empty() {
+        let _ = writeln!(out, "  would delete {}", backups(plan.expired.len() as u64));
+    }
     let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
     for step in &plan.steps {
         by_rule.entry(step.rule).or_default().push(step);
@@ -69,6 +72,7 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
         statement(&mut out, plan, rule, &steps, detail);
     }
     empty_directories(&mut out, plan, detail);
+    expired(&mut out, plan, detail);
     let _ = writeln!(
         out,
         "  keeps {} of {} covered",
@@ -126,6 +130,72 @@ fn kept(plan: &Plan) -> Tally {
     Tally {
         files: totals.covered.files.saturating_sub(totals.removed.files),
         bytes: totals.covered.bytes.saturating_sub(totals.removed.bytes),
+    }
+}
+
+/// Archives that go, by the statement that says so.
+fn expired(out: &mut String, plan: &Plan, detail: Detail) {
+    let mut by_rule: BTreeMap<usize, Vec<&Expired>> = BTreeMap::new();
+    for expired in &plan.expired {
+        by_rule.entry(expired.rule).or_default().push(expired);
+    }
+    for (rule, all) in by_rule {
+        if let Some(rule) = plan.rules.get(rule) {
+            let _ = writeln!(out, "\n  {rule}  {}", rule.text);
+        }
+        let _ = writeln!(out, "    deletes {}", backups(all.len() as u64));
+        let limit = match detail {
+            Detail::Some => SHOWN,
+            Detail::All => usize::MAX,
+        };
+        for one in all.iter().take(limit) {
+            let Expired {
+                path,
+                archived,
+                destination,
+                ..
+            } = one;
+            let _ = writeln!(out, "      {path}  archived {archived} in `{destination}`");
+        }
+        if all.len() > limit {
+            let _ = writeln!(out, "      and {} more", all.len() - limit);
+        }
+    }
+}
+
+/// What a person is asked to agree to.
+pub(super) fn wanted(plan: &Plan) -> String {
+    let totals = &plan.totals;
+    let parts = [
+        ("remove", totals.removed.files, files(totals.removed.files)),
+        (
+            "replace",
+            totals.replaced.files,
+            files(totals.replaced.files),
+        ),
+        (
+            "back up",
+            totals.backed_up.files,
+            files(totals.backed_up.files),
+        ),
+        (
+            "delete",
+            plan.expired.len() as u64,
+            backups(plan.expired.len() as u64),
+        ),
+    ];
+    let wanted = parts.iter().filter(|(_, count, _)| *count > 0);
+    let wanted: Vec<String> = wanted
+        .map(|(verb, _, what)| format!("{verb} {what}"))
+        .collect();
+    wanted.join(", ")
+}
+
+/// A number of archives.
+pub(super) fn backups(count: u64) -> String {
+    match count {
+        1 => "1 backup".to_owned(),
+        count => format!("{count} backups"),
     }
 }
 
@@ -264,6 +334,14 @@ pub(super) fn done(store: &str, done: &Done) -> String {
     if tallies.backed_up > 0 {
         let _ = write!(out, "; {} backed up", files(tallies.backed_up));
     }
+    if done.expiry.archives > 0 {
+        let _ = write!(
+            out,
+            "; deleted {} of {}",
+            backups(done.expiry.archives),
+            Size(done.expiry.freed)
+        );
+    }
     if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
         let _ = write!(
             out,
@@ -298,6 +376,9 @@ pub(super) fn done(store: &str, done: &Done) -> String {
         State::Completed | State::Stopped | State::Interrupted => {}
     }
     out.push('\n');
+    for (destination, reason) in done.expiry.left.iter().take(50) {
+        let _ = writeln!(out, "  backups in `{destination}` stay: {reason}");
+    }
     for (path, outcome) in done.kept.iter().take(50) {
         let _ = writeln!(out, "  {path}: {outcome}");
     }
@@ -326,6 +407,7 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "removed": done.tallies.removed,
         "replaced": done.tallies.replaced,
         "backed_up": done.tallies.backed_up,
+        "expired": done.expiry.archives,
         "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,

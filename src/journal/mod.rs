@@ -9,6 +9,7 @@
 
 mod adopt;
 mod chain;
+mod expiry;
 mod export;
 mod form;
 mod holds;
@@ -47,7 +48,7 @@ pub use run_id::RunId;
 pub use runs::{FiledRow, Settled, State, StoredReceipt, Summary, Tallies};
 
 /// The form of the database this version writes.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 const FILE: &str = "journal.sqlite3";
 
@@ -90,6 +91,13 @@ create table receipts (
 ) strict;
 create index receipts_by_path on receipts (store, path);
 create index receipts_by_run on receipts (run);
+create table expired (
+    receipt integer primary key references receipts (id),
+    run text not null,
+    at text not null,
+    settled text
+) strict;
+create index expired_by_run on expired (run);
 create table afterwards (
     id integer primary key,
     run text not null,

@@ -65,6 +65,8 @@ pub struct Summary {
     pub tallies: Tallies,
     /// How many files it archived first.
     pub receipts: u64,
+    /// How many archives it deleted.
+    pub expired: u64,
 }
 
 /// Outcomes, counted.
@@ -142,6 +144,10 @@ pub struct StoredReceipt {
 /// A receipt as far as planning needs it.
 #[derive(Clone, Debug)]
 pub struct FiledRow {
+    /// Its number.
+    pub receipt: i64,
+    /// The collection it was archived for.
+    pub collection: String,
     /// The file, as the receipt names it.
     pub path: String,
     /// Its generation.
@@ -156,7 +162,8 @@ pub struct FiledRow {
 type Batch = (Vec<u8>, Option<Vec<u8>>);
 
 const COLUMNS: &str = "select id, store, root_path, started, ended, state, planned_files, plan, \
-     (select count(*) from receipts where run = runs.id) from runs ";
+     (select count(*) from receipts where run = runs.id), \
+     (select count(*) from expired where run = runs.id) from runs ";
 
 struct RunRow {
     id: String,
@@ -167,6 +174,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let id: String = row.get(0)?;
     let planned: i64 = row.get(6)?;
     let receipts: i64 = row.get(8)?;
+    let expired: i64 = row.get(9)?;
     let state: Option<String> = row.get(5)?;
     Ok(RunRow {
         summary: Summary {
@@ -181,6 +189,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             plan: row.get(7)?,
             tallies: Tallies::default(),
             receipts: receipts.unsigned_abs(),
+            expired: expired.unsigned_abs(),
         },
         id,
     })
@@ -262,7 +271,7 @@ impl Journal {
         let rows = self.rows(
             "select run, receipt from receipts where (?1 is null or store = ?1) \
              and (?2 is null or path = ?2) and (?3 is null or run = ?3) \
-             order by id desc",
+             and id not in (select receipt from expired) order by id desc",
             (store, path, run.map(RunId::as_str)),
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
         )?;
@@ -296,8 +305,9 @@ impl Journal {
     pub fn filed(&self, store: &str) -> Result<Vec<FiledRow>, JournalError> {
         self.rows(
             "select path, json_extract(receipt, '$.key'), \
-             json_extract(receipt, '$.destination.name'), at from receipts \
-             where store = ? and not coalesce(json_extract(receipt, '$.in_place'), 0) \
+             json_extract(receipt, '$.destination.name'), at, id, \
+             json_extract(receipt, '$.collection') from receipts \
+             where store = ? and id not in (select receipt from expired) and not coalesce(json_extract(receipt, '$.in_place'), 0) \
              order by id",
             [store],
             |row| {
@@ -306,6 +316,8 @@ impl Journal {
                     key: row.get(1)?,
                     destination: row.get(2)?,
                     at: row.get(3)?,
+                    receipt: row.get(4)?,
+                    collection: row.get(5)?,
                 })
             },
         )

@@ -467,6 +467,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             }
         }
         let empty = self.empty_directories();
+        let expired = self.expired(&ask.root);
         let floors = used_floors(std::mem::take(&mut self.floors), &mut steps);
         // What they order are indices that mean nothing outside.
         for pressed in &mut self.pressures {
@@ -485,6 +486,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             pressures: self.pressures.clone(),
             steps,
             directories: empty,
+            expired,
             unmet: std::mem::take(&mut self.unmet),
             notices: std::mem::take(&mut self.notices),
             totals: self.totals,

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Directory, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step, Tally,
-    Totals, Tripped, Unmet, WholeDirectory,
+    Action, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step,
+    Tally, Totals, Tripped, Unmet, WholeDirectory,
 };
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
@@ -72,6 +72,8 @@ struct Body {
     steps: Vec<StepForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     directories: Vec<DirectoryForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    expired: Vec<ExpiredForm>,
     unmet: Vec<UnmetForm>,
     notices: Vec<NoticeForm>,
 }
@@ -137,6 +139,51 @@ struct UnitForm {
 struct MemberForm {
     path: String,
     identity: FactsForm,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpiredForm {
+    receipt: i64,
+    path: String,
+    key: String,
+    destination: String,
+    archived: String,
+    rule: usize,
+}
+
+impl From<&Expired> for ExpiredForm {
+    fn from(expired: &Expired) -> ExpiredForm {
+        let Expired {
+            receipt,
+            path,
+            key,
+            destination,
+            archived,
+            rule,
+        } = expired.clone();
+        ExpiredForm {
+            receipt,
+            path,
+            key,
+            destination,
+            archived,
+            rule,
+        }
+    }
+}
+
+impl From<ExpiredForm> for Expired {
+    fn from(form: ExpiredForm) -> Expired {
+        Expired {
+            receipt: form.receipt,
+            path: form.path,
+            key: form.key,
+            destination: form.destination,
+            archived: form.archived,
+            rule: form.rule,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -359,6 +406,7 @@ impl From<&Plan> for Body {
             pressures: plan.pressures.iter().map(PressedForm::from).collect(),
             steps: plan.steps.iter().map(StepForm::from).collect(),
             directories: plan.directories.iter().map(DirectoryForm::from).collect(),
+            expired: plan.expired.iter().map(ExpiredForm::from).collect(),
             unmet: plan
                 .unmet
                 .iter()
@@ -425,6 +473,7 @@ impl Body {
                 .into_iter()
                 .map(DirectoryForm::read)
                 .collect::<Result<_, _>>()?,
+            expired: self.expired.into_iter().map(Expired::from).collect(),
             unmet: self
                 .unmet
                 .into_iter()
@@ -476,6 +525,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
         .iter()
         .map(|s| s.rule)
         .chain(plan.hooks.iter().map(|h| h.rule))
+        .chain(plan.expired.iter().map(|e| e.rule))
         .chain(plan.floors.iter().map(|f| f.rule))
         .chain(plan.pressures.iter().map(|p| p.rule))
         .chain(plan.directories.iter().map(|d| d.rule));

@@ -9,6 +9,7 @@ mod breaker;
 mod decide;
 mod document;
 mod empties;
+mod expiry;
 mod floors;
 mod group;
 #[cfg(test)]
@@ -63,6 +64,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Empty directories to remove, deepest first.
     pub directories: Vec<Directory>,
+    /// Archives that are to go.
+    pub expired: Vec<Expired>,
     /// Budgets that no eviction can meet.
     pub unmet: Vec<Unmet>,
     /// What a person should know although it removes nothing.
@@ -142,6 +145,23 @@ pub struct Pressed {
     pub seen: u64,
     /// The planner's members in the order they go; of no meaning in a finished plan.
     pub(crate) order: Vec<usize>,
+}
+
+/// An archive that nobody needs any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The number of its receipt in the journal.
+    pub receipt: i64,
+    /// The file it is of, as the receipt names it.
+    pub path: String,
+    /// The generation of that file.
+    pub key: String,
+    /// The destination's name.
+    pub destination: String,
+    /// When it was archived, in words.
+    pub archived: String,
+    /// The statement: an index into [`Plan::rules`].
+    pub rule: usize,
 }
 
 /// An empty directory that is to go.
@@ -281,6 +301,7 @@ pub(crate) fn empty_for_tests(store: &str, now: Now) -> Plan {
         pressures: Vec::new(),
         steps: Vec::new(),
         directories: Vec::new(),
+        expired: Vec::new(),
         unmet: Vec::new(),
         notices: Vec::new(),
         totals: Totals::default(),

@@ -566,6 +566,7 @@ fn open(
         None => Destination::open(name, path),
     };
     let destination = opened.map_err(|e| e.to_string())?;
+    destination.share().map_err(|e| e.to_string())?;
     let identity = destination
         .establish_identity()
         .map_err(|e| e.to_string())?;

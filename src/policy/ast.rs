@@ -284,6 +284,7 @@ pub(crate) enum Member {
     Before(Before),
     Replace(Replace),
     BackUp(BackUp),
+    DeleteBackups(DeleteBackups),
     EmptyDirectories(Option<Spanned<Value>>),
     Stop(Stop),
 }
@@ -311,6 +312,13 @@ pub(crate) struct BackUp {
     pub(crate) plugin: Spanned<String>,
     pub(crate) arguments: Arguments,
     pub(crate) destination: Spanned<String>,
+}
+
+/// `delete backups when older than D, keeping newest N`.
+#[derive(Clone, Debug)]
+pub(crate) struct DeleteBackups {
+    pub(crate) age: Spanned<Value>,
+    pub(crate) newest: Option<Spanned<Value>>,
 }
 
 impl BackUp {

@@ -451,6 +451,11 @@ fn member() -> Words {
             ])),
         ]),
         all([
+            say("delete backups when older than"),
+            age(),
+            maybe(all([comma(), say("keeping newest"), count()])),
+        ]),
+        all([
             say("back up"),
             maybe(one_of(&["hourly", "daily", "weekly"])),
             comma(),

@@ -93,6 +93,11 @@ impl Policy {
         })
     }
 
+    /// Whether some collection deletes backups.
+    pub fn deletes_backups(&self) -> bool {
+        self.collections.iter().any(|c| !c.expiries.is_empty())
+    }
+
     /// The calendar's time zone; UTC where the policy needs none.
     pub fn zone(&self) -> TimeZone {
         self.timezone.clone().unwrap_or(TimeZone::UTC)
@@ -192,6 +197,7 @@ pub(crate) struct Collection {
     pub(crate) hooks: Vec<Hook>,
     pub(crate) replaces: Vec<Replace>,
     pub(crate) backups: Vec<BackUp>,
+    pub(crate) expiries: Vec<Expiry>,
     pub(crate) empties: Option<EmptyDirectories>,
 }
 
@@ -201,6 +207,16 @@ pub(crate) struct EmptyDirectories {
     pub(crate) rule: RuleIndex,
     /// An index into the spans: unchanged for longer than that.
     pub(crate) span: usize,
+}
+
+/// `delete backups when older than D, keeping newest N`.
+#[derive(Clone, Debug)]
+pub(crate) struct Expiry {
+    pub(crate) rule: RuleIndex,
+    /// An index into the spans: archived longer ago than that.
+    pub(crate) span: usize,
+    /// Archives of a file in a destination that stay, however old they are.
+    pub(crate) newest: usize,
 }
 
 /// `back up [daily], run PLUGIN(…) into DESTINATION`.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
+use crate::apply::{Expiry, Hand, Need, Purged, Relief, Way, expire, purge, purge_for_room};
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, JournalError, Outcome, RunId, Start, State, Tallies};
@@ -49,6 +49,8 @@ pub struct Done {
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
     /// Whether it went through its plan or was told to end before.
     pub state: State,
+    /// What became of expired archives.
+    pub expiry: Expiry,
     /// What its plugins did, by their names.
     pub plugins: Vec<Metrics>,
 }
@@ -152,6 +154,7 @@ impl Taken<'_> {
             kept: Vec::new(),
             state: State::Completed,
             plugins: Vec::new(),
+            expiry: Expiry::default(),
         };
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
@@ -208,6 +211,12 @@ impl Taken<'_> {
             }
         }
         done.plugins = meters.read();
+        // It holds the destinations against whoever removes from them.
+        drop(hooks);
+        let at = now.timestamp().to_string();
+        let run = (id, at.as_str());
+        let (planned, store) = (plan.expired.as_slice(), plan.store.as_str());
+        done.expiry = expire(&mut self.journal, destinations, planned, store, run, cancel)?;
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         // What had to stay in the trash keeps it there.
         let _ = root.clear_trash(trash);

@@ -71,6 +71,10 @@ pub struct Inventory {
 /// An archive of one generation of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filed {
+    /// The receipt's number in the journal.
+    pub receipt: i64,
+    /// The collection it was archived for.
+    pub collection: String,
     /// The generation, as receipts name it.
     pub key: String,
     /// The destination's name in the configuration.

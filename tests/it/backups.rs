@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use retain::destination::Destination;
 use retain::plan::{Action, Plan};
 use serde_json::Value;
 
@@ -151,4 +152,175 @@ fn a_reviewer_backs_nothing_up() {
     shop.write("retain.toml", text + plugin);
     let said = shop.run(&["check"]);
     assert!(said.err.contains("R0510"), "{said:?}");
+}
+
+/// Versions of `x`, archived long ago; the last of them is what lies in the store.
+fn versions(expiry: &str) -> Shop {
+    let shop = Shop::new("back up, run backup into cold");
+    for (content, age) in [("first", 9), ("second", 8), ("third", 7)] {
+        shop.file("x", content, age * DAY);
+        apply(&shop);
+    }
+    shop.backdate();
+    shop.policy(&format!("back up, run backup into cold\n{expiry}"));
+    shop
+}
+
+#[test]
+fn what_is_old_goes_but_not_the_archive_of_the_present_bytes() {
+    let shop = versions("@old delete backups when older than 30 days, keeping newest 0");
+    let said = shop.ok(&["plan"]);
+    assert!(said.out.contains("would delete 2 backups"), "{said:?}");
+    assert_eq!(archives(&shop).len(), 3, "planning removes nothing");
+    let done = apply(&shop);
+    assert_eq!((&done["expired"], &done["removed"]), (&2.into(), &0.into()));
+    assert_eq!(shop.files("cold").len(), 2, "one archive with its receipt");
+    assert_eq!(shop.ok(&["restore", "--list", "x"]).out.lines().count(), 1);
+    shop.ok(&["restore", "x", "--to", "back"]);
+    assert_eq!(fs::read_to_string(shop.path("back/x")).unwrap(), "third");
+    shop.ok(&["verify"]);
+    shop.ok(&["audit", "verify"]);
+    assert!(shop.ok(&["runs"]).out.contains("backups deleted 2"));
+    assert!(
+        shop.ok(&["audit", "export"])
+            .out
+            .contains("\"settled\":\"removed\"")
+    );
+    // Expired is expired: it is not taken in again, and nothing is left to do.
+    shop.ok(&["catalogue", "rebuild"]);
+    assert_eq!(apply(&shop)["expired"], 0);
+}
+
+#[test]
+fn the_newest_stay_and_so_does_what_is_not_old_enough() {
+    for (expiry, expired) in [
+        (
+            "delete backups when older than 30 days, keeping newest 2",
+            1,
+        ),
+        (
+            "delete backups when older than 30 days, keeping newest 3",
+            0,
+        ),
+        ("delete backups when older than 36500 days", 0),
+        // Whatever keeps more is right.
+        (
+            "delete backups when older than 30 days, keeping newest 0\n\
+             delete backups when older than 1 day, keeping newest 2",
+            1,
+        ),
+    ] {
+        assert_eq!(apply(&versions(expiry))["expired"], expired, "{expiry}");
+    }
+}
+
+#[test]
+fn the_last_archive_of_a_file_that_is_gone_stays_unless_the_policy_says_so() {
+    let shop = versions("delete backups when older than 30 days");
+    fs::remove_file(shop.path("store/x")).unwrap();
+    shop.file("other", "other", 0);
+    assert_eq!(apply(&shop)["expired"], 2);
+    shop.ok(&["restore", "x", "--to", "back"]);
+    assert_eq!(fs::read_to_string(shop.path("back/x")).unwrap(), "third");
+    shop.policy("delete backups when older than 30 days, keeping newest 0");
+    assert_eq!(apply(&shop)["expired"], 1);
+    assert!(
+        !archives(&shop)
+            .iter()
+            .any(|name| name.starts_with("all/x@"))
+    );
+}
+
+#[test]
+fn archives_of_what_is_held_or_protected_stay() {
+    for line in ["hold \"case\" on \"x\"\n", "protect \"x\"\n"] {
+        let shop = versions("delete backups when older than 30 days, keeping newest 0");
+        let text = fs::read_to_string(shop.path("p.retain")).unwrap();
+        shop.write("p.retain", text + line);
+        fs::remove_file(shop.path("store/x")).unwrap();
+        shop.file("other", "other", 0);
+        assert_eq!(apply(&shop)["expired"], 0, "{line}");
+        let of_x = archives(&shop)
+            .into_iter()
+            .filter(|name| name.starts_with("all/x@"));
+        assert_eq!(of_x.count(), 3, "{line}");
+    }
+    // A hold of the ledger that no policy states any more.
+    let shop = versions("delete backups when older than 30 days, keeping newest 0");
+    shop.ok(&["hold", "add", "case", "--on", "x"]);
+    assert_eq!(apply(&shop)["expired"], 0);
+}
+
+#[test]
+fn an_object_goes_with_the_last_receipt_that_names_it() {
+    let plugin = "[plugins.dedup]\nwasm = \"builtin:dedup-backup\"\ngrants = { destinations = [\"cold\"] }\n";
+    let shop = Shop::new("back up, run dedup into cold");
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    shop.write("retain.toml", text + plugin);
+    shop.file("one", "same", DAY);
+    shop.file("two", "same", DAY);
+    shop.file("three", "other", DAY);
+    apply(&shop);
+    assert_eq!(archives(&shop).len(), 2);
+    shop.backdate();
+    let expiry = "delete backups when older than 30 days, keeping newest 0";
+    shop.policy(expiry);
+    for (gone, expired, left) in [("one", 1, 2), ("two", 1, 1), ("three", 1, 0)] {
+        fs::remove_file(shop.path("store").join(gone)).unwrap();
+        shop.file("present", "x", 0);
+        assert_eq!(apply(&shop)["expired"], expired, "{gone}");
+        assert_eq!(archives(&shop).len(), left, "{gone}");
+        if gone == "one" {
+            shop.ok(&["restore", "two", "--to", "back"]);
+        }
+    }
+}
+
+#[test]
+fn a_receipt_of_somebody_else_keeps_its_objects_and_one_that_is_broken_keeps_all() {
+    let shop = versions("delete backups when older than 30 days, keeping newest 2");
+    let first = shop
+        .files("cold")
+        .into_iter()
+        .find(|n| n.ends_with(".receipt.json"))
+        .unwrap();
+    let file = shop.path("cold").join(&first);
+    let mut receipt: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    receipt["run"] = "01890a5d-ac96-774b-bcce-b302099a8057".into();
+    receipt["store"] = "of-another-machine".into();
+    shop.write("cold/all/copy.receipt.json", receipt.to_string());
+    assert_eq!(apply(&shop)["expired"], 1);
+    assert_eq!(archives(&shop).len(), 3);
+
+    let shop = versions("delete backups when older than 30 days, keeping newest 2");
+    shop.write("cold/all/odd.receipt.json", "{");
+    let said = shop.ok(&["apply", "--yes"]);
+    assert!(
+        said.out.contains("odd.receipt.json` cannot be read"),
+        "{said:?}"
+    );
+    assert_eq!(archives(&shop).len(), 3);
+    fs::remove_file(shop.path("cold/all/odd.receipt.json")).unwrap();
+    assert_eq!(apply(&shop)["expired"], 1);
+}
+
+#[test]
+fn nothing_goes_from_a_destination_that_somebody_archives_into() {
+    let shop = versions("delete backups when older than 30 days, keeping newest 0");
+    let other = Destination::open("cold", &shop.path("cold")).unwrap();
+    other.share().unwrap();
+    let said = shop.ok(&["apply", "--yes"]);
+    assert!(said.out.contains("in use by another run"), "{said:?}");
+    assert_eq!(archives(&shop).len(), 3);
+    drop(other);
+    assert_eq!(apply(&shop)["expired"], 2);
+}
+
+#[test]
+fn an_object_that_is_not_the_archive_any_more_is_left_alone() {
+    let shop = versions("delete backups when older than 30 days, keeping newest 2");
+    let first = archives(&shop).into_iter().next().unwrap();
+    shop.write(&format!("cold/{first}"), "somebody else's, and longer");
+    assert_eq!(apply(&shop)["expired"], 1);
+    assert!(shop.path("cold").join(first).exists());
 }

@@ -13,8 +13,8 @@ use crate::policy::ast::{
     self, Argument, DownTo, Literal, Measure, Member, Spanned, Statement, When,
 };
 use crate::policy::ir::{
-    BackUp, Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Floor, Holds, Hook,
-    Keep, Limit, Order, Replace, Test,
+    BackUp, Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Expiry, Floor,
+    Holds, Hook, Keep, Limit, Order, Replace, Test,
 };
 use crate::policy::template::{Template, ValueKind};
 use crate::units::Span;
@@ -47,6 +47,7 @@ impl Checker<'_> {
             hooks: Vec::new(),
             replaces: Vec::new(),
             backups: Vec::new(),
+            expiries: Vec::new(),
             empties: None,
         });
         self.templates
@@ -284,8 +285,35 @@ impl Checker<'_> {
                     collection.backups.push(backup)
                 });
             }
+            Member::DeleteBackups(delete) => {
+                let rule = self.rule(member);
+                let expiry = self.expiry(rule, delete, &member.at);
+                self.extend(index, &member.at, expiry, |collection, expiry| {
+                    collection.expiries.push(expiry)
+                });
+            }
             Member::EmptyDirectories(age) => self.empty_directories(index, member, age.as_ref()),
         }
+    }
+
+    fn expiry(
+        &mut self,
+        rule: usize,
+        delete: &ast::DeleteBackups,
+        at: &Range<usize>,
+    ) -> Option<Expiry> {
+        let span = self.span(&delete.age);
+        let newest = match &delete.newest {
+            None => Some(1),
+            // Zero is how a policy says that the last archive of a file may go.
+            Some(newest) => match self.resolve(newest)? {
+                Literal::Count(0) => Some(0),
+                _ => self.number(newest),
+            },
+        };
+        let span = self.span_index(span?, at);
+        let newest = usize::try_from(newest?).unwrap_or(usize::MAX);
+        Some(Expiry { rule, span, newest })
     }
 
     fn empty_directories(

@@ -7,8 +7,8 @@ use pest::iterators::Pair;
 use super::{Lower, Node, Rule, answers, find, is_keyword};
 use crate::diagnostic::nearest;
 use crate::policy::ast::{
-    Argument, Arguments, BackUp, Before, Clock, Condition, DownTo, Keep, Limit, Literal, Measure,
-    Order, Period, Replace, Spanned, Value, When,
+    Argument, Arguments, BackUp, Before, Clock, Condition, DeleteBackups, DownTo, Keep, Limit,
+    Literal, Measure, Order, Period, Replace, Spanned, Value, When,
 };
 
 impl Lower<'_> {
@@ -213,6 +213,18 @@ impl Lower<'_> {
             arguments,
             destination: destination?,
         })
+    }
+
+    pub(super) fn delete_backups(&mut self, node: Node<'_>) -> Option<DeleteBackups> {
+        let (mut age, mut newest) = (None, None);
+        for part in node.into_inner() {
+            match part.as_rule() {
+                Rule::value => age = Some(self.value(part)?),
+                Rule::keeping => newest = Some(self.value(find(part, Rule::value)?)?),
+                _ => {}
+            }
+        }
+        Some(DeleteBackups { age: age?, newest })
     }
 
     /// How often, of the three there are.
