@@ -29,7 +29,7 @@ use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, p
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
 use crate::receipt::{Metadata, Proof, Receipt};
-use crate::scan::{Inventory, ScanOptions, scan};
+use crate::scan::{Filed, Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
@@ -181,13 +181,38 @@ impl<'c> Job<'c> {
         let (ledger, archives) = match Journal::open_existing(&self.config.state)? {
             Some(journal) => (
                 protecting(&journal.holds(Some(name))?, now),
-                journal.in_place(name)?,
+                self.archives(&journal)?,
             ),
-            None => (Vec::new(), Vec::new()),
+            None => (Vec::new(), Archives::default()),
         };
         let held = Held::of(&ledger, now);
         let identity = identity.unwrap_or_default();
         Ok(self.plan_in(root, identity, &held, &archives, now, seen))
+    }
+
+    /// The archives there are of this store's files, as far as planning asks.
+    fn archives(&self, journal: &Journal) -> Result<Archives, RunError> {
+        let name = &self.store.name;
+        let mut filed: BTreeMap<String, Vec<Filed>> = BTreeMap::new();
+        if self.policy.hooks().any(|hook| hook.backs_up) || self.policy.deletes_backups() {
+            for row in journal.filed(name)? {
+                let at = row.at.parse().ok().map(|at| Now::at(at).stamp());
+                filed
+                    .entry(row.path)
+                    .or_default()
+                    .extend(at.map(|at| Filed {
+                        receipt: row.receipt,
+                        collection: row.collection.clone(),
+                        key: row.key,
+                        destination: row.destination,
+                        at,
+                    }));
+            }
+        }
+        Ok(Archives {
+            in_place: journal.in_place(name)?,
+            filed,
+        })
     }
 
     /// The `hold` statements of the policy, for the ledger.
@@ -212,7 +237,7 @@ impl<'c> Job<'c> {
         root: Root,
         identity: String,
         held: &Held,
-        archives: &[Receipt],
+        archives: &Archives,
         now: &Now,
         seen: Arc<AtomicU64>,
     ) -> Planned {
@@ -223,7 +248,8 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        inventory.aliases = aliases(archives, &inventory);
+        inventory.aliases = aliases(&archives.in_place, &inventory);
+        inventory.filed.clone_from(&archives.filed);
         let (ledger, files) = (held.for_planning(), held.files());
         let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
         let mut plan = plan(&self.policy, &inventory, ask);
@@ -304,7 +330,8 @@ impl<'c> Job<'c> {
             held: files,
             ..
         } = planned;
-        let ask = self.ask(root, inventory, ledger, files, String::new(), now);
+        let identity = planned.plan.root.clone();
+        let ask = self.ask(root, inventory, ledger, files, identity, now);
         let paths = std::slice::from_ref(path);
         let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
         decisions.into_iter().next()
@@ -315,7 +342,7 @@ impl<'c> Job<'c> {
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
         let seized = self.seize(now)?;
         let identity = seized.identity.clone();
-        let archives = seized.journal.in_place(&self.store.name)?;
+        let archives = self.archives(&seized.journal)?;
         let planned = self.plan_in(
             seized.root,
             identity.clone(),
@@ -367,7 +394,7 @@ impl<'c> Job<'c> {
                 "it is for another root directory".to_owned(),
             ));
         }
-        let archives = seized.journal.in_place(&self.store.name)?;
+        let archives = self.archives(&seized.journal)?;
         let root = identity.clone();
         let mut planned = self.plan_in(seized.root, root, &seized.held, &archives, &plan.now, seen);
         let agreed = saved::agree(&plan, &planned, &seized.held)?;
@@ -576,6 +603,13 @@ pub struct Planned {
     pub held: Arc<HashMap<RelPath, String>>,
 }
 
+/// The archives of a store's files: those in their places, and those elsewhere.
+#[derive(Debug, Default)]
+struct Archives {
+    in_place: Vec<Receipt>,
+    filed: BTreeMap<String, Vec<Filed>>,
+}
+
 /// A store with everything a run needs of it.
 struct Seized {
     root: Root,
@@ -681,6 +715,8 @@ fn keep_held(plan: &mut Plan, held: &Held) {
         let counted = match step.action {
             Action::Remove => &mut totals.removed,
             Action::Replace { .. } => &mut totals.replaced,
+            // A hold is no reason not to have a copy.
+            Action::BackUp => return true,
         };
         counted.files = counted.files.saturating_sub(1);
         counted.bytes = counted.bytes.saturating_sub(step.facts.allocated);

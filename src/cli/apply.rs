@@ -187,7 +187,8 @@ impl Apply {
             return Ok(Exit::Tripped);
         }
         passed?;
-        if !plan.steps.is_empty() && !self.agreed(plan.steps.len())? {
+        let idle = plan.steps.is_empty() && plan.expired.is_empty();
+        if !idle && !self.agreed(plan)? {
             complain("nothing was removed");
             return Ok(Exit::Refused);
         }
@@ -207,7 +208,7 @@ impl Apply {
         })
     }
 
-    fn agreed(&self, files: usize) -> anyhow::Result<bool> {
+    fn agreed(&self, plan: &Plan) -> anyhow::Result<bool> {
         if self.yes {
             return Ok(true);
         }
@@ -216,7 +217,7 @@ impl Apply {
             "nobody can be asked here, so nothing was removed; scripts say `retain apply --yes`"
         );
         let mut err = io::stderr().lock();
-        write!(err, "remove {}? [y/N] ", show::files(files as u64))?;
+        write!(err, "{}? [y/N] ", show::wanted(plan))?;
         err.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;

@@ -58,6 +58,7 @@ enum OutcomeForm {
     DirectoryKept { reason: String },
     Replaced { freed: u64 },
     Refused,
+    BackedUp,
 }
 
 fn write<T: Serialize>(form: &T) -> Result<Vec<u8>, String> {
@@ -217,6 +218,7 @@ impl From<&Outcome> for OutcomeForm {
             Outcome::Remains { freed } => OutcomeForm::Remains { freed },
             Outcome::Replaced { freed } => OutcomeForm::Replaced { freed },
             Outcome::Refused => OutcomeForm::Refused,
+            Outcome::BackedUp => OutcomeForm::BackedUp,
             Outcome::Undone => OutcomeForm::Undone,
             Outcome::Purged { freed } => OutcomeForm::Purged { freed },
             Outcome::Whole { because } => OutcomeForm::Whole {
@@ -249,6 +251,7 @@ impl From<OutcomeForm> for Outcome {
             OutcomeForm::Remains { freed } => Outcome::Remains { freed },
             OutcomeForm::Replaced { freed } => Outcome::Replaced { freed },
             OutcomeForm::Refused => Outcome::Refused,
+            OutcomeForm::BackedUp => Outcome::BackedUp,
             OutcomeForm::Undone => Outcome::Undone,
             OutcomeForm::Purged { freed } => Outcome::Purged { freed },
             OutcomeForm::Whole { because } => Outcome::Whole {

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod chain;
+mod expiry;
 mod export;
 mod form;
 mod holds;
@@ -45,19 +46,30 @@ pub use latch::{Cause, Latch};
 pub use lock::StoreLock;
 pub use outcome::{Class, Outcome};
 pub use run_id::RunId;
-pub use runs::{Settled, State, StoredReceipt, Summary, Tallies};
+pub use runs::{FiledRow, Settled, State, StoredReceipt, Summary, Tallies};
 pub use samples::{Sample, growth_per_day};
 
 /// The form of the database this version writes.
 const SCHEMA: u32 = 3;
 
-/// The form before there were samples, which is completed when it is next written.
+/// The form before there were samples and backups that expire; completed when it is
+/// opened.
 const BEFORE_SAMPLES: u32 = 2;
 
 const FILE: &str = "journal.sqlite3";
 
 /// How long another process may hold the database.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+const EXPIRED: &str = "
+create table expired (
+    receipt integer primary key references receipts (id),
+    run text not null,
+    at text not null,
+    settled text
+) strict;
+create index expired_by_run on expired (run);
+";
 
 const TABLES: &str = "
 create table runs (
@@ -291,7 +303,11 @@ impl Journal {
         match found {
             // Made, and not filled: its first run has not begun.
             0 => Ok(None),
-            BEFORE_SAMPLES | SCHEMA => Ok(Some(Journal {
+            BEFORE_SAMPLES => {
+                drop(connection);
+                Journal::open(&directory).map(Some)
+            }
+            SCHEMA => Ok(Some(Journal {
                 connection,
                 directory,
             })),
@@ -340,8 +356,9 @@ impl Journal {
             .map_err(failed)?;
         match found {
             0 => {
-                transaction.execute_batch(TABLES).map_err(failed)?;
-                transaction.execute_batch(samples::TABLE).map_err(failed)?;
+                for table in [TABLES, samples::TABLE, EXPIRED] {
+                    transaction.execute_batch(table).map_err(failed)?;
+                }
                 let name = random_name().map_err(|error| JournalError::Damaged {
                     directory: directory.clone(),
                     reason: error.to_string(),
@@ -355,7 +372,9 @@ impl Journal {
                 transaction.commit().map_err(failed)
             }
             BEFORE_SAMPLES => {
-                transaction.execute_batch(samples::TABLE).map_err(failed)?;
+                for table in [samples::TABLE, EXPIRED] {
+                    transaction.execute_batch(table).map_err(failed)?;
+                }
                 transaction
                     .pragma_update(None, "user_version", SCHEMA)
                     .map_err(failed)?;

@@ -95,6 +95,8 @@ pub enum Outcome {
         /// Bytes that gave back: what the file took beyond its archive.
         freed: u64,
     },
+    /// It stays, and its archive was proved.
+    BackedUp,
     /// It had lain in the trash and was put back.
     Undone,
     /// It had lain in the trash and is gone.
@@ -113,6 +115,8 @@ pub enum Class {
     Vanished,
     /// Its archive is in its place.
     Replaced,
+    /// It was archived, and nothing else was to be done with it.
+    BackedUp,
     /// It is kept, and that is as it should be.
     Kept,
     /// It is kept because something did not work.
@@ -127,6 +131,7 @@ impl Outcome {
         match self {
             Outcome::Removed { .. } | Outcome::Trashed | Outcome::Purged { .. } => Class::Removed,
             Outcome::Replaced { .. } => Class::Replaced,
+            Outcome::BackedUp => Class::BackedUp,
             Outcome::Vanished => Class::Vanished,
             Outcome::Changed
             | Outcome::FloorGone
@@ -172,6 +177,7 @@ impl Outcome {
             Outcome::DirectoryKept { .. } => "directory-kept",
             Outcome::Replaced { .. } => "replaced",
             Outcome::Refused => "refused",
+            Outcome::BackedUp => "backed-up",
             Outcome::Undone => "undone",
             Outcome::Purged { .. } => "purged",
         }
@@ -217,6 +223,7 @@ impl fmt::Display for Outcome {
                 f.write_str("kept, refused: the plan names it, and the policy does not take it")
             }
             Outcome::Replaced { .. } => f.write_str("replaced by its archive"),
+            Outcome::BackedUp => f.write_str("backed up"),
             Outcome::Undone => f.write_str("put back from the trash"),
             Outcome::Purged { .. } => f.write_str("removed from the trash"),
         }

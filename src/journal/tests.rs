@@ -111,6 +111,7 @@ fn every_outcome_is_read_back_as_it_was_written() {
         kept: 7,
         trouble: 5,
         directories: 0,
+        backed_up: 0,
     };
     assert_eq!(summary.tallies, tallies);
 }

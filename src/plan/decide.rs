@@ -490,6 +490,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
         let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
         steps.extend(self.replacements(&hooks));
+        self.back_up(&ask.root, &hooks, &mut steps);
         // Pressure goes last, in the order it takes files; the rest by path.
         steps.sort_by(|a, b| {
             let late = |step: &Step| step.pressure.is_some();
@@ -502,9 +503,11 @@ impl<'p, 'e> Planner<'p, 'e> {
             match step.action {
                 Action::Remove => self.totals.removed.add(&step.facts),
                 Action::Replace { .. } => self.totals.replaced.add(&step.facts),
+                Action::BackUp => self.totals.backed_up.add(&step.facts),
             }
         }
         let empty = self.empty_directories();
+        let expired = self.expired(&ask.root);
         let floors = used_floors(std::mem::take(&mut self.floors), &mut steps);
         // What they order are indices that mean nothing outside.
         for pressed in &mut self.pressures {
@@ -523,6 +526,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             pressures: self.pressures.clone(),
             steps,
             directories: empty,
+            expired,
             unmet: std::mem::take(&mut self.unmet),
             notices: std::mem::take(&mut self.notices),
             totals: self.totals,
@@ -662,7 +666,9 @@ impl<'p, 'e> Planner<'p, 'e> {
         let collection = self.collection(place.collection)?;
         // Every hook of every collection the file lies in must succeed.
         let wanted = hooks.iter().enumerate().filter(|(_, (of, hook))| {
-            !hook.in_place && (member.membership(*of).is_some() || self.lies_in(member, *of))
+            !hook.in_place
+                && !hook.backs_up
+                && (member.membership(*of).is_some() || self.lies_in(member, *of))
         });
         Some(Step {
             path: member.place().clone(),
@@ -681,7 +687,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     /// Whether a file lies in a directory of a collection of whole ones.
-    fn lies_in(&self, member: &Member<'_>, collection: usize) -> bool {
+    pub(super) fn lies_in(&self, member: &Member<'_>, collection: usize) -> bool {
         member
             .inside
             .iter()
@@ -793,7 +799,7 @@ fn join(unit: &mut Result<Facts, Unreadable>, file: &Result<Facts, Unreadable>) 
     }
 }
 
-fn captures(collection: &Collection, place: &Membership) -> Vec<(String, String)> {
+pub(super) fn captures(collection: &Collection, place: &Membership) -> Vec<(String, String)> {
     let names = collection.template.captures().iter().cloned();
     names.zip(place.captures.iter().cloned()).collect()
 }
@@ -804,7 +810,11 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
     of.flat_map(|(index, collection)| {
         let before = collection.hooks.iter();
         let replacing = collection.replaces.iter().map(|replace| &replace.hook);
-        before.chain(replacing).map(move |hook| (index, hook))
+        let backing = collection.backups.iter().map(|backup| &backup.hook);
+        before
+            .chain(replacing)
+            .chain(backing)
+            .map(move |hook| (index, hook))
     })
     .map(|(index, hook)| {
         let hook = Hook {
@@ -817,6 +827,7 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
                 false => Otherwise::Keep,
             },
             in_place: hook.in_place,
+            backs_up: hook.backs_up,
             proof: None,
             configured: String::new(),
         };

@@ -72,6 +72,8 @@ impl Planner<'_, '_> {
                         step.reason
                     ),
                 },
+                // It stays, for whatever reason there is.
+                Action::BackUp => return None,
                 Action::Remove => {
                     let unit = step.unit.and_then(|unit| plan.units.get(unit));
                     let with = unit.map(|unit| format!(" with its directory `{}`", unit.path));

@@ -285,6 +285,8 @@ pub(crate) enum Member {
     Keep(Keep),
     Before(Before),
     Replace(Replace),
+    BackUp(BackUp),
+    DeleteBackups(DeleteBackups),
     EmptyDirectories(Option<Spanned<Value>>),
     Stop(Stop),
 }
@@ -302,6 +304,28 @@ pub(crate) enum Clock {
     Created,
     /// The date a name holds.
     Capture(Spanned<String>),
+}
+
+/// `back up [daily], run PLUGIN(…) into DESTINATION`.
+#[derive(Clone, Debug)]
+pub(crate) struct BackUp {
+    /// At most one archive of a file in each; without one, each of its generations.
+    pub(crate) period: Option<Period>,
+    pub(crate) plugin: Spanned<String>,
+    pub(crate) arguments: Arguments,
+    pub(crate) destination: Spanned<String>,
+}
+
+/// `delete backups when older than D, keeping newest N`.
+#[derive(Clone, Debug)]
+pub(crate) struct DeleteBackups {
+    pub(crate) age: Spanned<Value>,
+    pub(crate) newest: Option<Spanned<Value>>,
+}
+
+impl BackUp {
+    /// How often there may be.
+    pub(crate) const PERIODS: [Period; 3] = [Period::Hourly, Period::Daily, Period::Weekly];
 }
 
 /// `replace when COND, using PLUGIN(…)`.

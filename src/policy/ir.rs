@@ -96,12 +96,19 @@ impl Policy {
         &self.rules
     }
 
-    /// The hooks of every collection, in the order written, `replace` included.
+    /// The hooks of every collection, in the order written, `replace` and `back up`
+    /// included.
     pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
         self.collections.iter().flat_map(|collection| {
             let replacing = collection.replaces.iter().map(|replace| &replace.hook);
-            collection.hooks.iter().chain(replacing)
+            let backing = collection.backups.iter().map(|backup| &backup.hook);
+            collection.hooks.iter().chain(replacing).chain(backing)
         })
+    }
+
+    /// Whether some collection deletes backups.
+    pub fn deletes_backups(&self) -> bool {
+        self.collections.iter().any(|c| !c.expiries.is_empty())
     }
 
     /// The calendar's time zone; UTC where the policy needs none.
@@ -216,6 +223,8 @@ pub(crate) struct Collection {
     pub(crate) floors: Vec<Floor>,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) replaces: Vec<Replace>,
+    pub(crate) backups: Vec<BackUp>,
+    pub(crate) expiries: Vec<Expiry>,
     pub(crate) empties: Option<EmptyDirectories>,
 }
 
@@ -225,6 +234,24 @@ pub(crate) struct EmptyDirectories {
     pub(crate) rule: RuleIndex,
     /// An index into the spans: unchanged for longer than that.
     pub(crate) span: usize,
+}
+
+/// `delete backups when older than D, keeping newest N`.
+#[derive(Clone, Debug)]
+pub(crate) struct Expiry {
+    pub(crate) rule: RuleIndex,
+    /// An index into the spans: archived longer ago than that.
+    pub(crate) span: usize,
+    /// Archives of a file in a destination that stay, however old they are.
+    pub(crate) newest: usize,
+}
+
+/// `back up [daily], run PLUGIN(…) into DESTINATION`.
+#[derive(Clone, Debug)]
+pub(crate) struct BackUp {
+    pub(crate) rule: RuleIndex,
+    pub(crate) period: Option<Period>,
+    pub(crate) hook: Hook,
 }
 
 /// `replace when …, using PLUGIN(…)`.
@@ -298,6 +325,8 @@ pub struct Hook {
     pub delete_anyway: bool,
     /// It puts the plugin's archive in the file's place.
     pub in_place: bool,
+    /// It archives files that stay.
+    pub backs_up: bool,
     /// The text it stands in.
     pub source: Source,
 }

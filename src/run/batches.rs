@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
+use crate::apply::{Expiry, Hand, Need, Purged, Relief, Way, expire, purge, purge_for_room};
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
@@ -53,6 +53,8 @@ pub struct Done {
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
     /// Whether it went through its plan or was told to end before.
     pub state: State,
+    /// What became of expired archives.
+    pub expiry: Expiry,
     /// What its plugins did, by their names.
     pub plugins: Vec<Metrics>,
 }
@@ -195,6 +197,7 @@ impl Taken<'_> {
             kept: Vec::new(),
             state: State::Completed,
             plugins: Vec::new(),
+            expiry: Expiry::default(),
         };
         report_refused(&mut self.journal, id, &self.refused, &mut done)?;
         let mut relief: Option<(usize, Relief)> = None;
@@ -252,6 +255,12 @@ impl Taken<'_> {
             }
         }
         done.plugins = meters.read();
+        // It holds the destinations against whoever removes from them.
+        drop(hooks);
+        let at = now.timestamp().to_string();
+        let run = (id, at.as_str());
+        let (planned, store) = (plan.expired.as_slice(), plan.store.as_str());
+        done.expiry = expire(&mut self.journal, destinations, planned, store, run, cancel)?;
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         done.by_rule = by_rule(plan, &done.counted);
         // What had to stay in the trash keeps it there.
@@ -410,7 +419,10 @@ impl Done {
                 let key = (step.rule, outcome.word());
                 self.counted.entry(key).or_default().add(&step.facts);
             }
-            let gone = matches!(outcome.class(), Class::Removed | Class::Replaced);
+            let gone = matches!(
+                outcome.class(),
+                Class::Removed | Class::Replaced | Class::BackedUp
+            );
             if let (false, Some(step)) = (gone, plan.steps.get(step)) {
                 self.kept.push((step.path.clone(), outcome));
             }

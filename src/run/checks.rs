@@ -109,6 +109,12 @@ pub(super) fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
                     findings
                         .push(Diagnostic::error("R0509", source, at.clone(), problem).help(help));
                 }
+                if hook.backs_up && plugin.manifest().kind == crate::plugin::Kind::Reviewer {
+                    let problem =
+                        format!("plugin `{}` is a reviewer and stores nothing", hook.plugin);
+                    let finding = Diagnostic::error("R0511", source, at.clone(), problem);
+                    findings.push(finding.help("name one that archives, such as `builtin:backup`"));
+                }
                 findings.extend(check_arguments(configured, &plugin, hook, config, source))
             }
             Err(error) => findings.extend(configured_badly(config, configured, &error)),

@@ -50,6 +50,8 @@ pub(super) fn agree(saved: &Plan, fresh: &Planned, held: &Held) -> Result<Agreed
     let empty: BTreeSet<&RelPath> = saved.directories.iter().map(|d| &d.path).collect();
     plan.directories
         .retain(|directory| empty.contains(&directory.path));
+    // An archive that a person did not see go stays.
+    plan.expired.retain(|archive| saved.expired.contains(archive));
     recount(&mut plan);
     for tripped in &saved.tripped {
         if !plan.tripped.contains(tripped) {
@@ -69,11 +71,9 @@ pub(super) fn agree(saved: &Plan, fresh: &Planned, held: &Held) -> Result<Agreed
 /// it, and through which hooks, is the fresh plan's to say.
 fn is_same(saved: &Step, fresh: &Step) -> bool {
     let action = match (saved.action, fresh.action) {
-        (Action::Remove, Action::Remove) => true,
+        (Action::Remove, Action::Remove) | (Action::BackUp, Action::BackUp) => true,
         (Action::Replace { hook: a }, Action::Replace { hook: b }) => a == b,
-        (Action::Remove, Action::Replace { .. }) | (Action::Replace { .. }, Action::Remove) => {
-            false
-        }
+        (Action::Remove | Action::Replace { .. } | Action::BackUp, _) => false,
     };
     action && unaltered(&saved.facts, &fresh.facts)
 }
@@ -87,12 +87,14 @@ fn recount(plan: &mut Plan) {
     let mut totals = Totals {
         removed: Default::default(),
         replaced: Default::default(),
+        backed_up: Default::default(),
         ..plan.totals
     };
     for step in &plan.steps {
         match step.action {
             Action::Remove => totals.removed.add(&step.facts),
             Action::Replace { .. } => totals.replaced.add(&step.facts),
+            Action::BackUp => totals.backed_up.add(&step.facts),
         }
     }
     plan.totals = totals;

@@ -52,7 +52,9 @@ pub(crate) fn check(policy: &Policy, table: &str) -> Plan {
     let planned: Vec<String> = lines
         .iter()
         .map(|line| {
-            let step = plan.steps.iter().find(|step| step.path == line.entry.path);
+            let step = plan.steps.iter().find(|step| {
+                step.path == line.entry.path && step.action != retain::plan::Action::BackUp
+            });
             format!("{} {}", fate(step.is_some()), line.entry.path)
         })
         .collect();

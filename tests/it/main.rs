@@ -14,6 +14,7 @@
 
 mod archives;
 mod attacker;
+mod backups;
 mod builtins;
 mod cancel;
 mod check;

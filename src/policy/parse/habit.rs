@@ -353,8 +353,8 @@ const IN_FILE: [&str; 11] = [
     "timezone",
     "edition",
 ];
-const IN_COLLECTION: [&str; 7] = [
-    "delete", "keep", "limit", "before", "replace", "age", "stop",
+const IN_COLLECTION: [&str; 8] = [
+    "delete", "keep", "limit", "before", "replace", "back", "age", "stop",
 ];
 
 /// What other tools call it, and what is written here.

@@ -348,7 +348,7 @@ pub(super) struct RuleView {
 pub(super) struct StepView {
     /// Where it lies in the store.
     pub path: String,
-    /// `remove` or `replace`.
+    /// `remove`, `replace` or `back-up`.
     pub action: &'static str,
     /// Its length in bytes.
     pub size: u64,
@@ -420,6 +420,7 @@ impl PlanView {
                     action: match step.action {
                         Action::Remove => "remove",
                         Action::Replace { .. } => "replace",
+                        Action::BackUp => "back-up",
                     },
                     size: step.facts.size,
                     modified: step.facts.modified.to_string(),
