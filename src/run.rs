@@ -247,7 +247,9 @@ impl<'c> Job<'c> {
             seen,
             ..ScanOptions::default()
         };
+        let begun = std::time::Instant::now();
         let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
+        let scanned = begun.elapsed();
         inventory.aliases = aliases(&archives.in_place, &inventory);
         inventory.filed.clone_from(&archives.filed);
         let (ledger, files) = (held.for_planning(), held.files());
@@ -272,6 +274,7 @@ impl<'c> Job<'c> {
             inventory,
             ledger,
             held: files,
+            scanned,
         }
     }
 
@@ -601,6 +604,8 @@ pub struct Planned {
     pub ledger: Vec<Policy>,
     /// Single files that the ledger holds.
     pub held: Arc<HashMap<RelPath, String>>,
+    /// How long it took to look through the store.
+    pub scanned: std::time::Duration,
 }
 
 /// The archives of a store's files: those in their places, and those elsewhere.

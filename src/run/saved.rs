@@ -51,7 +51,8 @@ pub(super) fn agree(saved: &Plan, fresh: &Planned, held: &Held) -> Result<Agreed
     plan.directories
         .retain(|directory| empty.contains(&directory.path));
     // An archive that a person did not see go stays.
-    plan.expired.retain(|archive| saved.expired.contains(archive));
+    plan.expired
+        .retain(|archive| saved.expired.contains(archive));
     recount(&mut plan);
     for tripped in &saved.tripped {
         if !plan.tripped.contains(tripped) {
