@@ -82,6 +82,7 @@ fn nothing(now: &Now) -> Plan {
         basis: std::collections::BTreeMap::new(),
         disk: None,
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     };
     plan(&policy, &retain::scan::Inventory::default(), ask)
@@ -116,6 +117,7 @@ fn measure(place: &Path, files: usize, journal: Option<()>, end: End) -> (Durati
         let start = Start {
             id: &id,
             plan: &plan,
+            digest: plan.digest(),
             root: "root",
             root_path: &store,
             at: at.clone(),

@@ -4,9 +4,13 @@
 //! Landlock, by the kernel and for good. It is laid on before the first thread is
 //! made, because it holds for a thread and those it makes. Reading is left alone:
 //! policies, plugins and time zones lie anywhere, and reading loses nobody a file.
+//!
+//! Of root's capabilities those are left that removing and bringing back other users'
+//! files takes. A process that was started without any gains none.
 
 use std::path::{Path, PathBuf};
 
+use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 use landlock::{
     ABI, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus,
@@ -28,8 +32,56 @@ pub enum Confinement {
 
 /// Why the process could not be confined.
 #[derive(Debug, thiserror::Error)]
-#[error("this process cannot be confined to its stores: {0}")]
-pub struct ConfineError(#[from] RulesetError);
+pub enum ConfineError {
+    /// The kernel has Landlock, and would not enforce it.
+    #[error("this process cannot be confined to its stores: {0}")]
+    Landlock(#[from] RulesetError),
+    /// Privileges could not be given up.
+    #[error("this process cannot give up its privileges: {0}")]
+    Capabilities(#[from] CapsError),
+    /// Gaining privileges could not be ruled out.
+    #[error("this process cannot rule out gaining privileges: {0}")]
+    Privileges(#[from] rustix::io::Errno),
+}
+
+/// What a run of root needs, and all that is left to it.
+const NEEDED: [Capability; 7] = [
+    // Files and directories of other users, whatever their modes.
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    // Directories with the sticky bit; reading without moving access times.
+    Capability::CAP_FOWNER,
+    // Owners and modes of what is brought back.
+    Capability::CAP_CHOWN,
+    Capability::CAP_FSETID,
+    // Whether somebody writes into another user's file.
+    Capability::CAP_LEASE,
+    // Blocks that are set aside for root: the journal of a run on a full disk.
+    Capability::CAP_SYS_RESOURCE,
+];
+
+/// Gives up, for good, every capability that removing and restoring does not need, and
+/// any way to gain one by starting a program.
+pub fn give_up_privileges() -> Result<(), ConfineError> {
+    rustix::thread::set_no_new_privs(true)?;
+    let held = caps::read(None, CapSet::Permitted)?;
+    let needed: CapsHashSet = NEEDED
+        .into_iter()
+        .filter(|one| held.contains(one))
+        .collect();
+    if held.contains(&Capability::CAP_SETPCAP) {
+        let bound = caps::read(None, CapSet::Bounding)?;
+        for one in bound.difference(&needed) {
+            caps::drop(None, CapSet::Bounding, *one)?;
+        }
+    }
+    for set in [CapSet::Ambient, CapSet::Inheritable] {
+        caps::clear(None, set)?;
+    }
+    caps::set(None, CapSet::Effective, &needed)?;
+    caps::set(None, CapSet::Permitted, &needed)?;
+    Ok(())
+}
 
 /// Gives up, for good, all writing outside some directories, and any way to gain
 /// privileges. One that is missing yet is stood for by the nearest that exists.

@@ -13,8 +13,9 @@ mod bring;
 mod checks;
 mod error;
 mod guard;
+mod saved;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -22,13 +23,13 @@ use crate::apply::{Held, Recovered, mirror_holds, recover};
 use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::journal::{Hold, Journal, LedgerHold, PolicyHold, StoreLock};
+use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
-use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, plan, plan_explained};
+use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
 use crate::receipt::{Metadata, Proof, Receipt};
-use crate::scan::{Inventory, ScanOptions, scan};
+use crate::scan::{Filed, Inventory, ScanOptions, scan};
 use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
@@ -37,7 +38,7 @@ pub use bring::{Restored, bring_back, put_back, with_ledger};
 pub use checks::check_plugins;
 pub use error::RunError;
 
-use checks::{access_finding, check_hooks, policy_missing};
+use checks::{access_finding, check_hooks, policy_missing, seldom_cleaned};
 
 /// A store with its checked policy.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl<'c> Job<'c> {
             environment.ask(directory, |world| policy::load(&source, world))?;
         let mut findings = check_hooks(config, &policy);
         let (policy, mut warnings) = (policy, warnings);
+        warnings.0.extend(seldom_cleaned(&policy, store));
         let policy = match access_finding(&policy, store) {
             Some((finding, None)) => {
                 findings.push(finding);
@@ -179,13 +181,38 @@ impl<'c> Job<'c> {
         let (ledger, archives) = match Journal::open_existing(&self.config.state)? {
             Some(journal) => (
                 protecting(&journal.holds(Some(name))?, now),
-                journal.in_place(name)?,
+                self.archives(&journal)?,
             ),
-            None => (Vec::new(), Vec::new()),
+            None => (Vec::new(), Archives::default()),
         };
         let held = Held::of(&ledger, now);
         let identity = identity.unwrap_or_default();
         Ok(self.plan_in(root, identity, &held, &archives, now, seen))
+    }
+
+    /// The archives there are of this store's files, as far as planning asks.
+    fn archives(&self, journal: &Journal) -> Result<Archives, RunError> {
+        let name = &self.store.name;
+        let mut filed: BTreeMap<String, Vec<Filed>> = BTreeMap::new();
+        if self.policy.hooks().any(|hook| hook.backs_up) || self.policy.deletes_backups() {
+            for row in journal.filed(name)? {
+                let at = row.at.parse().ok().map(|at| Now::at(at).stamp());
+                filed
+                    .entry(row.path)
+                    .or_default()
+                    .extend(at.map(|at| Filed {
+                        receipt: row.receipt,
+                        collection: row.collection.clone(),
+                        key: row.key,
+                        destination: row.destination,
+                        at,
+                    }));
+            }
+        }
+        Ok(Archives {
+            in_place: journal.in_place(name)?,
+            filed,
+        })
     }
 
     /// The `hold` statements of the policy, for the ledger.
@@ -210,7 +237,7 @@ impl<'c> Job<'c> {
         root: Root,
         identity: String,
         held: &Held,
-        archives: &[Receipt],
+        archives: &Archives,
         now: &Now,
         seen: Arc<AtomicU64>,
     ) -> Planned {
@@ -220,10 +247,13 @@ impl<'c> Job<'c> {
             seen,
             ..ScanOptions::default()
         };
+        let begun = std::time::Instant::now();
         let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
-        inventory.aliases = aliases(archives, &inventory);
-        let ledger = held.for_planning();
-        let ask = self.ask(&root, &inventory, &ledger, identity, now);
+        let scanned = begun.elapsed();
+        inventory.aliases = aliases(&archives.in_place, &inventory);
+        inventory.filed.clone_from(&archives.filed);
+        let (ledger, files) = (held.for_planning(), held.files());
+        let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
         let mut plan = plan(&self.policy, &inventory, ask);
         keep_held(&mut plan, held);
         for hook in &mut plan.hooks {
@@ -243,6 +273,8 @@ impl<'c> Job<'c> {
             root,
             inventory,
             ledger,
+            held: files,
+            scanned,
         }
     }
 
@@ -273,6 +305,7 @@ impl<'c> Job<'c> {
         root: &Root,
         inventory: &Inventory,
         ledger: &[Policy],
+        files: &Arc<HashMap<RelPath, String>>,
         identity: String,
         now: &Now,
     ) -> Ask {
@@ -286,6 +319,7 @@ impl<'c> Job<'c> {
                 available: space.available,
             }),
             ledger: ledger.to_vec(),
+            held: files.clone(),
             notices: notices(inventory),
         }
     }
@@ -296,9 +330,11 @@ impl<'c> Job<'c> {
             root,
             inventory,
             ledger,
+            held: files,
             ..
         } = planned;
-        let ask = self.ask(root, inventory, ledger, String::new(), now);
+        let identity = planned.plan.root.clone();
+        let ask = self.ask(root, inventory, ledger, files, identity, now);
         let paths = std::slice::from_ref(path);
         let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
         decisions.into_iter().next()
@@ -309,7 +345,7 @@ impl<'c> Job<'c> {
     pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
         let seized = self.seize(now)?;
         let identity = seized.identity.clone();
-        let archives = seized.journal.in_place(&self.store.name)?;
+        let archives = self.archives(&seized.journal)?;
         let planned = self.plan_in(
             seized.root,
             identity.clone(),
@@ -323,6 +359,8 @@ impl<'c> Job<'c> {
             found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
             planned,
+            saved: None,
+            refused: Vec::new(),
             identity,
             journal: seized.journal,
             recovered: seized.recovered,
@@ -332,8 +370,14 @@ impl<'c> Job<'c> {
         })
     }
 
-    /// Takes the store for a plan that was made before.
-    pub fn take_for(&self, plan: Plan, now: &Now) -> Result<Taken<'_>, RunError> {
+    /// Takes the store for a plan that was made before, and holds that against a fresh
+    /// one for the same moment: what both have is carried out.
+    pub fn take_for(
+        &self,
+        plan: Plan,
+        now: &Now,
+        seen: Arc<AtomicU64>,
+    ) -> Result<Taken<'_>, RunError> {
         if plan.store != self.store.name {
             let message = format!(
                 "it is for store `{}`, not `{}`",
@@ -353,16 +397,18 @@ impl<'c> Job<'c> {
                 "it is for another root directory".to_owned(),
             ));
         }
+        let archives = self.archives(&seized.journal)?;
+        let root = identity.clone();
+        let mut planned = self.plan_in(seized.root, root, &seized.held, &archives, &plan.now, seen);
+        let agreed = saved::agree(&plan, &planned, &seized.held)?;
+        planned.plan = agreed.plan;
         Ok(Taken {
             job: self,
-            planned: Planned {
-                plan,
-                root: seized.root,
-                inventory: Inventory::default(),
-                ledger: Vec::new(),
-            },
-            found: None,
+            found: Some(planned.inventory.entries.len() as u64),
             emptied_accepted: false,
+            planned,
+            saved: Some(plan),
+            refused: agreed.refused,
             identity,
             journal: seized.journal,
             recovered: seized.recovered,
@@ -556,6 +602,17 @@ pub struct Planned {
     pub inventory: Inventory,
     /// The holds of the ledger it was made under.
     pub ledger: Vec<Policy>,
+    /// Single files that the ledger holds.
+    pub held: Arc<HashMap<RelPath, String>>,
+    /// How long it took to look through the store.
+    pub scanned: std::time::Duration,
+}
+
+/// The archives of a store's files: those in their places, and those elsewhere.
+#[derive(Debug, Default)]
+struct Archives {
+    in_place: Vec<Receipt>,
+    filed: BTreeMap<String, Vec<Filed>>,
 }
 
 /// A store with everything a run needs of it.
@@ -575,6 +632,10 @@ pub struct Taken<'j> {
     job: &'j Job<'j>,
     /// What would be done.
     pub planned: Planned,
+    /// The plan a person saved, of which that is the part the policy agrees to.
+    saved: Option<Plan>,
+    /// Its steps that are not carried out.
+    refused: Vec<(Step, Outcome)>,
     /// How many files a scan just found.
     found: Option<u64>,
     /// Whether a person has said that it is right to find none.
@@ -586,6 +647,18 @@ pub struct Taken<'j> {
     held: Held,
     clocks: Clocks,
     _locks: (Lock, StoreLock),
+}
+
+impl Taken<'_> {
+    /// The plan a person knows by its digest.
+    fn stated(&self) -> &Plan {
+        self.saved.as_ref().unwrap_or(&self.planned.plan)
+    }
+
+    /// Steps of a saved plan that are not carried out, and what they end as.
+    pub fn refused(&self) -> &[(Step, Outcome)] {
+        &self.refused
+    }
 }
 
 /// Whether a latch holds.
@@ -628,8 +701,8 @@ fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
     protecting.map(Hold::for_planning).collect()
 }
 
-/// Takes out of a plan what the ledger holds. What a limit would have taken instead
-/// is not: a plan may only shrink here.
+/// Takes out of a plan what the ledger holds and planning was not told: a hold nobody can
+/// read keeps everything. A plan may only shrink here.
 fn keep_held(plan: &mut Plan, held: &Held) {
     let holds = held.asked();
     // A directory of which one file is held stays with all of them.
@@ -647,6 +720,8 @@ fn keep_held(plan: &mut Plan, held: &Held) {
         let counted = match step.action {
             Action::Remove => &mut totals.removed,
             Action::Replace { .. } => &mut totals.replaced,
+            // A hold is no reason not to have a copy.
+            Action::BackUp => return true,
         };
         counted.files = counted.files.saturating_sub(1);
         counted.bytes = counted.bytes.saturating_sub(step.facts.allocated);

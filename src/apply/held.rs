@@ -5,6 +5,7 @@
 //! say what it was about.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::diagnostic::Source;
 use crate::entry::{Entry, Facts};
@@ -31,7 +32,7 @@ const MIRROR_LIMIT: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct Held {
     now: Now,
-    files: HashMap<RelPath, String>,
+    files: Arc<HashMap<RelPath, String>>,
     statements: Vec<(String, Policy)>,
     /// The name of a hold that nobody can read.
     everything: Option<String>,
@@ -40,15 +41,16 @@ pub struct Held {
 impl Held {
     /// The holds that protect now.
     pub fn of(holds: &[LedgerHold], now: &Now) -> Held {
+        let mut files = HashMap::new();
         let mut held = Held {
             now: now.clone(),
-            files: HashMap::new(),
+            files: Arc::default(),
             statements: Vec::new(),
             everything: None,
         };
         for hold in holds {
             for file in &hold.files {
-                held.files.insert(file.clone(), hold.name.clone());
+                files.insert(file.clone(), hold.name.clone());
             }
             match policy_text(hold).map(|text| compile(&text)) {
                 None => {}
@@ -56,10 +58,16 @@ impl Held {
                 Some(None) => held.everything = Some(hold.name.clone()),
             }
         }
+        held.files = Arc::new(files);
         held
     }
 
-    /// The holds as planning takes them; single files it is not given.
+    /// Single files that are held, with the name of what holds each.
+    pub fn files(&self) -> Arc<HashMap<RelPath, String>> {
+        self.files.clone()
+    }
+
+    /// The other holds as planning takes them.
     pub fn for_planning(&self) -> Vec<Policy> {
         let policies = self.statements.iter().map(|(_, policy)| policy.clone());
         policies.collect()

@@ -5,6 +5,7 @@
 //! decided again but dropped.
 
 mod directories;
+mod expire;
 mod floors;
 mod held;
 mod recover;
@@ -19,7 +20,8 @@ use crate::plan::{Action, Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
 use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
-pub use held::{HELD_AGAIN, Held, MirrorError, mirror_holds};
+pub use expire::{Expiry, expire};
+pub use held::{Asked, HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
 pub use relief::{Need, Relief};
 pub use undo::{Kept, Purged, UndoError, Undone, purge, purge_for_room, trash_list, undo};
@@ -61,7 +63,8 @@ impl Hand<'_> {
         approved: &mut Approved,
     ) -> Result<Vec<(usize, Outcome)>, JournalError> {
         journal.record(self.run, approved.receipts())?;
-        let (steps, held) = self.split_by_holds(approved.steps());
+        let (steps, backed_up) = self.split_by_action(approved.steps());
+        let (steps, held) = self.split_by_holds(&steps);
         let (steps, floorless) = self.split_by_floors(&steps);
         let mut done: Vec<(usize, Outcome)> = approved
             .blocked()
@@ -70,6 +73,7 @@ impl Hand<'_> {
             .collect();
         done.extend(floorless.into_iter().map(|step| (step, Outcome::FloorGone)));
         done.extend(held);
+        done.extend(backed_up);
         let (steps, units, whole) = self.split_by_units(&steps, &done);
         done.extend(whole);
         self.note_kept(journal, &done)?;
@@ -103,6 +107,8 @@ impl Hand<'_> {
             .map(|(index, step)| match step.action {
                 Action::Remove => self.remove(&mut parents, &step.path, &step.facts),
                 Action::Replace { .. } => self.replace(&mut parents, step, beside.remove(index)),
+                // Settled above; nothing is done to a file that stays.
+                Action::BackUp => Outcome::BackedUp,
             })
             .collect();
         done.extend(
@@ -132,6 +138,17 @@ impl Hand<'_> {
         let spared: Vec<(usize, Outcome)> = steps.map(|step| (step, outcome.clone())).collect();
         self.note_kept(journal, &spared)?;
         Ok(spared)
+    }
+
+    /// Steps that do something to their files, and those that only archived them: a
+    /// hold, a floor or a directory has nothing to say about these.
+    fn split_by_action(&self, steps: &[usize]) -> (Vec<usize>, Vec<(usize, Outcome)>) {
+        let (only, rest): (Vec<usize>, Vec<usize>) = steps.iter().partition(|&&index| {
+            let step = self.plan.steps.get(index);
+            step.is_some_and(|step| step.action == Action::BackUp)
+        });
+        let only = only.into_iter().map(|index| (index, Outcome::BackedUp));
+        (rest, only.collect())
     }
 
     /// Steps no hold of the ledger keeps, and those one does. The plan knew the holds

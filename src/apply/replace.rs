@@ -42,7 +42,7 @@ impl Hand<'_> {
     /// The plugin that makes a step's archive.
     fn replacing(&self, step: usize) -> Option<String> {
         match self.plan.steps.get(step)?.action {
-            Action::Remove => None,
+            Action::Remove | Action::BackUp => None,
             Action::Replace { hook } => Some(self.plan.hooks.get(hook)?.plugin.clone()),
         }
     }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::confined::confined;
 use super::show::{self, Detail, Scanning};
 use super::{Edge, Exit, complain, look, say};
 use crate::cancel::Cancel;
 use crate::config::{Config, Store};
-use crate::confine::{Confinement, confine};
-use crate::journal::{Cause, Journal, JournalError, Latch};
+use crate::journal::{Cause, Journal, JournalError, Latch, Outcome};
 use crate::plan::Plan;
 use crate::run::{Breaker, RunError, Taken};
 use crate::store::StoreError;
@@ -52,7 +52,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_millis(200);
 impl Apply {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
-        confined(&config)?;
+        confined(&config, None)?;
         if let [target] = self.targets.as_slice()
             && !config.stores.contains_key(target)
             && Path::new(target).is_file()
@@ -148,7 +148,12 @@ impl Apply {
             Source::Kept => job.of_kept(&plan)?,
             Source::File => job,
         };
-        let (now, taken) = self.waiting(&|now| job.take_for(plan.clone(), now))?;
+        let (now, taken) = self.waiting(&|now| {
+            let scanning = Scanning::begin(&store.name);
+            let taken = job.take_for(plan.clone(), now, scanning.seen.clone());
+            scanning.end();
+            taken
+        })?;
         self.carry_out(edge, store, taken, &now, breaker)
     }
 
@@ -167,13 +172,23 @@ impl Apply {
         if !edge.is_json() && (passed.is_err() || !self.yes) {
             say(&show::plan(plan, &root, Detail::Some))?;
         }
+        let refused = taken.refused().iter();
+        let refused = refused.filter(|(_, outcome)| *outcome == Outcome::Refused);
+        match refused.count() {
+            0 => {}
+            count => complain(&format!(
+                "warning: the plan names {} that the policy does not take; kept",
+                show::files(count as u64)
+            )),
+        }
         if let Err(RunError::Latched(latch)) = passed {
             complain(&format!("error: {}", RunError::Latched(latch.clone())));
             complain(&latch_help(&latch));
             return Ok(Exit::Tripped);
         }
         passed?;
-        if !plan.steps.is_empty() && !self.agreed(plan.steps.len())? {
+        let idle = plan.steps.is_empty() && plan.expired.is_empty();
+        if !idle && !self.agreed(plan)? {
             complain("nothing was removed");
             return Ok(Exit::Refused);
         }
@@ -193,7 +208,7 @@ impl Apply {
         })
     }
 
-    fn agreed(&self, files: usize) -> anyhow::Result<bool> {
+    fn agreed(&self, plan: &Plan) -> anyhow::Result<bool> {
         if self.yes {
             return Ok(true);
         }
@@ -202,29 +217,12 @@ impl Apply {
             "nobody can be asked here, so nothing was removed; scripts say `retain apply --yes`"
         );
         let mut err = io::stderr().lock();
-        write!(err, "remove {}? [y/N] ", show::files(files as u64))?;
+        write!(err, "{}? [y/N] ", show::wanted(plan))?;
         err.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
-}
-
-/// Holds this process to the stores, destinations and state of the configuration.
-fn confined(config: &Config) -> anyhow::Result<()> {
-    let stores = config.stores.values().map(|store| store.path.path.clone());
-    let destinations = config.destinations.values();
-    let destinations = destinations.map(|place| place.directory.path.clone());
-    let state = std::iter::once(config.state.clone());
-    let places: Vec<_> = stores.chain(destinations).chain(state).collect();
-    match confine(&places)? {
-        Confinement::Whole => {}
-        Confinement::Partial => tracing::info!("the kernel knows a part of Landlock's rights"),
-        Confinement::None => tracing::info!(
-            "this kernel has no Landlock: only the program's own care keeps it inside its stores"
-        ),
-    }
-    Ok(())
 }
 
 /// What a person does about a latched store.

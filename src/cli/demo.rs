@@ -105,6 +105,7 @@ impl Demo {
         };
         let config = edge.load()?;
         let store = edge.store(&config, "charts")?;
+        super::confined::confined(&config, None)?;
         let job = edge.job(&config, store)?;
         for warning in &job.warnings.0 {
             complain(&warning.render(look()));

@@ -5,6 +5,7 @@ mod audit;
 mod catalogue;
 mod check;
 mod completions;
+mod confined;
 mod demo;
 mod explain;
 mod findings;
@@ -181,12 +182,24 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wasmtime=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_target(false)
-        .without_time()
-        .init();
+        .with_target(false);
+    match &arguments.command {
+        Command::Serve(serve) => {
+            // A service that says nothing cannot be told from one that hangs.
+            let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,wasmtime=error"));
+            match serve.logs_json() {
+                true => log.json().with_env_filter(filter).init(),
+                false => log
+                    .with_ansi(io::stderr().is_terminal())
+                    .with_env_filter(filter)
+                    .init(),
+            }
+        }
+        _ => log.without_time().with_env_filter(filter).init(),
+    }
     let edge = Edge {
         config: arguments.config,
         format: arguments.format,

@@ -14,6 +14,7 @@ use crate::apply::HELD_AGAIN;
 use crate::config::Config;
 use crate::journal::{Journal, NewHold, Origin, StoredReceipt};
 use crate::path::RelPath;
+use crate::plan::Action;
 use crate::plugin::Catalogue;
 use crate::receipt::Receipt;
 use crate::store::{Lock, Root};
@@ -61,6 +62,7 @@ struct Place {
 impl Restore {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
+        super::confined::confined(&config, self.to.as_deref())?;
         let journal = Journal::open_existing(&config.state)?.with_context(|| {
             format!(
                 "nothing was archived yet: there is no journal in `{}`",
@@ -301,7 +303,7 @@ fn warn_of_removal(edge: &Edge, config: &Config, store: &str, paths: &BTreeSet<S
     };
     for step in &planned.plan.steps {
         let path = step.path.to_string();
-        if paths.contains(&path) {
+        if step.action == Action::Remove && paths.contains(&path) {
             let rule = planned.plan.rules.get(step.rule);
             complain(&format!(
                 "note: {path}: the next run would remove it again, by {}; `touch` it or protect it by a `keep` statement",

@@ -32,7 +32,7 @@ pub(super) fn rewrite(path: &Path, read: &str, text: &str) -> anyhow::Result<()>
     new.as_file().sync_all().with_context(cannot)?;
     let current = fs::read_to_string(&target).with_context(cannot)?;
     ensure!(
-        current == read,
+        crate::config::without_mark(&current) == read,
         "`{shown}` was changed by somebody else meanwhile; try again"
     );
     new.persist(&target).with_context(cannot)?;

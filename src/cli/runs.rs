@@ -67,12 +67,16 @@ fn line(run: &Summary) -> String {
         0 => String::new(),
         replaced => format!("replaced {replaced}, "),
     };
+    let expired = match run.expired {
+        0 => String::new(),
+        expired => format!(", backups deleted {expired}"),
+    };
     let trouble = match tallies.trouble {
         0 => String::new(),
         trouble => format!(", {trouble} with trouble"),
     };
     format!(
-        "{}  {}  {}  removed {}, {replaced}freed {}, archived {}, kept {}{vanished}{trouble}",
+        "{}  {}  {}  removed {}, {replaced}freed {}, archived {}, kept {}{vanished}{expired}{trouble}",
         run.id,
         run.store,
         state(run),
@@ -116,6 +120,8 @@ fn summary_json(run: &Summary) -> serde_json::Value {
         "replaced": run.tallies.replaced,
         "freed": run.tallies.freed,
         "archived": run.receipts,
+        "backed_up": run.tallies.backed_up,
+        "expired": run.expired,
         "vanished": run.tallies.vanished,
         "kept": run.tallies.kept,
         "trouble": run.tallies.trouble,

@@ -3,7 +3,6 @@
 use clap::ValueEnum;
 
 use super::{Edge, Exit, complain, look, show_findings};
-use crate::confine::{Confinement, confine};
 use crate::service::{LoadError, Loaded, Origin, serve};
 
 /// Clean every store on its schedule, and answer over HTTP.
@@ -27,6 +26,14 @@ pub(super) enum LogFormat {
 }
 
 impl Serve {
+    /// Whether the log is for a program to read.
+    pub(super) fn logs_json(&self) -> bool {
+        match self.log_format {
+            Some(format) => format == LogFormat::Json,
+            None => !std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        }
+    }
+
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let origin = Origin {
             file: std::path::absolute(&edge.config)?,
@@ -50,13 +57,7 @@ impl Serve {
             }
         };
         // Before the first thread is made: it holds for a thread and those it makes.
-        match confine(&loaded.places())? {
-            Confinement::Whole => {}
-            Confinement::Partial => tracing::info!("the kernel knows a part of Landlock's rights"),
-            Confinement::None => tracing::warn!(
-                "this kernel has no Landlock: only the program's own care keeps it inside its stores"
-            ),
-        }
+        super::confined::confined(&loaded.config, None)?;
         serve(loaded, credentials)?;
         Ok(Exit::Done)
     }

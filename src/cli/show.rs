@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{Outcome, State};
 use crate::path::RelPath;
-use crate::plan::{Action, Directory, Otherwise, Plan, Step, Tally};
+use crate::plan::{Action, Directory, Expired, Otherwise, Plan, Step, Tally};
 use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
@@ -58,6 +58,12 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
             tally(totals.replaced)
         );
     }
+    if totals.backed_up.files > 0 {
+        let _ = writeln!(out, "  would back up {}", tally(totals.backed_up));
+    }
+    if !plan.expired.is_empty() {
+        let _ = writeln!(out, "  would delete {}", backups(plan.expired.len() as u64));
+    }
     let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
     for step in &plan.steps {
         by_rule.entry(step.rule).or_default().push(step);
@@ -66,6 +72,7 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
         statement(&mut out, plan, rule, &steps, detail);
     }
     empty_directories(&mut out, plan, detail);
+    expired(&mut out, plan, detail);
     let _ = writeln!(
         out,
         "  keeps {} of {} covered",
@@ -126,14 +133,83 @@ fn kept(plan: &Plan) -> Tally {
     }
 }
 
+/// Archives that go, by the statement that says so.
+fn expired(out: &mut String, plan: &Plan, detail: Detail) {
+    let mut by_rule: BTreeMap<usize, Vec<&Expired>> = BTreeMap::new();
+    for expired in &plan.expired {
+        by_rule.entry(expired.rule).or_default().push(expired);
+    }
+    for (rule, all) in by_rule {
+        if let Some(rule) = plan.rules.get(rule) {
+            let _ = writeln!(out, "\n  {rule}  {}", rule.text);
+        }
+        let _ = writeln!(out, "    deletes {}", backups(all.len() as u64));
+        let limit = match detail {
+            Detail::Some => SHOWN,
+            Detail::All => usize::MAX,
+        };
+        for one in all.iter().take(limit) {
+            let Expired {
+                path,
+                archived,
+                destination,
+                ..
+            } = one;
+            let _ = writeln!(out, "      {path}  archived {archived} in `{destination}`");
+        }
+        if all.len() > limit {
+            let _ = writeln!(out, "      and {} more", all.len() - limit);
+        }
+    }
+}
+
+/// What a person is asked to agree to.
+pub(super) fn wanted(plan: &Plan) -> String {
+    let totals = &plan.totals;
+    let parts = [
+        ("remove", totals.removed.files, files(totals.removed.files)),
+        (
+            "replace",
+            totals.replaced.files,
+            files(totals.replaced.files),
+        ),
+        (
+            "back up",
+            totals.backed_up.files,
+            files(totals.backed_up.files),
+        ),
+        (
+            "delete",
+            plan.expired.len() as u64,
+            backups(plan.expired.len() as u64),
+        ),
+    ];
+    let wanted = parts.iter().filter(|(_, count, _)| *count > 0);
+    let wanted: Vec<String> = wanted
+        .map(|(verb, _, what)| format!("{verb} {what}"))
+        .collect();
+    wanted.join(", ")
+}
+
+/// A number of archives.
+pub(super) fn backups(count: u64) -> String {
+    match count {
+        1 => "1 backup".to_owned(),
+        count => format!("{count} backups"),
+    }
+}
+
 fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail: Detail) {
     let mut sum = Tally::default();
     steps.iter().for_each(|step| sum.add(&step.facts));
     if let Some(rule) = plan.rules.get(rule) {
         let _ = writeln!(out, "\n  {rule}  {}", rule.text);
     }
-    let replaces = steps.iter().any(|step| step.action != Action::Remove);
-    let verb = if replaces { "replaces" } else { "removes" };
+    let verb = match steps.first().map(|step| step.action) {
+        Some(Action::Replace { .. }) => "replaces",
+        Some(Action::BackUp) => "backs up",
+        Some(Action::Remove) | None => "removes",
+    };
     let _ = writeln!(out, "    {verb} {}{}", tally(sum), after(plan, steps));
     let limit = match detail {
         Detail::Some => SHOWN,
@@ -255,6 +331,17 @@ pub(super) fn done(store: &str, done: &Done) -> String {
             files(tallies.replaced)
         );
     }
+    if tallies.backed_up > 0 {
+        let _ = write!(out, "; {} backed up", files(tallies.backed_up));
+    }
+    if done.expiry.archives > 0 {
+        let _ = write!(
+            out,
+            "; deleted {} of {}",
+            backups(done.expiry.archives),
+            Size(done.expiry.freed)
+        );
+    }
     if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
         let _ = write!(
             out,
@@ -289,6 +376,9 @@ pub(super) fn done(store: &str, done: &Done) -> String {
         State::Completed | State::Stopped | State::Interrupted => {}
     }
     out.push('\n');
+    for (destination, reason) in done.expiry.left.iter().take(50) {
+        let _ = writeln!(out, "  backups in `{destination}` stay: {reason}");
+    }
     for (path, outcome) in done.kept.iter().take(50) {
         let _ = writeln!(out, "  {path}: {outcome}");
     }
@@ -316,6 +406,8 @@ pub(super) fn done_json(store: &str, done: &Done) -> Value {
         "state": done.state.word(),
         "removed": done.tallies.removed,
         "replaced": done.tallies.replaced,
+        "backed_up": done.tallies.backed_up,
+        "expired": done.expiry.archives,
         "vanished": done.tallies.vanished,
         "freed": done.tallies.freed,
         "archived": done.receipts,

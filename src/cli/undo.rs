@@ -28,6 +28,7 @@ pub(super) struct Undo {
 impl Undo {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
+        super::confined::confined(&config, None)?;
         if let Some((store, run)) = self.named_run(edge, &config)? {
             return put_back(edge, &config, store, &run, &|_| true);
         }

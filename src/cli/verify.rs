@@ -27,6 +27,7 @@ impl Verify {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let share = self.sample.as_deref().map(share).transpose()?;
         let config = edge.load()?;
+        super::confined::confined(&config, None)?;
         let all = self.stored(&config)?;
         let chosen = match share {
             Some(share) => sampled(&all, share)?,

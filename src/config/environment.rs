@@ -165,7 +165,13 @@ pub fn read_policy(path: &Path, directory: &Path) -> Result<Source, String> {
         _ => in_words(&error),
     })?;
     let name = path.strip_prefix(directory).unwrap_or(path);
-    Ok(Source::new(name.display().to_string(), text))
+    Ok(Source::new(name.display().to_string(), without_mark(&text)))
+}
+
+/// A text without the mark some editors put before UTF-8; nobody sees it, so nobody could
+/// be told to remove it.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn in_words(error: &std::io::Error) -> String {
@@ -175,6 +181,15 @@ fn in_words(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_policy() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("p.retain");
+        std::fs::write(&file, "\u{feff}edition 2026\r\n").unwrap();
+        let source = read_policy(&file, directory.path()).unwrap();
+        assert_eq!(source.text(), "edition 2026\r\n");
+    }
 
     #[test]
     fn state_lies_where_the_platform_keeps_it() {

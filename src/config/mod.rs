@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use crate::config::environment::{Environment, Variable, read_policy};
+pub use crate::config::environment::{Environment, Variable, read_policy, without_mark};
 pub use crate::config::reader::Place;
 use crate::config::reader::{Findings, Reader, Section};
 pub use crate::config::schedule::{Cron, Schedule};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::error::errno_of;
@@ -52,6 +52,21 @@ impl Directory {
 
     pub(super) fn try_clone(&self) -> Result<Directory, Errno> {
         rustix::io::fcntl_dupfd_cloexec(&self.0, 3).map(Directory)
+    }
+
+    /// Waits until nobody holds it alone. Held until the last descriptor of this opening
+    /// is closed.
+    pub(super) fn lock_shared(&self) -> Result<(), Errno> {
+        rustix::fs::flock(&self.0, FlockOperation::LockShared)
+    }
+
+    /// Whether nobody else held it; if so, nobody else does now.
+    pub(super) fn lock_alone(&self) -> Result<bool, Errno> {
+        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     pub(super) fn device(&self) -> Result<u64, Errno> {

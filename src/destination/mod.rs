@@ -199,6 +199,22 @@ impl Destination {
         }
     }
 
+    /// Holds the destination, until this is dropped, against whoever removes objects:
+    /// what an archive relies on that is being made stays.
+    pub fn share(&self) -> Result<(), DestinationError> {
+        self.root
+            .lock_shared()
+            .map_err(|errno| self.context.error("lock", None, errno))
+    }
+
+    /// Holds the destination, until this is dropped, for removing objects; false where
+    /// somebody archives into it or removes from it.
+    pub fn hold_alone(&self) -> Result<bool, DestinationError> {
+        self.root
+            .lock_alone()
+            .map_err(|errno| self.context.error("lock", None, errno))
+    }
+
     fn session(&self) -> Result<Arc<Session>, DestinationError> {
         let mut slot: MutexGuard<'_, _> =
             self.session.lock().unwrap_or_else(PoisonError::into_inner);

@@ -59,6 +59,13 @@ pub(super) const KINDS: &[Kind] = &[
         changes: false,
     },
     Kind {
+        name: "expired",
+        row: "select run, at, settled from expired where receipt = cast(? as integer)",
+        unchained: "select cast(receipt as text) from expired where cast(receipt as text) \
+                    not in (select subject from chain where kind = 'expired')",
+        changes: true,
+    },
+    Kind {
         name: "afterwards",
         row: "select run, at, files from afterwards where id = cast(? as integer)",
         unchained: "select cast(id as text) from afterwards where cast(id as text) not in \

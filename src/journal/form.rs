@@ -57,6 +57,8 @@ enum OutcomeForm {
     DirectoryRemoved { freed: u64 },
     DirectoryKept { reason: String },
     Replaced { freed: u64 },
+    Refused,
+    BackedUp,
 }
 
 fn write<T: Serialize>(form: &T) -> Result<Vec<u8>, String> {
@@ -215,6 +217,8 @@ impl From<&Outcome> for OutcomeForm {
             Outcome::Held { hold } => OutcomeForm::Held { hold },
             Outcome::Remains { freed } => OutcomeForm::Remains { freed },
             Outcome::Replaced { freed } => OutcomeForm::Replaced { freed },
+            Outcome::Refused => OutcomeForm::Refused,
+            Outcome::BackedUp => OutcomeForm::BackedUp,
             Outcome::Undone => OutcomeForm::Undone,
             Outcome::Purged { freed } => OutcomeForm::Purged { freed },
             Outcome::Whole { because } => OutcomeForm::Whole {
@@ -246,6 +250,8 @@ impl From<OutcomeForm> for Outcome {
             OutcomeForm::Held { hold } => Outcome::Held { hold },
             OutcomeForm::Remains { freed } => Outcome::Remains { freed },
             OutcomeForm::Replaced { freed } => Outcome::Replaced { freed },
+            OutcomeForm::Refused => Outcome::Refused,
+            OutcomeForm::BackedUp => Outcome::BackedUp,
             OutcomeForm::Undone => Outcome::Undone,
             OutcomeForm::Purged { freed } => Outcome::Purged { freed },
             OutcomeForm::Whole { because } => Outcome::Whole {

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod chain;
+mod expiry;
 mod export;
 mod form;
 mod holds;
@@ -18,6 +19,7 @@ mod outcome;
 mod prune;
 mod run_id;
 mod runs;
+mod samples;
 mod waiting;
 
 use std::fs;
@@ -44,15 +46,30 @@ pub use latch::{Cause, Latch};
 pub use lock::StoreLock;
 pub use outcome::{Class, Outcome};
 pub use run_id::RunId;
-pub use runs::{Settled, State, StoredReceipt, Summary, Tallies};
+pub use runs::{FiledRow, Settled, State, StoredReceipt, Summary, Tallies};
+pub use samples::{Sample, growth_per_day};
 
 /// The form of the database this version writes.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
+
+/// The form before there were samples and backups that expire; completed when it is
+/// opened.
+const BEFORE_SAMPLES: u32 = 2;
 
 const FILE: &str = "journal.sqlite3";
 
 /// How long another process may hold the database.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+const EXPIRED: &str = "
+create table expired (
+    receipt integer primary key references receipts (id),
+    run text not null,
+    at text not null,
+    settled text
+) strict;
+create index expired_by_run on expired (run);
+";
 
 const TABLES: &str = "
 create table runs (
@@ -233,6 +250,8 @@ pub struct Start<'a> {
     pub id: &'a RunId,
     /// What it is going to do.
     pub plan: &'a Plan,
+    /// The digest a person knows it by: of the saved plan, where it is a part of one.
+    pub digest: String,
     /// The identity of the store's root.
     pub root: &'a str,
     /// The store's root, for people.
@@ -284,10 +303,15 @@ impl Journal {
         match found {
             // Made, and not filled: its first run has not begun.
             0 => Ok(None),
+            BEFORE_SAMPLES => {
+                drop(connection);
+                Journal::open(&directory).map(Some)
+            }
             SCHEMA => Ok(Some(Journal {
                 connection,
                 directory,
             })),
+            found if found < SCHEMA => Err(JournalError::Older { directory, found }),
             found => Err(JournalError::Newer { directory, found }),
         }
     }
@@ -332,7 +356,9 @@ impl Journal {
             .map_err(failed)?;
         match found {
             0 => {
-                transaction.execute_batch(TABLES).map_err(failed)?;
+                for table in [TABLES, samples::TABLE, EXPIRED] {
+                    transaction.execute_batch(table).map_err(failed)?;
+                }
                 let name = random_name().map_err(|error| JournalError::Damaged {
                     directory: directory.clone(),
                     reason: error.to_string(),
@@ -340,6 +366,15 @@ impl Journal {
                 transaction
                     .execute("insert into meta (key, value) values ('name', ?)", [name])
                     .map_err(failed)?;
+                transaction
+                    .pragma_update(None, "user_version", SCHEMA)
+                    .map_err(failed)?;
+                transaction.commit().map_err(failed)
+            }
+            BEFORE_SAMPLES => {
+                for table in [samples::TABLE, EXPIRED] {
+                    transaction.execute_batch(table).map_err(failed)?;
+                }
                 transaction
                     .pragma_update(None, "user_version", SCHEMA)
                     .map_err(failed)?;
@@ -356,6 +391,7 @@ impl Journal {
         let Start {
             id,
             plan,
+            digest,
             root,
             root_path,
             at,
@@ -372,7 +408,7 @@ impl Journal {
                     plan.store,
                     root,
                     root_path.display().to_string(),
-                    plan.digest(),
+                    digest,
                     plan.policy,
                     env!("CARGO_PKG_VERSION"),
                     at,

@@ -88,11 +88,15 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// A saved plan names it, and the policy does not take it.
+    Refused,
     /// Its archive has taken its place.
     Replaced {
         /// Bytes that gave back: what the file took beyond its archive.
         freed: u64,
     },
+    /// It stays, and its archive was proved.
+    BackedUp,
     /// It had lain in the trash and was put back.
     Undone,
     /// It had lain in the trash and is gone.
@@ -111,6 +115,8 @@ pub enum Class {
     Vanished,
     /// Its archive is in its place.
     Replaced,
+    /// It was archived, and nothing else was to be done with it.
+    BackedUp,
     /// It is kept, and that is as it should be.
     Kept,
     /// It is kept because something did not work.
@@ -125,6 +131,7 @@ impl Outcome {
         match self {
             Outcome::Removed { .. } | Outcome::Trashed | Outcome::Purged { .. } => Class::Removed,
             Outcome::Replaced { .. } => Class::Replaced,
+            Outcome::BackedUp => Class::BackedUp,
             Outcome::Vanished => Class::Vanished,
             Outcome::Changed
             | Outcome::FloorGone
@@ -138,6 +145,7 @@ impl Outcome {
             | Outcome::Undone => Class::Kept,
             Outcome::DirectoryRemoved { .. } | Outcome::DirectoryKept { .. } => Class::Directory,
             Outcome::Remains { .. }
+            | Outcome::Refused
             | Outcome::Blocked { .. }
             | Outcome::Unverifiable { .. }
             | Outcome::Failed { .. }
@@ -168,6 +176,8 @@ impl Outcome {
             Outcome::DirectoryRemoved { .. } => "directory-removed",
             Outcome::DirectoryKept { .. } => "directory-kept",
             Outcome::Replaced { .. } => "replaced",
+            Outcome::Refused => "refused",
+            Outcome::BackedUp => "backed-up",
             Outcome::Undone => "undone",
             Outcome::Purged { .. } => "purged",
         }
@@ -209,7 +219,11 @@ impl fmt::Display for Outcome {
             ),
             Outcome::DirectoryRemoved { .. } => f.write_str("directory removed"),
             Outcome::DirectoryKept { reason } => write!(f, "directory kept: {reason}"),
+            Outcome::Refused => {
+                f.write_str("kept, refused: the plan names it, and the policy does not take it")
+            }
             Outcome::Replaced { .. } => f.write_str("replaced by its archive"),
+            Outcome::BackedUp => f.write_str("backed up"),
             Outcome::Undone => f.write_str("put back from the trash"),
             Outcome::Purged { .. } => f.write_str("removed from the trash"),
         }

@@ -65,6 +65,8 @@ pub struct Summary {
     pub tallies: Tallies,
     /// How many files it archived first.
     pub receipts: u64,
+    /// How many archives it deleted.
+    pub expired: u64,
 }
 
 /// Outcomes, counted.
@@ -76,6 +78,8 @@ pub struct Tallies {
     pub trashed: u64,
     /// Files whose archives have taken their places.
     pub replaced: u64,
+    /// Files that stay and were archived.
+    pub backed_up: u64,
     /// Files that somebody else had removed before.
     pub vanished: u64,
     /// Bytes that gave back.
@@ -94,6 +98,7 @@ impl Tallies {
         match outcome.class() {
             Class::Removed => self.removed += 1,
             Class::Replaced => self.replaced += 1,
+            Class::BackedUp => self.backed_up += 1,
             Class::Vanished => self.vanished += 1,
             Class::Kept => self.kept += 1,
             Class::Trouble => self.trouble += 1,
@@ -136,11 +141,29 @@ pub struct StoredReceipt {
     pub receipt: Receipt,
 }
 
+/// A receipt as far as planning needs it.
+#[derive(Clone, Debug)]
+pub struct FiledRow {
+    /// Its number.
+    pub receipt: i64,
+    /// The collection it was archived for.
+    pub collection: String,
+    /// The file, as the receipt names it.
+    pub path: String,
+    /// Its generation.
+    pub key: String,
+    /// The destination's name.
+    pub destination: String,
+    /// When it was archived, RFC 3339.
+    pub at: String,
+}
+
 /// Intents and outcomes as they lie in the database.
 type Batch = (Vec<u8>, Option<Vec<u8>>);
 
 const COLUMNS: &str = "select id, store, root_path, started, ended, state, planned_files, plan, \
-     (select count(*) from receipts where run = runs.id) from runs ";
+     (select count(*) from receipts where run = runs.id), \
+     (select count(*) from expired where run = runs.id) from runs ";
 
 struct RunRow {
     id: String,
@@ -151,6 +174,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let id: String = row.get(0)?;
     let planned: i64 = row.get(6)?;
     let receipts: i64 = row.get(8)?;
+    let expired: i64 = row.get(9)?;
     let state: Option<String> = row.get(5)?;
     Ok(RunRow {
         summary: Summary {
@@ -165,6 +189,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             plan: row.get(7)?,
             tallies: Tallies::default(),
             receipts: receipts.unsigned_abs(),
+            expired: expired.unsigned_abs(),
         },
         id,
     })
@@ -258,7 +283,7 @@ impl Journal {
         let rows = self.rows(
             "select run, receipt from receipts where (?1 is null or store = ?1) \
              and (?2 is null or path = ?2) and (?3 is null or run = ?3) \
-             order by id desc",
+             and id not in (select receipt from expired) order by id desc",
             (store, path, run.map(RunId::as_str)),
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
         )?;
@@ -285,6 +310,29 @@ impl Journal {
         rows.iter()
             .map(|text| serde_json::from_str(text).map_err(|e| self.damaged(e.to_string())))
             .collect()
+    }
+
+    /// What there is of archives in destinations of a store's files, in the order they
+    /// were recorded.
+    pub fn filed(&self, store: &str) -> Result<Vec<FiledRow>, JournalError> {
+        self.rows(
+            "select path, json_extract(receipt, '$.key'), \
+             json_extract(receipt, '$.destination.name'), at, id, \
+             json_extract(receipt, '$.collection') from receipts \
+             where store = ? and id not in (select receipt from expired) and not coalesce(json_extract(receipt, '$.in_place'), 0) \
+             order by id",
+            [store],
+            |row| {
+                Ok(FiledRow {
+                    path: row.get(0)?,
+                    key: row.get(1)?,
+                    destination: row.get(2)?,
+                    at: row.get(3)?,
+                    receipt: row.get(4)?,
+                    collection: row.get(5)?,
+                })
+            },
+        )
     }
 
     /// The identity a destination's URL led to when a file was last archived there.
@@ -376,9 +424,11 @@ impl Journal {
                 .get("line")
                 .and_then(serde_json::Value::as_u64)
                 .unwrap_or_default();
-            match text("label") {
-                "" => format!("{}:{line}", text("file")),
-                label => format!("{}:{line} @{label}", text("file")),
+            match (text("label"), line) {
+                // What no file says: who asked for it.
+                (_, 0) => text("file").to_owned(),
+                ("", line) => format!("{}:{line}", text("file")),
+                (label, line) => format!("{}:{line} @{label}", text("file")),
             }
         };
         Ok(rules.iter().map(shown).collect())

@@ -75,6 +75,7 @@ fn begun(journal: &mut Journal, store: &str) -> RunId {
     let start = Start {
         id: &id,
         plan: &plan,
+        digest: plan.digest(),
         root: &format!("root of {store}"),
         root_path: Path::new("/srv"),
         at: "2026-11-23T19:01:02Z".to_owned(),
@@ -110,6 +111,7 @@ fn every_outcome_is_read_back_as_it_was_written() {
         kept: 7,
         trouble: 5,
         directories: 0,
+        backed_up: 0,
     };
     assert_eq!(summary.tallies, tallies);
 }

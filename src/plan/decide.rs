@@ -5,7 +5,8 @@
 //! pressure, then what is replaced. The order of a policy's statements plays no part.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::member::{Member, Members, Removal, Unit};
 use super::{
@@ -34,6 +35,8 @@ pub struct Ask {
     /// Holds that the ledger knows and the policy does not state: each a policy with
     /// one `hold`.
     pub ledger: Vec<Policy>,
+    /// Single files that the ledger holds, with the name of what holds each.
+    pub held: Arc<HashMap<RelPath, String>>,
     /// What the scan has to report; passed on.
     pub notices: Vec<Notice>,
 }
@@ -62,6 +65,7 @@ pub fn plan_explained(
     let matcher = Matcher::new(policy, &ask.now).with_ledger(&ask.ledger, &ask.now);
     let mut planner = Planner {
         matcher: &matcher,
+        held: ask.held.clone(),
         inventory,
         members: Vec::new(),
         of_collection: vec![Members::new(); policy.collections.len()],
@@ -85,6 +89,7 @@ pub fn plan_explained(
 
 pub(super) struct Planner<'p, 'e> {
     pub(super) matcher: &'p Matcher<'p>,
+    held: Arc<HashMap<RelPath, String>>,
     inventory: &'e Inventory,
     pub(super) members: Vec<Member<'e>>,
     /// Members of each collection, in path order.
@@ -95,6 +100,10 @@ pub(super) struct Planner<'p, 'e> {
     totals: Totals,
     pub(super) notices: Vec<Notice>,
 }
+
+/// What [`Protector::Held`] says of a file that is held by its name: no index of a hold
+/// that is a statement.
+const SINGLE: usize = usize::MAX;
 
 /// A directory that is decided on as a whole, while its files are collected.
 struct Gathered {
@@ -147,7 +156,10 @@ impl<'p, 'e> Planner<'p, 'e> {
             if memberships.is_empty() && units.is_empty() {
                 continue;
             }
-            let verdict = self.matcher.judge(judged, &memberships);
+            let verdict = match self.holding(&entry.path).or(self.holding(&judged.path)) {
+                Some(_) => Verdict::Kept(Protector::Held(SINGLE)),
+                None => self.matcher.judge(judged, &memberships),
+            };
             let index = self.members.len();
             for place in &memberships {
                 if let Some(list) = self.of_collection.get_mut(place.collection) {
@@ -170,6 +182,34 @@ impl<'p, 'e> Planner<'p, 'e> {
         }
         for ((directory, collection), unit) in gathered {
             self.enter_unit(directory, collection, unit);
+        }
+    }
+
+    /// What of the ledger holds a single file.
+    fn holding(&self, path: &RelPath) -> Option<&String> {
+        self.held.get(path)
+    }
+
+    /// The name of the hold that keeps a member.
+    pub(super) fn hold_of(&self, member: &Member<'_>, index: usize) -> &str {
+        let files = member.unit.as_ref().map_or(&[][..], |unit| &unit.files);
+        // What keeps a directory whole may be a hold on one of its files.
+        let with = member
+            .inside
+            .iter()
+            .filter_map(|&unit| self.members.get(unit));
+        let with = with.filter_map(|unit| unit.unit.as_ref());
+        let files = files.iter().chain(with.flat_map(|unit| &unit.files));
+        let files = files.filter_map(|&file| self.members.get(file));
+        let mut candidates = std::iter::once(member).chain(files);
+        match index {
+            SINGLE => candidates
+                .find_map(|member| {
+                    self.holding(member.place())
+                        .or_else(|| self.holding(member.path()))
+                })
+                .map_or("", String::as_str),
+            index => self.matcher.ledger_name(index),
         }
     }
 
@@ -450,6 +490,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
         let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
         steps.extend(self.replacements(&hooks));
+        self.back_up(&ask.root, &hooks, &mut steps);
         // Pressure goes last, in the order it takes files; the rest by path.
         steps.sort_by(|a, b| {
             let late = |step: &Step| step.pressure.is_some();
@@ -462,9 +503,11 @@ impl<'p, 'e> Planner<'p, 'e> {
             match step.action {
                 Action::Remove => self.totals.removed.add(&step.facts),
                 Action::Replace { .. } => self.totals.replaced.add(&step.facts),
+                Action::BackUp => self.totals.backed_up.add(&step.facts),
             }
         }
         let empty = self.empty_directories();
+        let expired = self.expired(&ask.root);
         let floors = used_floors(std::mem::take(&mut self.floors), &mut steps);
         // What they order are indices that mean nothing outside.
         for pressed in &mut self.pressures {
@@ -483,6 +526,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             pressures: self.pressures.clone(),
             steps,
             directories: empty,
+            expired,
             unmet: std::mem::take(&mut self.unmet),
             notices: std::mem::take(&mut self.notices),
             totals: self.totals,
@@ -622,7 +666,9 @@ impl<'p, 'e> Planner<'p, 'e> {
         let collection = self.collection(place.collection)?;
         // Every hook of every collection the file lies in must succeed.
         let wanted = hooks.iter().enumerate().filter(|(_, (of, hook))| {
-            !hook.in_place && (member.membership(*of).is_some() || self.lies_in(member, *of))
+            !hook.in_place
+                && !hook.backs_up
+                && (member.membership(*of).is_some() || self.lies_in(member, *of))
         });
         Some(Step {
             path: member.place().clone(),
@@ -641,7 +687,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     /// Whether a file lies in a directory of a collection of whole ones.
-    fn lies_in(&self, member: &Member<'_>, collection: usize) -> bool {
+    pub(super) fn lies_in(&self, member: &Member<'_>, collection: usize) -> bool {
         member
             .inside
             .iter()
@@ -681,6 +727,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         // `keep` lets a file be compressed in place; a hold or a `protect` does not, and
         // what cannot be judged is left alone. Another name would keep the old bytes.
         if facts.links != 1
+            || matches!(member.verdict, Verdict::Kept(Protector::Held(_)))
             || self
                 .matcher
                 .forbids_replacing(&member.entry, &member.memberships)
@@ -752,7 +799,7 @@ fn join(unit: &mut Result<Facts, Unreadable>, file: &Result<Facts, Unreadable>) 
     }
 }
 
-fn captures(collection: &Collection, place: &Membership) -> Vec<(String, String)> {
+pub(super) fn captures(collection: &Collection, place: &Membership) -> Vec<(String, String)> {
     let names = collection.template.captures().iter().cloned();
     names.zip(place.captures.iter().cloned()).collect()
 }
@@ -763,7 +810,11 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
     of.flat_map(|(index, collection)| {
         let before = collection.hooks.iter();
         let replacing = collection.replaces.iter().map(|replace| &replace.hook);
-        before.chain(replacing).map(move |hook| (index, hook))
+        let backing = collection.backups.iter().map(|backup| &backup.hook);
+        before
+            .chain(replacing)
+            .chain(backing)
+            .map(move |hook| (index, hook))
     })
     .map(|(index, hook)| {
         let hook = Hook {
@@ -776,6 +827,7 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
                 false => Otherwise::Keep,
             },
             in_place: hook.in_place,
+            backs_up: hook.backs_up,
             proof: None,
             configured: String::new(),
         };

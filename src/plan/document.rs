@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Directory, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step, Tally,
-    Totals, Tripped, Unmet, WholeDirectory,
+    Action, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step,
+    Tally, Totals, Tripped, Unmet, WholeDirectory,
 };
 use crate::entry::{Facts, FileId, Kind};
 use crate::path::RelPath;
@@ -72,6 +72,8 @@ struct Body {
     steps: Vec<StepForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     directories: Vec<DirectoryForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    expired: Vec<ExpiredForm>,
     unmet: Vec<UnmetForm>,
     notices: Vec<NoticeForm>,
 }
@@ -101,6 +103,8 @@ struct HookForm {
     otherwise: OtherwiseForm,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     in_place: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    backs_up: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proof: Option<Proof>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -139,6 +143,51 @@ struct MemberForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ExpiredForm {
+    receipt: i64,
+    path: String,
+    key: String,
+    destination: String,
+    archived: String,
+    rule: usize,
+}
+
+impl From<&Expired> for ExpiredForm {
+    fn from(expired: &Expired) -> ExpiredForm {
+        let Expired {
+            receipt,
+            path,
+            key,
+            destination,
+            archived,
+            rule,
+        } = expired.clone();
+        ExpiredForm {
+            receipt,
+            path,
+            key,
+            destination,
+            archived,
+            rule,
+        }
+    }
+}
+
+impl From<ExpiredForm> for Expired {
+    fn from(form: ExpiredForm) -> Expired {
+        Expired {
+            receipt: form.receipt,
+            path: form.path,
+            key: form.key,
+            destination: form.destination,
+            archived: form.archived,
+            rule: form.rule,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StepForm {
     path: String,
     collection: String,
@@ -150,6 +199,9 @@ struct StepForm {
     /// The hook whose archive takes the file's place; without one the file goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced_by: Option<usize>,
+    /// Whether it is archived and stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    backed_up: bool,
     /// The file whose archive it is, in that file's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stands_for: Option<String>,
@@ -250,14 +302,22 @@ struct TotalsForm {
     protected: TallyForm,
     removed: TallyForm,
     replaced: TallyForm,
+    #[serde(default, skip_serializing_if = "TallyForm::is_empty")]
+    backed_up: TallyForm,
     unreadable: u64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TallyForm {
     files: u64,
     bytes: u64,
+}
+
+impl TallyForm {
+    fn is_empty(&self) -> bool {
+        self.files == 0
+    }
 }
 
 impl Plan {
@@ -319,6 +379,7 @@ impl From<&Plan> for Body {
                 protected: plan.totals.protected.into(),
                 removed: plan.totals.removed.into(),
                 replaced: plan.totals.replaced.into(),
+                backed_up: plan.totals.backed_up.into(),
                 unreadable: plan.totals.unreadable,
             },
             tripped: plan
@@ -345,6 +406,7 @@ impl From<&Plan> for Body {
             pressures: plan.pressures.iter().map(PressedForm::from).collect(),
             steps: plan.steps.iter().map(StepForm::from).collect(),
             directories: plan.directories.iter().map(DirectoryForm::from).collect(),
+            expired: plan.expired.iter().map(ExpiredForm::from).collect(),
             unmet: plan
                 .unmet
                 .iter()
@@ -411,6 +473,7 @@ impl Body {
                 .into_iter()
                 .map(DirectoryForm::read)
                 .collect::<Result<_, _>>()?,
+            expired: self.expired.into_iter().map(Expired::from).collect(),
             unmet: self
                 .unmet
                 .into_iter()
@@ -431,6 +494,7 @@ impl Body {
                 protected: self.totals.protected.into(),
                 removed: self.totals.removed.into(),
                 replaced: self.totals.replaced.into(),
+                backed_up: self.totals.backed_up.into(),
                 unreadable: self.totals.unreadable,
             },
             tripped: self
@@ -461,6 +525,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
         .iter()
         .map(|s| s.rule)
         .chain(plan.hooks.iter().map(|h| h.rule))
+        .chain(plan.expired.iter().map(|e| e.rule))
         .chain(plan.floors.iter().map(|f| f.rule))
         .chain(plan.pressures.iter().map(|p| p.rule))
         .chain(plan.directories.iter().map(|d| d.rule));
@@ -492,7 +557,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     };
     let replacing = |step: &Step| match step.action {
         Action::Replace { hook } => Some(hook),
-        Action::Remove => None,
+        Action::Remove | Action::BackUp => None,
     };
     if missing(&replacing, plan.hooks.len()) {
         return broken("a hook");
@@ -583,6 +648,7 @@ impl From<&Hook> for HookForm {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         } = hook.clone();
@@ -597,6 +663,7 @@ impl From<&Hook> for HookForm {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         }
@@ -612,6 +679,7 @@ impl From<HookForm> for Hook {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         } = form;
@@ -626,6 +694,7 @@ impl From<HookForm> for Hook {
             destination,
             otherwise,
             in_place,
+            backs_up,
             proof,
             configured,
         }
@@ -677,9 +746,10 @@ impl From<&Step> for StepForm {
             hooks: step.hooks.clone(),
             floors: step.floors.clone(),
             replaced_by: match step.action {
-                Action::Remove => None,
+                Action::Remove | Action::BackUp => None,
                 Action::Replace { hook } => Some(hook),
             },
+            backed_up: step.action == Action::BackUp,
             stands_for: step.stands_for.as_ref().map(ToString::to_string),
             unit: step.unit,
             pressure: step.pressure,
@@ -754,6 +824,7 @@ impl StepForm {
             hooks,
             floors,
             replaced_by,
+            backed_up,
             stands_for,
             unit,
             pressure,
@@ -763,9 +834,10 @@ impl StepForm {
             path: path(&text)?,
             stands_for: stands_for.as_deref().map(path).transpose()?,
             facts: identity.into(),
-            action: match replaced_by {
-                None => Action::Remove,
-                Some(hook) => Action::Replace { hook },
+            action: match (replaced_by, backed_up) {
+                (_, true) => Action::BackUp,
+                (None, false) => Action::Remove,
+                (Some(hook), false) => Action::Replace { hook },
             },
             unit,
             pressure,

@@ -134,13 +134,13 @@ fn held(holds: &Holds, group: &[(usize, Option<Stamp>)], zone: &TimeZone) -> Vec
     held
 }
 
-fn local(stamp: Option<Stamp>, zone: &TimeZone) -> Option<DateTime> {
+pub(super) fn local(stamp: Option<Stamp>, zone: &TimeZone) -> Option<DateTime> {
     let instant = jiff::Timestamp::new(stamp?.seconds(), 0).ok()?;
     Some(instant.to_zoned_datetime(zone.clone()).datetime())
 }
 
 /// The slot of the calendar a moment falls into; equal within one, different between.
-fn bucket(period: Period, at: DateTime) -> (i16, i16) {
+pub(super) fn bucket(period: Period, at: DateTime) -> (i16, i16) {
     let month = i16::from(at.month());
     match period {
         Period::Hourly => (

@@ -409,6 +409,7 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
         disk: Some(DISK),
         basis: Default::default(),
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     };
     plan(policy, &Inventory::of_entries(entries.to_vec()), ask)
@@ -417,12 +418,14 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
 fn fates(plan: &Plan) -> BTreeMap<String, Fate> {
     let steps = plan.steps.iter();
     steps
-        .map(|step| {
+        .filter_map(|step| {
             let fate = match step.action {
                 Action::Remove => Fate::Delete,
                 Action::Replace { .. } => Fate::Replace,
+                // It stays, as the reference has it.
+                Action::BackUp => return None,
             };
-            (step.path.as_str().unwrap().to_owned(), fate)
+            Some((step.path.as_str().unwrap().to_owned(), fate))
         })
         .collect()
 }

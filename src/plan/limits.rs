@@ -273,7 +273,7 @@ impl Planner<'_, '_> {
             (Verdict::Kept(Protector::FutureClock), _) => "clocks in the future".to_owned(),
             (Verdict::Kept(Protector::NoClock), _) => "missing time stamps".to_owned(),
             (Verdict::Kept(Protector::Held(index)), _) => {
-                let name = self.matcher.ledger_name(index);
+                let name = self.hold_of(member, index);
                 format!("hold \"{name}\" of the ledger")
             }
             (Verdict::Open | Verdict::Doomed { .. }, None) => {

@@ -4,10 +4,12 @@
 //! out. A plan names every file it would remove with the identity it had, so that
 //! applying it can only do exactly those steps or fewer.
 
+mod backups;
 mod breaker;
 mod decide;
 mod document;
 mod empties;
+mod expiry;
 mod floors;
 mod group;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use crate::receipt::Proof;
 use crate::time::Now;
 
 pub use crate::policy::{Mark, Rule};
+pub use backups::generation;
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use pressure::{is_above, is_below};
@@ -56,11 +59,13 @@ pub struct Plan {
     pub units: Vec<WholeDirectory>,
     /// What is too full, in the order it is relieved.
     pub pressures: Vec<Pressed>,
-    /// Files to remove or replace, in path order; then those that pressure takes, in
+    /// Files to remove, replace or archive, in path order; then those that pressure takes, in
     /// the order it takes them.
     pub steps: Vec<Step>,
     /// Empty directories to remove, deepest first.
     pub directories: Vec<Directory>,
+    /// Archives that are to go.
+    pub expired: Vec<Expired>,
     /// Budgets that no eviction can meet.
     pub unmet: Vec<Unmet>,
     /// What a person should know although it removes nothing.
@@ -86,6 +91,8 @@ pub struct Hook {
     pub otherwise: Otherwise,
     /// Its archive takes the file's place.
     pub in_place: bool,
+    /// It archives files that stay.
+    pub backs_up: bool,
     /// How its archives are proved; nothing where it stores none.
     pub proof: Option<Proof>,
     /// Digest of what the configuration gives the plugin; empty where planning was
@@ -112,6 +119,8 @@ pub enum Action {
         /// The plugin that makes the archive: an index into [`Plan::hooks`].
         hook: usize,
     },
+    /// It stays, and is archived.
+    BackUp,
 }
 
 /// A directory that goes with everything in it, or stays with everything in it.
@@ -138,6 +147,23 @@ pub struct Pressed {
     pub(crate) order: Vec<usize>,
 }
 
+/// An archive that nobody needs any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The number of its receipt in the journal.
+    pub receipt: i64,
+    /// The file it is of, as the receipt names it.
+    pub path: String,
+    /// The generation of that file.
+    pub key: String,
+    /// The destination's name.
+    pub destination: String,
+    /// When it was archived, in words.
+    pub archived: String,
+    /// The statement: an index into [`Plan::rules`].
+    pub rule: usize,
+}
+
 /// An empty directory that is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
@@ -153,7 +179,7 @@ pub struct Directory {
     pub reason: String,
 }
 
-/// One file that is to go, or to be replaced.
+/// One file that is to go, to be replaced, or to be archived as it stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Where it lies.
@@ -234,6 +260,8 @@ pub struct Totals {
     pub removed: Tally,
     /// Files to replace by their archives.
     pub replaced: Tally,
+    /// Files to archive that stay.
+    pub backed_up: Tally,
     /// Entries that could not be read.
     pub unreadable: u64,
 }
@@ -273,6 +301,7 @@ pub(crate) fn empty_for_tests(store: &str, now: Now) -> Plan {
         pressures: Vec::new(),
         steps: Vec::new(),
         directories: Vec::new(),
+        expired: Vec::new(),
         unmet: Vec::new(),
         notices: Vec::new(),
         totals: Totals::default(),

@@ -96,6 +96,7 @@ fn run(policy: &Policy, trial: &mut Trial) {
         disk: disk(case),
         basis: std::collections::BTreeMap::new(),
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     };
     let paths: Vec<RelPath> = case.given.iter().map(|given| given.path.clone()).collect();

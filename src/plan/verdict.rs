@@ -72,6 +72,8 @@ impl Planner<'_, '_> {
                         step.reason
                     ),
                 },
+                // It stays, for whatever reason there is.
+                Action::BackUp => return None,
                 Action::Remove => {
                     let unit = step.unit.and_then(|unit| plan.units.get(unit));
                     let with = unit.map(|unit| format!(" with its directory `{}`", unit.path));
@@ -111,7 +113,7 @@ impl Planner<'_, '_> {
                 None,
                 format!(
                     "is kept by hold \"{}\" of the ledger",
-                    self.matcher.ledger_name(by)
+                    self.hold_of(member, by)
                 ),
             ),
             (Verdict::Doomed { rule, .. }, Some(floor)) => (

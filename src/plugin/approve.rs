@@ -22,7 +22,7 @@ use super::review::{Review, Reviewer};
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
 use crate::entry::Facts;
-use crate::plan::{Hook, Otherwise, Plan, Step};
+use crate::plan::{Hook, Otherwise, Plan, Step, generation};
 use crate::receipt::{DestinationName, Metadata, Receipt};
 use crate::store::{Root, Stale};
 
@@ -420,7 +420,7 @@ impl<'a> Hooks<'a> {
         let rule = self.plan.rules.get(step.rule).map(ToString::to_string);
         GuestEntry {
             slot: 0,
-            key: key(self.plan, step),
+            key: generation(&self.plan.root, &step.path, &step.facts),
             store: self.plan.store.clone(),
             raw_path: (!plain).then(|| step.path.as_bytes().to_vec()),
             path,
@@ -510,6 +510,9 @@ impl Ready {
         };
         let destination = match (&prepared, &hook.destination) {
             (_, None) if hook.in_place => Some(replace::open_area(places.root)?),
+            (Prepared::Reviewer(_), _) if hook.backs_up => {
+                return Err("it is a reviewer and stores nothing".to_owned());
+            }
             (Prepared::Reviewer(_), _) => None,
             (Prepared::Archiver(_) | Prepared::Filter(_), None) => {
                 return Err("it stores files, and the policy does not say `into` where".to_owned());
@@ -563,6 +566,7 @@ fn open(
         None => Destination::open(name, path),
     };
     let destination = opened.map_err(|e| e.to_string())?;
+    destination.share().map_err(|e| e.to_string())?;
     let identity = destination
         .establish_identity()
         .map_err(|e| e.to_string())?;
@@ -641,29 +645,6 @@ fn leave_receipt(
     let next = object.receipt_marked(&format!(".{}-{key}", receipt.run));
     destination.publish_text(&next, &text)?;
     Ok(receipt)
-}
-
-/// The idempotency key of one generation of one file.
-fn key(plan: &Plan, step: &Step) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let Facts {
-        id,
-        size,
-        modified,
-        changed,
-        ..
-    } = &step.facts;
-    for part in [plan.root.as_bytes(), step.path.as_bytes()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    for number in [id.device, id.inode, *size] {
-        hasher.update(&number.to_le_bytes());
-    }
-    for stamp in [modified, changed] {
-        hasher.update(&stamp.as_nanoseconds().to_le_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
 }
 
 fn forgiven(hook: &Hook) -> bool {

@@ -186,6 +186,8 @@ impl Moment {
         }
         let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
         let time: Option<jiff::civil::Time> = match time {
+            // `6:00` is read as people write it; the library wants two digits.
+            Some(time) if time.find(':') == Some(1) => Some(format!("0{time}").parse().ok()?),
             Some(time) => Some(time.parse().ok()?),
             None => None,
         };
@@ -283,6 +285,8 @@ pub(crate) enum Member {
     Keep(Keep),
     Before(Before),
     Replace(Replace),
+    BackUp(BackUp),
+    DeleteBackups(DeleteBackups),
     EmptyDirectories(Option<Spanned<Value>>),
     Stop(Stop),
 }
@@ -300,6 +304,28 @@ pub(crate) enum Clock {
     Created,
     /// The date a name holds.
     Capture(Spanned<String>),
+}
+
+/// `back up [daily], run PLUGIN(…) into DESTINATION`.
+#[derive(Clone, Debug)]
+pub(crate) struct BackUp {
+    /// At most one archive of a file in each; without one, each of its generations.
+    pub(crate) period: Option<Period>,
+    pub(crate) plugin: Spanned<String>,
+    pub(crate) arguments: Arguments,
+    pub(crate) destination: Spanned<String>,
+}
+
+/// `delete backups when older than D, keeping newest N`.
+#[derive(Clone, Debug)]
+pub(crate) struct DeleteBackups {
+    pub(crate) age: Spanned<Value>,
+    pub(crate) newest: Option<Spanned<Value>>,
+}
+
+impl BackUp {
+    /// How often there may be.
+    pub(crate) const PERIODS: [Period; 3] = [Period::Hourly, Period::Daily, Period::Weekly];
 }
 
 /// `replace when COND, using PLUGIN(…)`.
@@ -502,4 +528,20 @@ pub(crate) enum Comparison {
     AtLeast,
     /// As much or less.
     AtMost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_may_have_one_digit() {
+        let moment = |text| Moment::parse(text).map(|moment| moment.at);
+        let six = moment("2026-03-10 06:00");
+        assert!(six.is_some());
+        assert_eq!(moment("2026-03-10 6:00"), six);
+        assert_eq!(moment("2026-03-10T6:00:00"), six);
+        assert_eq!(moment("2026-03-10 25:00"), None);
+        assert_eq!(moment("2026-02-30 6:00"), None);
+    }
 }

@@ -451,6 +451,19 @@ fn member() -> Words {
             ])),
         ]),
         all([
+            say("delete backups when older than"),
+            age(),
+            maybe(all([comma(), say("keeping newest"), count()])),
+        ]),
+        all([
+            say("back up"),
+            maybe(one_of(&["hourly", "daily", "weekly"])),
+            comma(),
+            say("run backup"),
+            arguments(),
+            say("into cold"),
+        ]),
+        all([
             say("replace when"),
             condition(),
             comma(),

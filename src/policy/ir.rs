@@ -30,9 +30,22 @@ pub struct Policy {
     pub(crate) tests: Vec<TestCase>,
     /// Where access times are read, if they are.
     pub(crate) access_at: Option<(Source, Range<usize>)>,
+    /// The shortest age some statement waits for before it removes, and where.
+    pub(crate) wait: Option<Wait>,
     /// Seconds that access times may lag behind: a `relatime` mount writes them once a
     /// day.
     pub(crate) access_lag: u64,
+}
+
+/// The age a statement waits for before it removes.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// The age.
+    pub age: Span,
+    /// The text the statement stands in.
+    pub source: Source,
+    /// Where it stands there.
+    pub at: Range<usize>,
 }
 
 /// What a clock reads for a file.
@@ -83,12 +96,19 @@ impl Policy {
         &self.rules
     }
 
-    /// The hooks of every collection, in the order written, `replace` included.
+    /// The hooks of every collection, in the order written, `replace` and `back up`
+    /// included.
     pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
         self.collections.iter().flat_map(|collection| {
             let replacing = collection.replaces.iter().map(|replace| &replace.hook);
-            collection.hooks.iter().chain(replacing)
+            let backing = collection.backups.iter().map(|backup| &backup.hook);
+            collection.hooks.iter().chain(replacing).chain(backing)
         })
+    }
+
+    /// Whether some collection deletes backups.
+    pub fn deletes_backups(&self) -> bool {
+        self.collections.iter().any(|c| !c.expiries.is_empty())
     }
 
     /// The calendar's time zone; UTC where the policy needs none.
@@ -114,6 +134,12 @@ impl Policy {
     /// Where access times are read, if they are.
     pub fn reads_access_times(&self) -> Option<&(Source, Range<usize>)> {
         self.access_at.as_ref()
+    }
+
+    /// The shortest age some statement waits for before it deletes or replaces; none
+    /// where nothing goes by age.
+    pub fn shortest_wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
     }
 
     /// The same policy for a mount that writes access times at most once in so many
@@ -197,6 +223,8 @@ pub(crate) struct Collection {
     pub(crate) floors: Vec<Floor>,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) replaces: Vec<Replace>,
+    pub(crate) backups: Vec<BackUp>,
+    pub(crate) expiries: Vec<Expiry>,
     pub(crate) empties: Option<EmptyDirectories>,
 }
 
@@ -206,6 +234,24 @@ pub(crate) struct EmptyDirectories {
     pub(crate) rule: RuleIndex,
     /// An index into the spans: unchanged for longer than that.
     pub(crate) span: usize,
+}
+
+/// `delete backups when older than D, keeping newest N`.
+#[derive(Clone, Debug)]
+pub(crate) struct Expiry {
+    pub(crate) rule: RuleIndex,
+    /// An index into the spans: archived longer ago than that.
+    pub(crate) span: usize,
+    /// Archives of a file in a destination that stay, however old they are.
+    pub(crate) newest: usize,
+}
+
+/// `back up [daily], run PLUGIN(…) into DESTINATION`.
+#[derive(Clone, Debug)]
+pub(crate) struct BackUp {
+    pub(crate) rule: RuleIndex,
+    pub(crate) period: Option<Period>,
+    pub(crate) hook: Hook,
 }
 
 /// `replace when …, using PLUGIN(…)`.
@@ -271,7 +317,7 @@ pub struct Hook {
     pub plugin_at: std::ops::Range<usize>,
     /// Arguments: sizes as bytes, durations as milliseconds.
     pub arguments: serde_json::Map<String, serde_json::Value>,
-    /// Where each argument's value is written.
+    /// Where each argument is written, from its name to the end of its value.
     pub arguments_at: Vec<(String, std::ops::Range<usize>)>,
     /// The destination's name in the configuration, and where it is written.
     pub destination: Option<(String, std::ops::Range<usize>)>,
@@ -279,6 +325,8 @@ pub struct Hook {
     pub delete_anyway: bool,
     /// It puts the plugin's archive in the file's place.
     pub in_place: bool,
+    /// It archives files that stay.
+    pub backs_up: bool,
     /// The text it stands in.
     pub source: Source,
 }
@@ -438,7 +486,7 @@ pub(crate) enum Direction {
 #[derive(Clone, Debug)]
 pub(crate) struct Glob {
     pub(crate) text: String,
-    pub(crate) template: Template,
+    pub(crate) template: Box<Template>,
 }
 
 /// A `test` block, every name and amount resolved.

@@ -24,6 +24,7 @@ pub use check::{Environment, NotText};
 pub use explain::Said;
 pub use fix::{Change, Mended, fix};
 pub use format::{WIDTH, format};
+pub(crate) use ir::Expiry;
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
 pub use request::Request;

@@ -65,6 +65,8 @@ impl Policy {
             collection.deletes.clear();
             collection.limits.clear();
             collection.replaces.clear();
+            collection.backups.clear();
+            collection.expiries.clear();
             collection.empties = None;
             let tests = request.wanted.iter().map(|(name, value)| {
                 let capture = collection.template.capture(name)?;

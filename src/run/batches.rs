@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::{Hand, Need, Purged, Relief, Way, purge, purge_for_room};
+use crate::apply::{Expiry, Hand, Need, Purged, Relief, Way, expire, purge, purge_for_room};
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
-use crate::journal::{Class, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Plan, Tally};
+use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
+use crate::plan::{Plan, Step, Tally};
 use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::Proof;
 use crate::store::{Head, Trash};
@@ -53,6 +53,8 @@ pub struct Done {
     pub kept: Vec<(crate::path::RelPath, Outcome)>,
     /// Whether it went through its plan or was told to end before.
     pub state: State,
+    /// What became of expired archives.
+    pub expiry: Expiry,
     /// What its plugins did, by their names.
     pub plugins: Vec<Metrics>,
 }
@@ -110,6 +112,7 @@ impl Taken<'_> {
         self.journal.begin(&Start {
             id: &id,
             plan,
+            digest: self.stated().digest(),
             root: &self.identity,
             root_path: root.path(),
             at: at.clone(),
@@ -117,7 +120,8 @@ impl Taken<'_> {
         })?;
         guard::released(&mut self.journal, plan, &at)?;
         if self.job.request.is_some() {
-            self.journal.forget_plan(&plan.digest());
+            let digest = self.stated().digest();
+            self.journal.forget_plan(&digest);
         }
         progress(&id, 0);
         let ended = self.carry_out(&id, now, cancel, progress);
@@ -151,7 +155,7 @@ impl Taken<'_> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
         let purged = purge(&mut self.journal, root, now, cancel)?;
-        let trash = root.establish_trash(id.as_str())?;
+        let trash = root.establish_trash(id.as_str())?.at(now.stamp());
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let meters = Meters::default();
         let facts = RunFacts {
@@ -193,7 +197,9 @@ impl Taken<'_> {
             kept: Vec::new(),
             state: State::Completed,
             plugins: Vec::new(),
+            expiry: Expiry::default(),
         };
+        report_refused(&mut self.journal, id, &self.refused, &mut done)?;
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() && !cancel.is_wished() {
@@ -249,6 +255,12 @@ impl Taken<'_> {
             }
         }
         done.plugins = meters.read();
+        // It holds the destinations against whoever removes from them.
+        drop(hooks);
+        let at = now.timestamp().to_string();
+        let run = (id, at.as_str());
+        let (planned, store) = (plan.expired.as_slice(), plan.store.as_str());
+        done.expiry = expire(&mut self.journal, destinations, planned, store, run, cancel)?;
         done.kept.sort_by(|a, b| a.0.cmp(&b.0));
         done.by_rule = by_rule(plan, &done.counted);
         // What had to stay in the trash keeps it there.
@@ -274,6 +286,30 @@ impl Taken<'_> {
         }
         Ok(())
     }
+}
+
+/// Records what a saved plan names and the policy does not take.
+fn report_refused(
+    journal: &mut Journal,
+    id: &RunId,
+    refused: &[(Step, Outcome)],
+    done: &mut Done,
+) -> Result<(), JournalError> {
+    let intent = |step: &Step| Intent {
+        path: step.path.clone(),
+        facts: step.facts,
+        rule: step.rule,
+    };
+    let refused = refused.iter();
+    let refused: Vec<(Intent, Outcome)> = refused
+        .map(|(step, outcome)| (intent(step), outcome.clone()))
+        .collect();
+    journal.kept(id, &refused)?;
+    for (intent, outcome) in refused {
+        done.tallies.add(&outcome);
+        done.kept.push((intent.path, outcome));
+    }
+    Ok(())
 }
 
 /// How files go in this store, and until when they lie in the trash.
@@ -383,7 +419,10 @@ impl Done {
                 let key = (step.rule, outcome.word());
                 self.counted.entry(key).or_default().add(&step.facts);
             }
-            let gone = matches!(outcome.class(), Class::Removed | Class::Replaced);
+            let gone = matches!(
+                outcome.class(),
+                Class::Removed | Class::Replaced | Class::BackedUp
+            );
             if let (false, Some(step)) = (gone, plan.steps.get(step)) {
                 self.kept.push((step.path.clone(), outcome));
             }

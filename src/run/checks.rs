@@ -1,9 +1,10 @@
 //! A policy held against the configuration: plugins, destinations, grants, the mount.
 
-use crate::config::{Config, Store};
+use crate::config::{Config, Schedule, Store};
 use crate::diagnostic::Diagnostic;
 use crate::policy::{self, Policy};
 use crate::store::{AccessTimes, access_times};
+use crate::units::{Elapsed, Span};
 
 pub(super) fn policy_missing(config: &Config, store: &Store, reason: &str) -> Diagnostic {
     let message = format!(
@@ -29,7 +30,7 @@ pub(super) fn access_finding(policy: &Policy, store: &Store) -> Option<(Diagnost
             Some((finding.help(help), None))
         }
         AccessTimes::Lagging(seconds) => {
-            let lag = crate::units::Elapsed(seconds);
+            let lag = Elapsed(seconds);
             let message = format!("{message} that notes a read only once in {lag} (`relatime`)");
             let finding = Diagnostic::warning("R0508", source, at.clone(), message);
             let help = format!(
@@ -38,6 +39,48 @@ pub(super) fn access_finding(policy: &Policy, store: &Store) -> Option<(Diagnost
             Some((finding.help(help), Some(seconds)))
         }
     }
+}
+
+/// A warning where a store is cleaned so seldom that its shortest age says little: files
+/// with six hours to live that are looked at once a day stay for thirty.
+pub(super) fn seldom_cleaned(policy: &Policy, store: &Store) -> Option<Diagnostic> {
+    let wait = policy.shortest_wait()?;
+    let pause = store
+        .schedule
+        .longest_interval()
+        .filter(|_| store.enabled)?
+        .as_secs();
+    let age = wait.age.approximate_seconds();
+    if pause <= age {
+        return None;
+    }
+    let schedule = match &store.schedule {
+        Schedule::OnRequest => return None,
+        Schedule::Every(span) => format!("every {span}"),
+        Schedule::Cron(text) => format!("by `{text}`, up to {} apart", Elapsed(pause)),
+    };
+    let message = format!(
+        "this waits {}, but store `{}` is cleaned only {schedule}: files stay for up to {}",
+        wait.age,
+        store.name,
+        Elapsed(pause.saturating_add(age)),
+    );
+    let help = format!(
+        "clean it more often (`every = \"{}\"` in the configuration), or write the age that is meant",
+        often(age)
+    );
+    let finding = Diagnostic::warning("R0510", &wait.source, wait.at.clone(), message);
+    Some(finding.help(help))
+}
+
+/// A quarter of an age, in a unit people write; at least a minute.
+fn often(age: u64) -> Span {
+    let quarter = age / 4;
+    let unit = [86_400, 3_600, 60]
+        .into_iter()
+        .find(|unit| quarter >= *unit);
+    let unit = unit.unwrap_or(60);
+    Span::Exact((quarter / unit).max(1).saturating_mul(unit))
 }
 
 /// Plugins and destinations a policy names and the configuration does not have, and
@@ -57,11 +100,20 @@ pub(super) fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
             });
             continue;
         };
-        match crate::plugin::Plugin::load(configured, None) {
+        let loaded = crate::plugin::Plugin::load(configured, None);
+        let granted_too_little =
+            matches!(loaded, Err(crate::plugin::PluginError::NotGranted { .. }));
+        match loaded {
             Ok(plugin) => {
                 if let Some((problem, help)) = plugin.unfit_to_replace().filter(|_| hook.in_place) {
                     findings
                         .push(Diagnostic::error("R0509", source, at.clone(), problem).help(help));
+                }
+                if hook.backs_up && plugin.manifest().kind == crate::plugin::Kind::Reviewer {
+                    let problem =
+                        format!("plugin `{}` is a reviewer and stores nothing", hook.plugin);
+                    let finding = Diagnostic::error("R0511", source, at.clone(), problem);
+                    findings.push(finding.help("name one that archives, such as `builtin:backup`"));
                 }
                 findings.extend(check_arguments(configured, &plugin, hook, config, source))
             }
@@ -74,7 +126,7 @@ pub(super) fn check_hooks(config: &Config, policy: &Policy) -> Vec<Diagnostic> {
             let message = format!("there is no destination `{destination}` in the configuration");
             let finding = Diagnostic::error("R0503", source, at.clone(), message);
             findings.push(finding.help(format!("add a table `[destinations.{destination}]`")));
-        } else if !configured.grants.destinations.contains(destination) {
+        } else if !granted_too_little && !configured.grants.destinations.contains(destination) {
             let message = format!("plugin `{}` is not granted `{destination}`", hook.plugin);
             let help = format!(
                 "write `grants = {{ destinations = [\"{destination}\"] }}` under `[plugins.{}]`",

@@ -62,11 +62,12 @@ impl Taken<'_> {
             cause,
             since: at,
             policy: plan.policy.clone(),
-            plan: plan.digest(),
+            plan: self.stated().digest(),
             reason,
         };
         // The plan first: a latch without it could not be released.
-        self.journal.keep_plan(&latch.plan, &plan.to_json())?;
+        self.journal
+            .keep_plan(&latch.plan, &self.stated().to_json())?;
         self.journal.trip(&latch)?;
         Err(RunError::Latched(Box::new(latch)))
     }

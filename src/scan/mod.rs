@@ -22,6 +22,7 @@ use std::thread;
 use crate::entry::{Entry, Facts, Kind, Visit};
 use crate::path::RelPath;
 use crate::store::Root;
+use crate::time::Stamp;
 use queue::{Job, Queue};
 use worker::{Findings, Worker};
 
@@ -62,6 +63,24 @@ pub struct Inventory {
     /// Archives that stand in their files' places, each with the path its file had: they
     /// are judged by that. No scan knows this; whoever has the receipts adds it.
     pub aliases: BTreeMap<RelPath, RelPath>,
+    /// Archives of its files that there are, by the files' paths as receipts have them.
+    /// No scan knows this either.
+    pub filed: BTreeMap<String, Vec<Filed>>,
+}
+
+/// An archive of one generation of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filed {
+    /// The receipt's number in the journal.
+    pub receipt: i64,
+    /// The collection it was archived for.
+    pub collection: String,
+    /// The generation, as receipts name it.
+    pub key: String,
+    /// The destination's name in the configuration.
+    pub destination: String,
+    /// When it was archived.
+    pub at: Stamp,
 }
 
 /// Something the walk did not enter.
@@ -214,6 +233,7 @@ fn inventory(mut found: Findings) -> Inventory {
         skipped: found.skipped,
         unentered: found.unentered,
         aliases: BTreeMap::new(),
+        filed: BTreeMap::new(),
     }
 }
 

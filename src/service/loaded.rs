@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Environment, Store, Wasm, read_policy};
+use crate::config::{Config, Environment, Wasm, read_policy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::policy::Policy;
 use crate::run::Job;
@@ -89,11 +89,6 @@ impl Loaded {
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         let of_policies = self.policies.values().flat_map(|(_, warnings)| &warnings.0);
         self.config.warnings.iter().chain(of_policies)
-    }
-
-    /// The stores that are cleaned.
-    pub(super) fn enabled(&self) -> impl Iterator<Item = &Store> {
-        self.config.stores.values().filter(|store| store.enabled)
     }
 
     /// Every directory that runs write into.

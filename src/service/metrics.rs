@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 use super::state::Ending;
+use super::webhook::Deliveries;
 use crate::plugin::Metrics;
 use crate::run::Done;
 
@@ -53,7 +54,7 @@ pub(super) struct Numbers {
     pub(super) unmet: IntGaugeVec,
     reload_successful: IntGauge,
     reload_time: prometheus::Gauge,
-    pub(super) webhook: IntCounterVec,
+    webhook: IntCounterVec,
     pub(super) requests: IntCounterVec,
 }
 
@@ -218,7 +219,17 @@ impl Numbers {
     }
 
     /// Everything in Prometheus' text format.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self, deliveries: Option<Deliveries>) -> String {
+        if let Some(deliveries) = deliveries {
+            for (result, count) in [
+                ("delivered", deliveries.delivered),
+                ("given_up", deliveries.given_up),
+                ("retried", deliveries.retried),
+            ] {
+                let counter = self.webhook.with_label_values(&[result]);
+                counter.inc_by(count.saturating_sub(counter.get()));
+            }
+        }
         let mut out = Vec::new();
         // Only a broken writer makes it fail.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);

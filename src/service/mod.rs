@@ -12,6 +12,7 @@
 //! A run belongs to the service and not to whoever asked for it: a client that goes away
 //! changes nothing about it.
 
+mod alerts;
 mod http;
 mod loaded;
 mod metrics;
@@ -19,6 +20,7 @@ mod reload;
 mod schedule;
 mod state;
 mod survey;
+pub mod webhook;
 mod work;
 
 use std::io;
@@ -75,17 +77,25 @@ pub fn serve(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError>
 
 async fn run(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError> {
     let service = loaded.config.service.clone();
+    let Credentials {
+        token,
+        webhook: key,
+    } = credentials;
     let main = listen(service.listen).await?;
     let probe = match service.probe_listen {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let shared = Arc::new(Shared::new(loaded)?);
+    let webhook = match &service.webhook {
+        Some(to) => Some(webhook::Webhook::start(to, key)?),
+        None => None,
+    };
+    let shared = Arc::new(Shared::new(loaded, webhook)?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
-    let gate = http::auth::Gate::new(&service, credentials.token.as_deref());
+    let gate = http::auth::Gate::new(&service, token.as_deref());
     let app = http::app(Arc::clone(&shared), gate);
     let mut servers = tokio::task::JoinSet::new();
     tracing::info!(address = %main.local_addr()?, "listening");

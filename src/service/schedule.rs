@@ -92,8 +92,29 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             measured = Some(Instant::now());
             for store in loaded.config.stores.values() {
                 work::gauge_disk(&shared, store);
+                shared.alert_of_silence(store, store.schedule.longest_interval());
+                look_hourly(&shared, store);
             }
         }
+    }
+}
+
+/// A store that nobody looks at is sampled all the same.
+fn look_hourly(shared: &Arc<Shared>, store: &Store) {
+    const HOUR: f64 = 3600.0;
+    let survey = shared.room(&store.name).state().survey.clone();
+    let age = survey.as_ref().and_then(|survey| {
+        let at: jiff::Timestamp = survey.at.parse().ok()?;
+        let age = Now::from_clock().timestamp().duration_since(at);
+        Some((age.as_secs_f64(), survey.seconds * 50.0))
+    });
+    // Also at the beginning, when nothing has been seen yet.
+    if store.enabled && age.is_none_or(|(age, worth)| age > HOUR.max(worth)) {
+        let (shared, name) = (Arc::clone(shared), store.name.clone());
+        tokio::spawn(async move {
+            // What is wrong with it is said by its health.
+            let _ = work::survey(&shared, &name).await;
+        });
     }
 }
 

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::loaded::Loaded;
 use super::metrics::Numbers;
 use super::survey::Survey;
+use super::webhook::Webhook;
 use crate::cancel::Cancel;
 use crate::plan::Plan;
 use crate::time::Now;
@@ -230,6 +231,10 @@ pub(super) struct Shared {
     working: watch::Sender<usize>,
     reload: Notify,
     reloaded: Mutex<Reload>,
+    /// Where alerts go, if anywhere.
+    pub(super) webhook: Option<Webhook>,
+    /// When the service began.
+    pub(super) started: jiff::Timestamp,
     /// Where this process may write for good, once it is confined.
     pub(super) places: Vec<std::path::PathBuf>,
     ready: AtomicBool,
@@ -237,8 +242,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(loaded: Loaded) -> Result<Shared, prometheus::Error> {
-        let now = Now::from_clock().timestamp().to_string();
+    pub(super) fn new(
+        loaded: Loaded,
+        webhook: Option<Webhook>,
+    ) -> Result<Shared, prometheus::Error> {
+        let started = Now::from_clock().timestamp();
+        let now = started.to_string();
         let places = loaded.places();
         let shared = Shared {
             loaded: RwLock::new(Arc::new(loaded)),
@@ -255,6 +264,8 @@ impl Shared {
                 running_since: now,
                 message: None,
             }),
+            webhook,
+            started,
             places,
             ready: AtomicBool::new(false),
             shelf: Mutex::default(),
@@ -308,6 +319,12 @@ impl Shared {
     /// Something changed in a store outside a run: it is looked at again.
     pub(super) fn forget_survey(&self, store: &str) {
         self.room(store).state().survey = None;
+    }
+
+    /// Everything for Prometheus, in its text format.
+    pub(super) fn metrics(&self) -> String {
+        let deliveries = self.webhook.as_ref().map(Webhook::deliveries);
+        self.numbers.text(deliveries)
     }
 
     pub(super) fn tell(&self, event: Event) {

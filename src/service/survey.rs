@@ -66,7 +66,7 @@ pub(in crate::service) struct Health {
 
 impl Health {
     /// Looks at a store's root.
-    pub fn of(path: &Path) -> Health {
+    pub(super) fn of(path: &Path) -> Health {
         let mut health = Health {
             healthy: false,
             exists: false,
@@ -139,7 +139,7 @@ pub(in crate::service) struct DiskView {
 
 impl DiskView {
     /// Asks the file system a path lies on.
-    pub fn of(path: &Path) -> Option<DiskView> {
+    pub(super) fn of(path: &Path) -> Option<DiskView> {
         let stat = rustix::fs::statvfs(path).ok()?;
         let block = stat.f_frsize;
         let used = stat.f_blocks.saturating_sub(stat.f_bfree);

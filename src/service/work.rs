@@ -12,7 +12,7 @@ use super::state::{Cause, Ending, Event, Last, Room, Running, Shared};
 use super::survey::{DiskView, Health, Survey};
 use crate::apply::trash_list;
 use crate::config::{MissingRoot, Store};
-use crate::journal::{Journal, State, Summary};
+use crate::journal::{Journal, Sample, State, Summary, growth_per_day};
 use crate::plan::Plan;
 use crate::policy::Request;
 use crate::run::{Breaker, Done, Job, Planned, RunError};
@@ -230,7 +230,7 @@ impl Work<'_> {
             }
         };
         let mut taken = match saved {
-            Some(plan) => job.take_for(Plan::clone(&plan), now),
+            Some(plan) => job.take_for(Plan::clone(&plan), now, Arc::default()),
             None => {
                 let taken = job.take(now, Arc::default()).map_err(Failure::Run)?;
                 let seconds = begun.elapsed().as_secs_f64();
@@ -240,6 +240,11 @@ impl Work<'_> {
                     .with_label_values(&[self.store])
                     .observe(seconds);
                 let planned = &taken.planned;
+                self.shared
+                    .numbers
+                    .scan
+                    .with_label_values(&[self.store])
+                    .observe(planned.scanned.as_secs_f64());
                 survey = Some(Survey::of(
                     &job.policy,
                     &planned.inventory,
@@ -282,6 +287,7 @@ impl Work<'_> {
             .with_label_values(&[self.store])
             .observe(seconds);
         self.shared.numbers.done(self.store, &done);
+        self.shared.alert_of_plugins(self.store, &done.plugins);
         let tallies = &done.tallies;
         // What a request left out of its plan is no picture of the policy's.
         let whole = survey.filter(|_| !job.is_request());
@@ -372,8 +378,9 @@ impl Work<'_> {
             if matches!(last.outcome, Ending::Completed | Ending::Trouble) {
                 state.last_success = Some(at);
             }
-            state.last = Some(last);
+            state.last = Some(last.clone());
         }
+        self.shared.alert_of_run(self.store, &last);
         if let Some(store) = self.loaded.config.stores.get(self.store) {
             gauge(self.shared, store);
         }
@@ -445,6 +452,11 @@ pub(super) async fn look_at<T: Send + 'static>(
         let seconds = begun.elapsed().as_secs_f64();
         shared
             .numbers
+            .scan
+            .with_label_values(&[&store])
+            .observe(planned.scanned.as_secs_f64());
+        shared
+            .numbers
             .plan
             .with_label_values(&[&store])
             .observe(seconds);
@@ -472,6 +484,7 @@ pub(super) fn gauge_disk(shared: &Shared, store: &Store) {
         .with_label_values(&name)
         .set(i64::from(healthy));
     if let Some(disk) = DiskView::of(path) {
+        shared.alert_of_disk(store, &disk);
         let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         numbers
             .disk_used
@@ -493,8 +506,7 @@ pub(super) fn gauge_disk(shared: &Shared, store: &Store) {
             .set(f64::from(used) / 100.0);
     }
     if let Some(growth) = store.warn.growth {
-        let seconds = growth.per.approximate_seconds().max(1);
-        let per_day = growth.size.0 as f64 * 86_400.0 / seconds as f64;
+        let per_day = super::alerts::per_day(growth);
         numbers.warn_growth.with_label_values(&name).set(per_day);
     }
 }
@@ -506,6 +518,8 @@ pub(super) fn gauge(shared: &Shared, store: &Store) {
     let path = &store.path.path;
     let state = shared.room(&store.name).state().clone();
     if let Some(survey) = &state.survey {
+        shared.alert_of_survey(&store.name, survey);
+        sample(shared, store, survey);
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         numbers
             .store_bytes
@@ -541,6 +555,34 @@ pub(super) fn gauge(shared: &Shared, store: &Store) {
             .with_label_values(&name)
             .set(i64::from(latch.is_some()));
     }
+}
+
+/// Remembers how large a store is and measures how it grows.
+fn sample(shared: &Shared, store: &Store, survey: &Survey) {
+    let (Ok(at), Some(disk)) = (survey.at.parse(), DiskView::of(&store.path.path)) else {
+        return;
+    };
+    let sample = Sample {
+        at,
+        files: survey.total.files,
+        bytes: survey.total.bytes,
+        disk_used: (disk.used_ratio * disk.size as f64) as u64,
+        disk_total: disk.size,
+    };
+    let since = at - jiff::SignedDuration::from_hours(24);
+    let measured = Journal::open(&shared.loaded().config.state).and_then(|mut journal| {
+        journal.record_sample(&store.name, &sample)?;
+        journal.samples(&store.name, since, usize::MAX)
+    });
+    let Some(growth) = measured.ok().as_deref().and_then(growth_per_day) else {
+        return;
+    };
+    shared
+        .numbers
+        .growth
+        .with_label_values(&[&store.name])
+        .set(growth);
+    shared.alert_of_growth(store, growth);
 }
 
 /// What is done once before the service is ready: roots that are to be made are made,

@@ -18,6 +18,11 @@ use super::{Root, in_words};
 use crate::entry::{Facts, Kind};
 use crate::fault::{Point, around};
 use crate::path::RelPath;
+use crate::time::Stamp;
+
+/// Seconds after a write in which a file counts as being written, where the kernel cannot
+/// be asked: programs that append do so more often.
+const RECENT: u64 = 60;
 
 /// What came of removing one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,8 +290,17 @@ impl Trash {
         if expected.kind != Kind::File {
             return None;
         }
-        match writing(&self.dir, slot.name()) {
+        self.busy(writing(&self.dir, slot.name()), expected)
+    }
+
+    fn busy(&self, writing: Writing, expected: &Facts) -> Option<String> {
+        let age = |now: &Stamp| expected.modified.seconds_until(*now);
+        match writing {
             Writing::Somebody => Some("another program has it open for writing".to_owned()),
+            Writing::Unknown if self.now.as_ref().map(age).is_some_and(|age| age < RECENT) => Some(
+                "it was written within a minute, and the kernel does not say whether it still is"
+                    .to_owned(),
+            ),
             Writing::Nobody | Writing::Unknown => None,
         }
     }
@@ -337,5 +351,36 @@ pub(super) fn refused(errno: Errno) -> Removal {
         ),
         Errno::BUSY => Removal::Unverifiable(OTHER_MOUNT.to_owned()),
         errno => Removal::Failed(in_words(&errno.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_lease_a_recent_write_is_taken_for_a_writer() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a"), "x").unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let facts = root.stat(&RelPath::parse("a").unwrap()).unwrap();
+        let written = facts.modified.seconds();
+        let trash = |seconds| {
+            let trash = root.establish_trash("run").unwrap();
+            trash.at(Stamp::new(written + seconds, 999_999_999))
+        };
+        for (after, writing, kept) in [
+            (59, Writing::Unknown, true),
+            (-5, Writing::Unknown, true),
+            (61, Writing::Unknown, false),
+            (0, Writing::Nobody, false),
+            (61, Writing::Somebody, true),
+        ] {
+            assert_eq!(
+                trash(after).busy(writing, &facts).is_some(),
+                kept,
+                "{after}"
+            );
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Trash {
     /// Change times that our own unlinking of another name gave to an inode that
     /// lives on; without them the second of two planned links would look altered.
     relinked: Mutex<HashMap<FileId, Stamp>>,
+    /// The run's moment, where removals are of one.
+    pub(super) now: Option<Stamp>,
 }
 
 /// The name one path has in any run's trash.
@@ -75,6 +77,7 @@ impl Root {
             dir: self.private(dir, &name)?,
             run: run.to_owned(),
             relinked: Mutex::default(),
+            now: None,
         })
     }
 
@@ -96,6 +99,7 @@ impl Root {
                 dir: self.private(dir, &name)?,
                 run: run.to_owned(),
                 relinked: Mutex::default(),
+                now: None,
             })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(self.control_error(&name, "open", source)),
@@ -198,6 +202,15 @@ pub enum Cleared {
 }
 
 impl Trash {
+    /// Tells it the run's moment, by which a file counts as just written.
+    #[must_use]
+    pub fn at(self, now: Stamp) -> Trash {
+        Trash {
+            now: Some(now),
+            ..self
+        }
+    }
+
     /// Where the slot of a path lies, below the store's root.
     pub fn place(&self, slot: &Slot) -> String {
         format!("{CONTROL}/{TRASH}/{}/{slot}", self.run)

@@ -41,9 +41,13 @@ enum Scene {
     Held,
     /// Archives take their files' places.
     Replaced,
+    /// Files that stay are archived.
+    BackedUp,
+    /// Archives are removed.
+    Expired,
 }
 
-const SCENES: [Scene; 10] = [
+const SCENES: [Scene; 12] = [
     Scene::Archived,
     Scene::Trashed,
     Scene::Purged,
@@ -54,12 +58,15 @@ const SCENES: [Scene; 10] = [
     Scene::Recovered,
     Scene::Held,
     Scene::Replaced,
+    Scene::BackedUp,
+    Scene::Expired,
 ];
 
 impl Scene {
     fn policy(self) -> &'static str {
         match self {
             Scene::Archived | Scene::Restored => BACKUP,
+            Scene::BackedUp | Scene::Expired => "back up, run backup into cold",
             Scene::Replaced => "replace when older than 7 days, using compress",
             _ => OLD,
         }
@@ -112,8 +119,16 @@ impl Scene {
             Scene::Recovered => {
                 assert!(dies(&shop, "move-to-trash:after:1", self.command()));
             }
+            Scene::Expired => {
+                run(&shop, &["apply", "--yes"]);
+                shop.backdate();
+                for name in ["old-1", "old-2"] {
+                    fs::remove_file(shop.path("store").join(name)).unwrap();
+                }
+                shop.policy("delete backups when older than 1 day, keeping newest 0");
+            }
             Scene::Replaced => with_compiled(&shop),
-            Scene::Archived | Scene::Trashed | Scene::Direct | Scene::Held => {}
+            Scene::Archived | Scene::Trashed | Scene::Direct | Scene::Held | Scene::BackedUp => {}
         }
         shop
     }
@@ -228,6 +243,23 @@ fn check(scene: Scene, shop: &Shop) {
                 here(name);
             }
             Scene::Held => gone(name),
+            Scene::BackedUp => {
+                here(name);
+                run(shop, &["restore", name, "--to", "back"]);
+                assert_eq!(
+                    fs::read_to_string(shop.path("back").join(name)).unwrap(),
+                    name
+                );
+            }
+            // No archive without a receipt, no receipt without its archive; the one of
+            // the file that is there stays.
+            Scene::Expired => {
+                let left = shop.files("cold");
+                assert_eq!(left.len(), 2, "{left:?}");
+                assert!(left.iter().all(|name| name.starts_with("all/new@")));
+                assert_ne!(shop.run(&["restore", name, "--to", "back"]).code, 0);
+                run(shop, &["verify"]);
+            }
             // In one form, not in two, and once.
             Scene::Replaced => {
                 gone(name);
@@ -249,7 +281,12 @@ fn check(scene: Scene, shop: &Shop) {
                 "something lies in the trash"
             );
         }
-        Scene::Trashed | Scene::Undone | Scene::Restored | Scene::Held => {
+        Scene::Trashed
+        | Scene::Undone
+        | Scene::Restored
+        | Scene::Held
+        | Scene::BackedUp
+        | Scene::Expired => {
             run(shop, &["apply", "--yes"]);
         }
     }

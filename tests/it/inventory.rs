@@ -52,7 +52,9 @@ pub(crate) fn check(policy: &Policy, table: &str) -> Plan {
     let planned: Vec<String> = lines
         .iter()
         .map(|line| {
-            let step = plan.steps.iter().find(|step| step.path == line.entry.path);
+            let step = plan.steps.iter().find(|step| {
+                step.path == line.entry.path && step.action != retain::plan::Action::BackUp
+            });
             format!("{} {}", fate(step.is_some()), line.entry.path)
         })
         .collect();
@@ -76,6 +78,7 @@ fn ask() -> Ask {
         basis: std::collections::BTreeMap::new(),
         disk: None,
         ledger: Vec::new(),
+        held: Default::default(),
         notices: Vec::new(),
     }
 }

@@ -14,6 +14,7 @@
 
 mod archives;
 mod attacker;
+mod backups;
 mod builtins;
 mod cancel;
 mod check;
@@ -34,7 +35,9 @@ mod plugin_commands;
 mod plugin_docs;
 mod policies;
 mod replace;
+mod service;
 mod shop;
+mod small_disk;
 mod stock_analysis;
 mod tidy;
 mod trust;

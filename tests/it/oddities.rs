@@ -640,3 +640,45 @@ fn a_file_four_thousand_directories_deep_goes_and_comes_back() {
         .arg(shop.path("store"))
         .status();
 }
+
+#[test]
+fn a_directory_no_statement_can_touch_is_never_opened() {
+    let shop = Shop::new("");
+    shop.write(
+        "p.retain",
+        "edition 2026\ncollection logs at \"logs/**\" {\nage is measured from last modified\n\
+         delete when older than 7 days\n}\n",
+    );
+    for name in ["logs/inner/a", "other/deep/b", "precious/c"] {
+        shop.file(name, "x", 10 * DAY);
+    }
+    let trace = shop.path("trace");
+    let plan = shop.command(&["plan"]);
+    let traced = std::process::Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=%file", "-o"])
+        .arg(&trace)
+        .arg(plan.get_program())
+        .arg("plan")
+        .current_dir(shop.path("."))
+        .env_clear()
+        .env("HOME", shop.path("."))
+        .output();
+    let Ok(traced) = traced else {
+        eprintln!("skipped: there is no strace");
+        return;
+    };
+    assert!(traced.status.success(), "{traced:?}");
+    let trace = fs::read_to_string(trace).unwrap();
+    let opened = |name: &str| {
+        let opens = trace.lines().filter(|line| line.contains("open"));
+        opens.filter(|line| line.contains(name)).count()
+    };
+    assert!(opened("\"inner\"") > 0, "{trace}");
+    for untouched in ["\"other\"", "\"deep\"", "\"precious\""] {
+        assert_eq!(opened(untouched), 0, "{untouched}: {trace}");
+    }
+    for unread in ["\"b\"", "\"c\""] {
+        let looked = trace.lines().filter(|line| line.contains(unread));
+        assert_eq!(looked.count(), 0, "{unread}: {trace}");
+    }
+}

@@ -30,9 +30,10 @@ const LAYERS: [&str; 22] = [
 ];
 
 /// What only one module may name, outside tests.
-const RESERVED: [(&str, &[&str]); 7] = [
+const RESERVED: [(&str, &[&str]); 8] = [
     ("wasmtime::", &["plugin"]),
     ("rusqlite::", &["journal"]),
+    ("croner::", &["config", "service"]),
     ("pest::", &["policy"]),
     ("Timestamp::now", &["time"]),
     ("SystemTime::now", &["time", "cli"]),

@@ -70,6 +70,21 @@ fn what_a_run_removed_comes_back_from_the_trash_and_is_held() {
 }
 
 #[test]
+fn what_was_put_back_is_named_by_why_and_a_limit_takes_others_instead() {
+    let shop = with_grace("1 hour");
+    shop.file("a", "x", 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    shop.ok(&["undo", "last"]);
+    let why = shop.ok(&["why", "store/a"]).out;
+    assert!(why.contains("is kept by hold \"undo-"), "{why}");
+    shop.file("b", "x", 9 * DAY);
+    shop.file("c", "x", 8 * DAY);
+    shop.policy("limit count to 2, evicting oldest first");
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(shop.files("store"), ["a", "c"]);
+}
+
+#[test]
 fn undoing_replaces_nothing() {
     let shop = with_grace("1 hour");
     shop.file("a", "old", 10 * DAY);
@@ -367,6 +382,75 @@ fn a_saved_plan_is_for_one_day_one_use_and_the_store_it_was_made_for() {
     assert!(shop.has("b"));
 }
 
+/// A saved plan of everything that goes by one policy, made to look as if another had
+/// made it.
+fn forged(shop: &Shop, honest: &str, lenient: &str) {
+    let plan = |policy: &str| {
+        shop.policy(policy);
+        shop.run(&["plan", "-o", "saved.json"]);
+        let text = fs::read_to_string(shop.path("saved.json")).unwrap();
+        retain::plan::Plan::from_json(&text).unwrap()
+    };
+    let greedy = plan(lenient);
+    let real = plan(honest);
+    let forged = retain::plan::Plan {
+        steps: greedy
+            .steps
+            .into_iter()
+            .map(|step| retain::plan::Step {
+                hooks: Vec::new(),
+                floors: Vec::new(),
+                ..step
+            })
+            .collect(),
+        floors: Vec::new(),
+        tripped: Vec::new(),
+        ..real
+    };
+    // Its digest is computed anew.
+    shop.write("saved.json", forged.to_json());
+}
+
+#[test]
+fn a_forged_plan_removes_nothing_the_policy_keeps() {
+    let shop = Shop::new(OLD);
+    shop.file("old", "x", 10 * DAY);
+    shop.file("newest", "x", 9 * DAY);
+    shop.file("young", "x", 0);
+    let honest = format!("{OLD}\nkeep newest 2");
+    forged(&shop, &honest, "delete always");
+    let said = shop.run(&["apply", "saved.json", "--yes"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("the policy does not take"), "{said:?}");
+    assert!(
+        said.out.contains("young: kept, refused: the plan names it"),
+        "{said:?}"
+    );
+    assert_eq!(shop.files("store"), ["newest", "young"]);
+    let runs = json(&shop.ok(&["runs", "last", "--format", "json"]).out);
+    let refused = runs["files"].as_array().unwrap().iter();
+    let refused = refused.filter(|file| file["outcome"] == "refused");
+    assert_eq!(refused.count(), 2, "{runs}");
+    shop.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_forged_plan_goes_by_the_policys_hooks_and_its_breaker() {
+    let shop = Shop::new(OLD);
+    for n in 0..120 {
+        shop.file(format!("{n:03}"), "x", 10 * DAY);
+    }
+    let archived = format!("{OLD}\nbefore delete, run backup into cold, otherwise keep");
+    forged(&shop, &archived, OLD);
+    let said = shop.run(&["apply", "saved.json", "--yes"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert_eq!(shop.files("store").len(), 120);
+    shop.ok(&["apply", &digest(&said), "--yes"]);
+    assert_eq!(shop.files("store"), [] as [String; 0]);
+    let archives = shop.files("cold");
+    assert!(archives.len() >= 120, "{archives:?}");
+}
+
 #[test]
 fn a_root_that_is_suddenly_empty_is_reported_and_one_we_emptied_is_not() {
     let shop = Shop::new(OLD);
@@ -480,6 +564,9 @@ fn a_confined_process_when_it_is_asked_for() {
             .join()
             .unwrap(),
     ];
+    retain::confine::give_up_privileges().unwrap();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    println!("{status}");
     println!(
         "CONFINED {confinement:?} {}",
         tried.iter().all(Result::is_err)
@@ -503,6 +590,14 @@ fn a_confined_process_can_remove_nothing_outside_its_stores() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("NoNewPrivs:\t1"), "{said}");
+    // DAC_OVERRIDE, FOWNER and what else removing and restoring takes, of what there was.
+    let most = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 24) | (1 << 28);
+    for set in ["CapEff:\t", "CapPrm:\t", "CapInh:\t", "CapAmb:\t"] {
+        let (_, held) = said.split_once(set).unwrap();
+        let held = u64::from_str_radix(held.lines().next().unwrap(), 16).unwrap();
+        assert_eq!(held & !most, 0, "{set}{held:x}");
+    }
     if said.contains("CONFINED None") {
         eprintln!("skipped: this kernel has no Landlock");
         return;

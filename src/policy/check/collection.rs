@@ -13,8 +13,8 @@ use crate::policy::ast::{
     self, Argument, DownTo, Literal, Measure, Member, Spanned, Statement, When,
 };
 use crate::policy::ir::{
-    Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Floor, Holds, Hook, Keep,
-    Limit, Order, Replace, Test,
+    BackUp, Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Expiry, Floor,
+    Holds, Hook, Keep, Limit, Order, Replace, Test,
 };
 use crate::policy::template::{Template, ValueKind};
 use crate::units::Span;
@@ -46,6 +46,8 @@ impl Checker<'_> {
             floors: Vec::new(),
             hooks: Vec::new(),
             replaces: Vec::new(),
+            backups: Vec::new(),
+            expiries: Vec::new(),
             empties: None,
         });
         self.templates
@@ -146,7 +148,7 @@ impl Checker<'_> {
     /// Whether a statement counts, where its file is only used by another.
     fn is_granted(&mut self, member: &Statement<Member>) -> bool {
         let protects = matches!(member.item, Member::Clock(_) | Member::Keep(_));
-        let shrinks = protects || matches!(member.item, Member::Before(_));
+        let shrinks = protects || matches!(member.item, Member::Before(_) | Member::BackUp(_));
         match self.grant {
             Grant::Everything => true,
             Grant::Additions if shrinks => true,
@@ -266,8 +268,52 @@ impl Checker<'_> {
                     collection.replaces.push(replace)
                 });
             }
+            Member::BackUp(back_up) => {
+                let rule = self.rule(member);
+                let hook = self.hook(rule, &back_up.plugin, &back_up.arguments);
+                let destination = &back_up.destination;
+                let backup = hook.map(|hook| BackUp {
+                    rule,
+                    period: back_up.period,
+                    hook: Hook {
+                        destination: Some((destination.value.clone(), destination.at.clone())),
+                        backs_up: true,
+                        ..hook
+                    },
+                });
+                self.extend(index, &member.at, backup, |collection, backup| {
+                    collection.backups.push(backup)
+                });
+            }
+            Member::DeleteBackups(delete) => {
+                let rule = self.rule(member);
+                let expiry = self.expiry(rule, delete, &member.at);
+                self.extend(index, &member.at, expiry, |collection, expiry| {
+                    collection.expiries.push(expiry)
+                });
+            }
             Member::EmptyDirectories(age) => self.empty_directories(index, member, age.as_ref()),
         }
+    }
+
+    fn expiry(
+        &mut self,
+        rule: usize,
+        delete: &ast::DeleteBackups,
+        at: &Range<usize>,
+    ) -> Option<Expiry> {
+        let span = self.span(&delete.age);
+        let newest = match &delete.newest {
+            None => Some(1),
+            // Zero is how a policy says that the last archive of a file may go.
+            Some(newest) => match self.resolve(newest)? {
+                Literal::Count(0) => Some(0),
+                _ => self.number(newest),
+            },
+        };
+        let span = self.span_index(span?, at);
+        let newest = usize::try_from(newest?).unwrap_or(usize::MAX);
+        Some(Expiry { rule, span, newest })
     }
 
     fn empty_directories(
@@ -493,7 +539,7 @@ impl Checker<'_> {
             match self.argument(argument) {
                 Some(value) => {
                     arguments.insert(name.value.clone(), value);
-                    arguments_at.push((name.value.clone(), argument.at.clone()));
+                    arguments_at.push((name.value.clone(), name.at.start..argument.at.end));
                 }
                 None => whole = false,
             }
@@ -507,6 +553,7 @@ impl Checker<'_> {
             destination: None,
             delete_anyway: false,
             in_place: false,
+            backs_up: false,
             source: self.source.clone(),
         })
     }

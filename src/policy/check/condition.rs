@@ -425,7 +425,7 @@ impl Checker<'_> {
         match parts.compile(&self.scope.types) {
             Ok(template) => Some(Glob {
                 text: text.value.clone(),
-                template,
+                template: Box::new(template),
             }),
             Err(error) => {
                 self.error(

@@ -4,7 +4,7 @@
 use super::Checker;
 use crate::diagnostic::Diagnostic;
 use crate::policy::ast::Measure;
-use crate::policy::ir::{Bound, Clock, Collection, Condition, Direction, Holds, Side, Test};
+use crate::policy::ir::{Bound, Clock, Collection, Condition, Direction, Holds, Side, Test, Wait};
 use crate::units::Span;
 
 /// Whether a condition can be decided without looking at a file.
@@ -30,6 +30,7 @@ impl Checker<'_> {
             self.mixed_clocks(collection);
             self.delete_anyway(collection);
         }
+        self.policy.wait = self.shortest_wait(&collections);
         self.policy.collections = collections;
         let protections = std::mem::take(&mut self.policy.protections);
         for protection in &protections {
@@ -273,6 +274,46 @@ impl Checker<'_> {
                 "a file whose backup fails goes all the same",
                 "write `otherwise keep`: the file stays and the run says why",
             );
+        }
+    }
+
+    /// The statement that waits least before it removes; how often a store is cleaned is
+    /// the configuration's, so whoever knows both compares them.
+    fn shortest_wait(&self, collections: &[Collection]) -> Option<Wait> {
+        let removing = collections.iter().flat_map(|collection| {
+            let deletes = collection.deletes.iter().map(|d| (d.rule, &d.condition));
+            let replaces = collection.replaces.iter();
+            deletes.chain(replaces.map(|replace| (replace.rule, &replace.condition)))
+        });
+        let waits = removing.filter_map(|(rule, condition)| {
+            let age = self.wait_of(condition, true)?;
+            Some((age, rule))
+        });
+        let (age, rule) = waits.min_by_key(|(age, _)| age.approximate_seconds())?;
+        let (source, at) = self.places.get(rule)?.clone();
+        Some(Wait { age, source, at })
+    }
+
+    /// The age a file must reach before a condition gives the answer `wanted`; none
+    /// where no age delays it.
+    fn wait_of(&self, condition: &Condition, wanted: bool) -> Option<Span> {
+        let (parts, all) = match condition {
+            Condition::Not(part) => return self.wait_of(part, !wanted),
+            Condition::Test(Test::Age {
+                direction, span, ..
+            }) => {
+                let waits = (*direction == Direction::Older) == wanted;
+                let span = self.policy.spans.get(*span).copied();
+                return span.filter(|_| waits);
+            }
+            Condition::Test(_) => return None,
+            Condition::All(parts) => (parts, wanted),
+            Condition::Any(parts) => (parts, !wanted),
+        };
+        let waits = parts.iter().filter_map(|part| self.wait_of(part, wanted));
+        match all {
+            true => waits.max_by_key(|age| age.approximate_seconds()),
+            false => waits.min_by_key(|age| age.approximate_seconds()),
         }
     }
 

@@ -160,6 +160,7 @@ impl<'a> Checker<'a> {
                 spans: Vec::new(),
                 tests: Vec::new(),
                 access_at: None,
+                wait: None,
                 access_lag: 0,
             },
             collection: None,

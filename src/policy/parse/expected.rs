@@ -69,6 +69,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_into => "into",
         Rule::k_is => "is",
         Rule::k_keep => "keep",
+        Rule::k_keeping => "keeping",
         Rule::k_largest => "largest",
         Rule::k_last => "last",
         Rule::k_least => "least",
@@ -130,10 +131,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
 
 /// Words of the language that this version only reserves: never suggested.
 fn is_later(rule: Rule) -> bool {
-    matches!(
-        rule,
-        Rule::k_back | Rule::k_backups | Rule::k_prove | Rule::k_up
-    )
+    rule == Rule::k_prove
 }
 
 /// What a rule that is more than one word asks for.

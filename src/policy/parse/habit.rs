@@ -189,6 +189,10 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
             let finding = finding.help(format!("write `{one_before} when {after}`"));
             Some(place.replaced_with_previous(finding, "when"))
         }
+        (_, "unless" | "except") if one_before != "keep" => {
+            let finding = place.finding(format!("`{token}` is not in the language"));
+            Some(finding.help("write `and not` and a condition, or a `keep when …` of its own"))
+        }
         ("newest", _) => {
             let finding = place.finding("`newest` needs a number");
             Some(finding.help(format!("write `keep newest 3 {token}{}`", place.after)))
@@ -238,7 +242,10 @@ fn of_sentence(place: &Place<'_>, previous: &str, one_before: &str) -> Option<Di
         }
         ("when" | "where" | "and" | "or" | "not" | "(", "age" | "mtime" | "ctime" | "atime") => {
             let finding = place.finding("ages are compared in words");
-            Some(finding.help("write `older than 7 days` or `newer than 7 days`"))
+            Some(finding.help(match compared_age(place.after) {
+                Some(meant) => format!("write `{meant}`"),
+                None => "write `older than 7 days` or `newer than 7 days`".to_owned(),
+            }))
         }
         ("when" | "where" | "and" | "or" | "not" | "(", name)
             if is_word(name) && matches!(place.next(), "is" | "in" | "matches") =>
@@ -346,8 +353,24 @@ const IN_FILE: [&str; 11] = [
     "timezone",
     "edition",
 ];
-const IN_COLLECTION: [&str; 7] = [
-    "delete", "keep", "limit", "before", "replace", "age", "stop",
+const IN_COLLECTION: [&str; 8] = [
+    "delete", "keep", "limit", "before", "replace", "back", "age", "stop",
+];
+
+/// What other tools call it, and what is written here.
+const OTHER_TOOLS: [(&[&str], &str); 3] = [
+    (
+        &["remove", "rm", "purge", "clean", "expire", "unlink"],
+        "files go with `delete when older than 6 hours`, or by a `limit`",
+    ),
+    (
+        &["exclude", "ignore", "skip", "except", "include"],
+        "what must stay is kept: write `keep when path matches \"*.log\"`",
+    ),
+    (
+        &["backup", "archive", "copy", "run"],
+        "a file is backed up before it goes: write `before delete, run backup into cold`",
+    ),
 ];
 
 /// The block a line stands in.
@@ -419,6 +442,11 @@ pub(super) fn of_line(place: &Place<'_>) -> Option<Diagnostic> {
             "when a store is cleaned stands in retain.toml: `every = \"15 min\"` or `cron = \"0 3 * * *\"`",
         ));
     }
+    if block == Block::Collection
+        && let Some((_, help)) = OTHER_TOOLS.iter().find(|(words, _)| words.contains(&word))
+    {
+        return Some(finding.help(*help));
+    }
     if let Some(near) = nearest(&word.to_lowercase(), known.iter().copied()) {
         let finding = finding.help(format!("did you mean `{near}`?"));
         return Some(
@@ -484,6 +512,22 @@ fn is_word(token: &str) -> bool {
         && token
             .chars()
             .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// What `> 6 hours` behind an age says, in words.
+fn compared_age(after: &str) -> Option<String> {
+    let after = after.trim_start();
+    let (word, rest) = match (after.strip_prefix('>'), after.strip_prefix('<')) {
+        (Some(rest), _) => ("older", rest),
+        (None, Some(rest)) => ("newer", rest),
+        (None, None) => return None,
+    };
+    let rest = rest.trim_start_matches('=').trim_start();
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, rest) = rest.split_at_checked(digits)?;
+    let unit = tokens::tokens(rest).next()?.text(rest);
+    let known = is_number(number) && unit_of(unit).is_some();
+    known.then(|| format!("{word} than {number} {unit}"))
 }
 
 fn is_number(token: &str) -> bool {

@@ -132,11 +132,16 @@ impl Outline<'_> {
             Rule::filter | Rule::because | Rule::hold_on | Rule::until | Rule::into => {
                 (Begins::Clause, false)
             }
-            Rule::evicting | Rule::down_to | Rule::otherwise | Rule::at_least | Rule::at_most => {
+            Rule::evicting
+            | Rule::keeping
+            | Rule::down_to
+            | Rule::otherwise
+            | Rule::at_least
+            | Rule::at_most => (Begins::Clause, true),
+            Rule::k_using if parent == Some(Rule::replace) => (Begins::Clause, true),
+            Rule::k_run if matches!(parent, Some(Rule::before_delete | Rule::back_up)) => {
                 (Begins::Clause, true)
             }
-            Rule::k_using if parent == Some(Rule::replace) => (Begins::Clause, true),
-            Rule::k_run if parent == Some(Rule::before_delete) => (Begins::Clause, true),
             Rule::k_free if parent == Some(Rule::pressure) => (Begins::Clause, true),
             Rule::order if parent == Some(Rule::evict) => (Begins::Clause, true),
             Rule::junction => (Begins::Joined, false),

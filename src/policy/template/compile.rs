@@ -13,9 +13,10 @@ use regex_syntax::hir::{
     Hir, HirKind, Look, Repetition,
 };
 
+use super::direct::Direct;
 use super::text::{Capture, Component, Part, TemplateText};
 use super::value::{DateFormat, FormatError, ValueKind};
-use super::{Level, Template};
+use super::{Level, Names, Template};
 
 /// What a typed capture may hold; never a `/`.
 #[derive(Clone, Debug)]
@@ -214,7 +215,7 @@ impl TemplateText {
         // Only a `?` makes a difference between the two.
         let has_one = self.has_one();
         let lenient = match has_one {
-            true => Some(whole(&joined(|hir| &hir.lenient))?),
+            true => Some(Names::Automaton(whole(&joined(|hir| &hir.lenient))?)),
             false => None,
         };
         let levels = self
@@ -230,15 +231,18 @@ impl TemplateText {
                 (_, Some(hir)) => Ok(Level::One(whole(&hir.lenient)?)),
             })
             .collect::<Result<_, _>>()?;
-        let strictly = whole(&strict)?;
+        let names = match Direct::new(self) {
+            Some(direct) => Names::Direct(direct),
+            None => Names::Automaton(whole(&strict)?),
+        };
         // What captures nothing has no type a name could fail.
         let relaxed = match (&lenient, builder.captures.is_empty()) {
             (Some(lenient), true) => lenient.clone(),
-            (None, true) => strictly.clone(),
-            (_, false) => whole(&joined(|hir| &hir.relaxed))?,
+            (None, true) => names.clone(),
+            (_, false) => Names::Automaton(whole(&joined(|hir| &hir.relaxed))?),
         };
         Ok(Template {
-            whole: strictly,
+            names,
             lenient,
             relaxed,
             levels,
@@ -252,6 +256,27 @@ impl TemplateText {
             kinds: builder.kinds,
             directory: self.directory,
         })
+    }
+}
+
+#[cfg(test)]
+impl TemplateText {
+    /// The automaton that reads names, also where none is needed.
+    pub(super) fn automaton_of_names(
+        &self,
+        types: &HashMap<String, ValueType>,
+    ) -> Result<meta::Regex, CompileError> {
+        let mut builder = Builder {
+            types,
+            captures: Vec::new(),
+            kinds: Vec::new(),
+        };
+        let components = self.components.iter().map(|c| builder.component(c));
+        let components = components.collect::<Result<Vec<_>, _>>()?;
+        let strict = components.into_iter();
+        whole(&join(
+            strict.map(|component| component.map(|hir| hir.strict)),
+        ))
     }
 }
 

@@ -5,15 +5,20 @@
 //! not go. Matching is on bytes; a capture's value is always UTF-8.
 
 mod compile;
+mod direct;
 mod product;
 mod text;
 mod value;
+
+use std::ops::Range;
 
 use regex_automata::meta;
 use regex_automata::nfa::thompson::NFA;
 
 use crate::entry::Visit;
 use crate::path::RelPath;
+
+use direct::Direct;
 
 pub(crate) use compile::{CompileError, ValueType};
 pub(crate) use product::TooLarge;
@@ -23,11 +28,11 @@ pub(crate) use value::{FormatError, Ordinal, ValueKind};
 /// A compiled template.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    whole: meta::Regex,
+    names: Names,
     /// For names that are not UTF-8, where a `?` may be a byte; none without a `?`.
-    lenient: Option<meta::Regex>,
-    /// As `whole`, but a capture takes any name: tells "wrong type" from "elsewhere".
-    relaxed: meta::Regex,
+    lenient: Option<Names>,
+    /// As `names`, but a capture takes any name: tells "wrong type" from "elsewhere".
+    relaxed: Names,
     levels: Vec<Level>,
     captures: Vec<String>,
     /// How each capture's values are read.
@@ -37,6 +42,37 @@ pub(crate) struct Template {
     nfa: NFA,
     lenient_nfa: Option<NFA>,
     directory: bool,
+}
+
+/// How names are held against a template.
+#[derive(Clone, Debug)]
+enum Names {
+    Direct(Direct),
+    Automaton(meta::Regex),
+}
+
+impl Names {
+    fn is_match(&self, path: &[u8]) -> bool {
+        match self {
+            Names::Direct(direct) => direct.captures(path).is_some(),
+            Names::Automaton(regex) => regex.is_match(path),
+        }
+    }
+
+    /// Where so many captures lie in a name, unless it does not match.
+    fn captures(&self, path: &[u8], count: usize) -> Option<Vec<Range<usize>>> {
+        let regex = match self {
+            Names::Direct(direct) => return direct.captures(path),
+            Names::Automaton(regex) if count == 0 => {
+                return regex.is_match(path).then(Vec::new);
+            }
+            Names::Automaton(regex) => regex,
+        };
+        let mut found = regex.create_captures();
+        regex.captures(path, &mut found);
+        let groups = (1..=count).map(|group| Some(found.get_group(group)?.range()));
+        found.is_match().then(|| groups.collect())?
+    }
 }
 
 /// One component of a template.
@@ -98,23 +134,16 @@ impl Template {
         if !path.starts_with(&self.prefix) {
             return None;
         }
-        let regex = match &self.lenient {
+        let found = match &self.lenient {
             Some(lenient) if std::str::from_utf8(path).is_err() => lenient,
-            Some(_) | None => &self.whole,
-        };
-        if self.captures.is_empty() {
-            return regex.is_match(path).then(Vec::new);
+            Some(_) | None => &self.names,
         }
-        let mut found = regex.create_captures();
-        regex.captures(path, &mut found);
-        if !found.is_match() {
-            return None;
-        }
-        (1..=self.captures.len())
+        .captures(path, self.captures.len())?;
+        found
+            .into_iter()
             .zip(&self.kinds)
-            .map(|(group, kind)| {
-                let value = path.get(found.get_group(group)?.range())?;
-                let value = std::str::from_utf8(value).ok()?;
+            .map(|(at, kind)| {
+                let value = std::str::from_utf8(path.get(at)?).ok()?;
                 kind.admits(value).then(|| value.to_owned())
             })
             .collect()

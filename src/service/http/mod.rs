@@ -208,7 +208,7 @@ async fn readyz(State(ask): State<Ask>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, body = String)))]
 async fn metrics(State(ask): State<Ask>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], ask.shared.numbers.text()).into_response()
+    ([(header::CONTENT_TYPE, kind)], ask.shared.metrics()).into_response()
 }
 
 /// The answer of a handler.

@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 problem documents.
 
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -91,6 +92,11 @@ impl Problem {
             "it did not work",
             detail,
         )
+    }
+
+    fn too_large(detail: impl Into<String>) -> Problem {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Problem::new(status, "too-large", "the body is too large", detail)
     }
 
     /// The detail, for a page that shows it.
@@ -229,17 +235,17 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let empty = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .is_none_or(|length| length == "0")
-            && !request.headers().contains_key(header::TRANSFER_ENCODING);
-        match empty {
-            true => Ok(MaybeBody(T::default())),
-            false => Body::from_request(request, state)
-                .await
-                .map(|Body(value)| MaybeBody(value)),
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::new(body), state)
+            .await
+            .map_err(|rejection| Problem::too_large(rejection.body_text()))?;
+        if bytes.is_empty() {
+            return Ok(MaybeBody(T::default()));
         }
+        let request = Request::from_parts(parts, axum::body::Body::from(bytes));
+        Body::from_request(request, state)
+            .await
+            .map(|Body(value)| MaybeBody(value))
     }
 }
 
@@ -247,9 +253,8 @@ fn of_json(rejection: &JsonRejection) -> Problem {
     let status = rejection.status();
     let text = rejection.body_text();
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(status, "too-large", "the body is too large", text)
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(text),
+
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(
             status,
             "media-type",

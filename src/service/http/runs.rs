@@ -153,11 +153,19 @@ fn accepted(store: &str) -> Response {
 pub(super) async fn delete_groups(
     State(ask): State<Ask>,
     Path(store): Path<String>,
-    Params(filter): Params<BTreeMap<String, String>>,
+    Params(filter): Params<Vec<(String, String)>>,
 ) -> Answer<Outcome> {
     let loaded = ask.shared.loaded();
     known(&loaded, &store)?;
-    let mut wanted = filter;
+    let mut wanted = BTreeMap::new();
+    for (name, value) in filter {
+        if wanted.contains_key(&name) {
+            return Err(Problem::invalid(format!(
+                "`{name}` is there twice; ask once for each of its values"
+            )));
+        }
+        wanted.insert(name, value);
+    }
     let all = flag(&mut wanted, "all")?;
     let dry_run = flag(&mut wanted, "dry_run")?;
     let captures = captures(&loaded, &store);

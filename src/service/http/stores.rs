@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::problem::{Params, Problem};
 use super::{Answer, Ask, blocking, known};
 use crate::config::{Schedule, Store, Wasm};
-use crate::journal::{Cause as Latching, Journal};
+use crate::journal::{Cause as Latching, Journal, growth_per_day};
 use crate::path::RelPath;
 use crate::plan::{Action, Plan};
 use crate::plugin::Plugin;
@@ -152,7 +152,16 @@ fn from_journal(shared: &Shared, store: &str) -> Result<FromJournal, Problem> {
         reason: latch.reason,
         plan: latch.plan,
     });
-    Ok((latch, None))
+    let since = Now::from_clock().timestamp() - jiff::SignedDuration::from_hours(24);
+    let samples = journal.samples(store, since, POINTS)?;
+    let growth = growth_per_day(&samples).map(|bytes_per_day| GrowthView {
+        bytes_per_day,
+        over_seconds: match (samples.first(), samples.last()) {
+            (Some(first), Some(last)) => last.at.duration_since(first.at).as_secs().unsigned_abs(),
+            _ => 0,
+        },
+    });
+    Ok((latch, growth))
 }
 
 /// Every store, in the order of their names.
@@ -339,7 +348,7 @@ pub(super) struct RuleView {
 pub(super) struct StepView {
     /// Where it lies in the store.
     pub path: String,
-    /// `remove` or `replace`.
+    /// `remove`, `replace` or `back-up`.
     pub action: &'static str,
     /// Its length in bytes.
     pub size: u64,
@@ -411,6 +420,7 @@ impl PlanView {
                     action: match step.action {
                         Action::Remove => "remove",
                         Action::Replace { .. } => "replace",
+                        Action::BackUp => "back-up",
                     },
                     size: step.facts.size,
                     modified: step.facts.modified.to_string(),
@@ -524,9 +534,33 @@ pub(super) async fn history(
     Ok(Json(HistoryView { store, samples }))
 }
 
+/// Samples that are shown at most: more than a screen has columns.
+const POINTS: usize = 2000;
+
 pub(super) async fn samples(ask: &Ask, store: &str) -> Result<Vec<SampleView>, Problem> {
-    let _ = (ask, store);
-    Ok(Vec::new())
+    let state = ask.shared.loaded().config.state.clone();
+    let store = store.to_owned();
+    blocking(move || {
+        let Some(journal) = Journal::open_existing(&state)? else {
+            return Ok(Vec::new());
+        };
+        let since = Now::from_clock().timestamp() - jiff::SignedDuration::from_hours(24 * 400);
+        let samples = journal.samples(&store, since, POINTS)?;
+        let share = |used: u64, total: u64| match total {
+            0 => 0.0,
+            total => used as f64 / total as f64,
+        };
+        Ok(samples
+            .iter()
+            .map(|sample| SampleView {
+                at: sample.at.to_string(),
+                files: sample.files,
+                bytes: sample.bytes,
+                disk_used_ratio: share(sample.disk_used, sample.disk_total),
+            })
+            .collect())
+    })
+    .await
 }
 
 /// Which file is asked about.

@@ -7,8 +7,8 @@ use pest::iterators::Pair;
 use super::{Lower, Node, Rule, answers, find, is_keyword};
 use crate::diagnostic::nearest;
 use crate::policy::ast::{
-    Argument, Arguments, Before, Clock, Condition, DownTo, Keep, Limit, Literal, Measure, Order,
-    Period, Replace, Spanned, Value, When,
+    Argument, Arguments, BackUp, Before, Clock, Condition, DeleteBackups, DownTo, Keep, Limit,
+    Literal, Measure, Order, Period, Replace, Spanned, Value, When,
 };
 
 impl Lower<'_> {
@@ -190,6 +190,76 @@ impl Lower<'_> {
         })
     }
 
+    pub(super) fn back_up(&mut self, node: Node<'_>) -> Option<BackUp> {
+        let (mut words, mut arguments, mut destination) = (Vec::new(), Vec::new(), None);
+        for part in node.into_inner() {
+            match part.as_rule() {
+                Rule::ident => words.push(self.identifier(part)),
+                Rule::arguments => arguments = self.arguments(part)?,
+                Rule::into => {
+                    destination = find(part, Rule::ident).map(|name| self.identifier(name))
+                }
+                _ => {}
+            }
+        }
+        let plugin = words.pop()?;
+        let period = match words.pop() {
+            Some(word) => Some(self.period(&word)?),
+            None => None,
+        };
+        Some(BackUp {
+            period,
+            plugin,
+            arguments,
+            destination: destination?,
+        })
+    }
+
+    pub(super) fn delete_backups(&mut self, node: Node<'_>) -> Option<DeleteBackups> {
+        let (mut age, mut newest) = (None, None);
+        for part in node.into_inner() {
+            match part.as_rule() {
+                Rule::value => age = Some(self.value(part)?),
+                Rule::keeping => newest = Some(self.value(find(part, Rule::value)?)?),
+                _ => {}
+            }
+        }
+        Some(DeleteBackups { age: age?, newest })
+    }
+
+    /// How often, of the three there are.
+    fn period(&mut self, word: &Spanned<String>) -> Option<Period> {
+        let name = word.value.as_str();
+        let known = BackUp::PERIODS.iter().find(|period| period.word() == name);
+        if known.is_some() {
+            return known.copied();
+        }
+        let finding = self.error(
+            "R0102",
+            word.at.clone(),
+            format!("`{name}` is not how often files are backed up"),
+        );
+        let near = match name {
+            "hour" | "hours" => Some("hourly"),
+            "day" | "days" | "nightly" => Some("daily"),
+            "week" | "weeks" => Some("weekly"),
+            name => {
+                let words = BackUp::PERIODS.iter().map(|period| period.word());
+                crate::diagnostic::nearest(name, words)
+            }
+        };
+        let finding = match near {
+            Some(near) => finding
+                .help(format!("write `back up {near}`"))
+                .edit(word.at.clone(), near.to_owned()),
+            None => finding.help(
+                "write `hourly`, `daily` or `weekly`, or nothing for every generation of a file",
+            ),
+        };
+        self.wrong(finding);
+        None
+    }
+
     /// `24 hourly, 7 daily per {series}`.
     fn slots(&mut self, node: Node<'_>) -> Option<Keep> {
         let (mut slots, mut per, mut filter) = (Vec::new(), Vec::new(), None);
@@ -218,6 +288,13 @@ impl Lower<'_> {
         None
     }
 
+    /// What stands behind a span on its line, up to a comment or the end of a block.
+    fn rest_of_line(&self, at: &Range<usize>) -> &str {
+        let rest = self.source.text().get(at.end..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        line.split(['#', '"']).next().unwrap_or_default().trim_end()
+    }
+
     fn not_a_slot(
         &self,
         whole: Range<usize>,
@@ -229,7 +306,10 @@ impl Lower<'_> {
             let instead = format!("newest {count}");
             return self
                 .error("R0102", whole.clone(), "the number stands behind `newest`")
-                .help(format!("write `keep {instead}`"))
+                .help(format!(
+                    "write `keep {instead}{}`",
+                    self.rest_of_line(&whole)
+                ))
                 .edit(whole, instead);
         }
         let instead = match name {

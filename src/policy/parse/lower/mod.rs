@@ -148,6 +148,8 @@ impl<'a> Lower<'a> {
             Rule::keep => Member::Keep(self.keep(node)?),
             Rule::before_delete => Member::Before(self.before(node)?),
             Rule::replace => Member::Replace(self.replace(node)?),
+            Rule::delete_backups => Member::DeleteBackups(self.delete_backups(node)?),
+            Rule::back_up => Member::BackUp(self.back_up(node)?),
             Rule::stop => Member::Stop(self.stop(node)?),
             _ => return self.later(node),
         })

@@ -1,0 +1,26 @@
+//! Commands that write, held to what the configuration names.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::confine::{Confinement, confine, give_up_privileges};
+
+/// Holds this process, for good, to the stores, destinations and state of the
+/// configuration, and to a directory that the command line names.
+pub(super) fn confined(config: &Config, besides: Option<&Path>) -> anyhow::Result<()> {
+    let stores = config.stores.values().map(|store| store.path.path.clone());
+    let destinations = config.destinations.values();
+    let destinations = destinations.map(|place| place.directory.path.clone());
+    let besides = besides.map(std::path::absolute).transpose()?;
+    let others = std::iter::once(config.state.clone()).chain(besides);
+    let places: Vec<PathBuf> = stores.chain(destinations).chain(others).collect();
+    give_up_privileges()?;
+    match confine(&places)? {
+        Confinement::Whole => {}
+        Confinement::Partial => tracing::info!("the kernel knows a part of Landlock's rights"),
+        Confinement::None => tracing::warn!(
+            "this kernel has no Landlock: only the program's own care keeps it inside its stores; `RETAIN_LOG=error` silences this"
+        ),
+    }
+    Ok(())
+}

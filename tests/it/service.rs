@@ -1,0 +1,983 @@
+//! `retain serve` as its clients meet it.
+
+use std::fs;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::inventory::repository;
+use super::shop::DAY;
+
+const TOKEN: &str = "a token of some length";
+
+/// Long enough for a laden machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A service in a directory of its own; ended when it is dropped.
+struct Served {
+    room: TempDir,
+    child: Child,
+    port: u16,
+}
+
+/// What was answered.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    kind: String,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// A problem document of this status; its detail.
+    fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.kind, "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        assert!(
+            problem["type"]
+                .as_str()
+                .unwrap()
+                .starts_with("urn:retain:problem:")
+        );
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+const SERVICE: &str = "\n[service]\nlisten = \"127.0.0.1:PORT\"\ntoken = { env = \"TOKEN\" }\n";
+
+impl Served {
+    /// A service over some files, made by `make` in an empty directory.
+    fn begin(make: impl FnOnce(&Path)) -> Served {
+        Served::with(make, &[])
+    }
+
+    fn with(make: impl FnOnce(&Path), variables: &[(&str, &str)]) -> Served {
+        let room = TempDir::new().unwrap();
+        make(room.path());
+        let port = free_port();
+        let file = room.path().join("retain.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text + &SERVICE.replace("PORT", &port.to_string())).unwrap();
+        let log = fs::File::create(room.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_retain"));
+        command
+            .arg("serve")
+            .current_dir(room.path())
+            .env_clear()
+            .env("HOME", room.path())
+            .env("TOKEN", TOKEN)
+            .env("RETAIN_LOG", "info")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = command.spawn().unwrap();
+        let mut served = Served { room, child, port };
+        let begun = Instant::now();
+        loop {
+            let ready = TcpStream::connect(("127.0.0.1", port)).is_ok()
+                && served.get("/readyz").status == 200;
+            if ready {
+                return served;
+            }
+            if let Some(ended) = served.child.try_wait().unwrap() {
+                panic!("it ended with {ended}: {}", served.log());
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}", served.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.room.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        let uri = format!("http://127.0.0.1:{}{path}", self.port);
+        let mut request = ureq::http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => agent.run(request.body(body.to_owned()).unwrap()),
+            None => agent.run(request.body(()).unwrap()),
+        }
+        .unwrap();
+        let kind = response.headers().get("content-type");
+        Answer {
+            status: response.status().as_u16(),
+            kind: kind.map_or("", |kind| kind.to_str().unwrap()).to_owned(),
+            text: response.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], None)
+    }
+
+    /// With the token.
+    fn change(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let bearer = format!("Bearer {TOKEN}");
+        let mut headers = vec![("Authorization", bearer.as_str())];
+        let text = body.map(ToString::to_string);
+        if text.is_some() {
+            headers.push(("Content-Type", "application/json"));
+        }
+        self.ask(method, path, &headers, text.as_deref())
+    }
+
+    /// Waits until something holds.
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < PATIENCE, "{what}: {}", self.log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as its supervisor would; how long that took.
+    fn terminate(&mut self) -> Duration {
+        let begun = Instant::now();
+        let process = i32::try_from(self.child.id()).unwrap();
+        let process = rustix::process::Pid::from_raw(process).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        let ended = self.child.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "{}", self.log());
+        begun.elapsed()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file of so many bytes that was last modified so long ago.
+fn file(path: &Path, bytes: usize, age: u64) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, vec![7; bytes]).unwrap();
+    let modified = SystemTime::now() - Duration::from_secs(age);
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+}
+
+/// The configuration of one store of charts, cleaned only when somebody asks.
+const CHARTS: &str = "[stores.charts]\npath = \"charts\"\npolicy = \"p.retain\"\ngrace = \"1 hour\"\n\
+    [destinations.cold]\nurl = \"file://./cold\"\n\
+    [plugins.backup]\nwasm = \"builtin:backup\"\ngrants = { destinations = [\"cold\"] }\n\
+    [state]\npath = \"state\"\n";
+
+const POLICY: &str = "edition 2026\n\
+    collection charts at \"{symbol}_{interval}/*.png\" {\n\
+    age is measured from last modified\n\
+    @expired delete when older than 6 hours\n\
+    @aapl keep for 30 days where {symbol} is \"AAPL\" because \"earnings\"\n\
+    }\n\
+    stop never because \"charts are drawn again\"\n";
+
+fn charts(room: &Path) {
+    fs::write(room.join("retain.toml"), CHARTS).unwrap();
+    fs::write(room.join("p.retain"), POLICY).unwrap();
+    for number in 0..3 {
+        file(
+            &room.join(format!("charts/AAPL_1h/{number}.png")),
+            4000,
+            DAY,
+        );
+        file(
+            &room.join(format!("charts/MSFT_1d/{number}.png")),
+            8000,
+            DAY,
+        );
+        file(&room.join(format!("charts/MSFT_1h/{number}.png")), 8000, 60);
+    }
+    file(&room.join("charts/readme.txt"), 10, 100 * DAY);
+}
+
+fn count(directory: &Path) -> usize {
+    let files = walkdir::WalkDir::new(directory).into_iter().flatten();
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .filter(|entry| {
+            !entry
+                .path()
+                .components()
+                .any(|part| part.as_os_str() == ".retain")
+        })
+        .count()
+}
+
+#[test]
+fn the_routes_of_the_seed_answer_as_they_did() {
+    let served = Served::begin(charts);
+    let info = served.get("/storage/info").json();
+    let store = &info["storage"]["charts"];
+    assert_eq!(store["health"]["healthy"], true, "{info}");
+    assert_eq!(store["seen"]["total"]["files"], 10, "{info}");
+    let advice = served.get("/storage/recommendations").json();
+    assert!(advice["recommendations"].is_array(), "{advice}");
+    let stats = served.get("/charts/storage/stats").json();
+    assert_eq!(stats["groups_total"], 3, "{stats}");
+    let group = json!({ "symbol": "MSFT", "interval": "1d" });
+    let groups = stats["groups"].as_array().unwrap();
+    assert!(
+        groups
+            .iter()
+            .any(|g| g["group"] == group && g["files"] == 3),
+        "{stats}"
+    );
+
+    let cleaned = served.change("POST", "/charts/cleanup", None).json();
+    assert_eq!(cleaned["removed"], 3, "{cleaned}");
+    assert_eq!(cleaned["trashed"], 3, "{cleaned}");
+    assert!(!served.path("charts/MSFT_1d/0.png").exists());
+
+    // Younger than its policy asks, but asked for; what is kept stays.
+    let deleted = served.change("DELETE", "/charts/MSFT/1h", None).json();
+    assert_eq!(deleted["removed"], 3, "{deleted}");
+    let kept = served.change("DELETE", "/charts/AAPL/1h", None).json();
+    assert_eq!(kept["removed"], 0, "{kept}");
+    file(&served.path("charts/IBM_1h/0.png"), 10, 60);
+    let all = served.change("DELETE", "/charts/all", None).json();
+    assert_eq!(all["removed"], 1, "{all}");
+    assert_eq!(count(&served.path("charts")), 4);
+
+    // Who asked stands in the journal as the statement that took the file.
+    let run = served
+        .get(&format!("/v1/runs/{}", all["run"].as_str().unwrap()))
+        .json();
+    assert_eq!(run["files"][0]["rule"], "DELETE /charts/all", "{run}");
+}
+
+#[test]
+fn a_group_is_a_value_and_never_a_path() {
+    let served = Served::begin(charts);
+    for path in [
+        "/charts/..%2F..%2Fetc/1h",
+        "/charts/*/1h",
+        "/charts/%2E%2E/1h",
+        "/charts/MSFT_1d%2F0/1h",
+    ] {
+        let answer = served.change("DELETE", path, None);
+        assert_eq!(answer.json()["removed"], 0, "{path}: {answer:?}");
+    }
+    assert_eq!(count(&served.path("charts")), 10);
+    for query in [
+        "",
+        "?symbol=",
+        "?colour=red",
+        "?all=true&symbol=AAPL",
+        "?all=yes",
+        "?symbol=AAPL&symbol=MSFT",
+    ] {
+        let path = format!("/v1/stores/charts/groups{query}");
+        served.change("DELETE", &path, None).problem(422);
+    }
+    let shown = served.change(
+        "DELETE",
+        "/v1/stores/charts/groups?symbol=MSFT&dry_run=true",
+        None,
+    );
+    assert_eq!(shown.json()["removed"]["files"], 6, "{shown:?}");
+    assert_eq!(count(&served.path("charts")), 10);
+    let gone = served.change("DELETE", "/v1/stores/charts/groups?symbol=MSFT", None);
+    assert_eq!(gone.json()["removed"], 6, "{gone:?}");
+}
+
+#[test]
+fn wrong_input_is_a_problem_in_words() {
+    let served = Served::begin(charts);
+    let listed = served.get("/v1/stores/chart").problem(404);
+    assert!(listed.contains("`charts`"), "{listed}");
+    served.get("/nothing").problem(404);
+    served
+        .ask(
+            "PUT",
+            "/v1/stores",
+            &[("Authorization", &format!("Bearer {TOKEN}"))],
+            None,
+        )
+        .problem(405);
+    served.get("/v1/runs/none").problem(404);
+    served.get("/v1/runs?limit=many").problem(422);
+    served.get("/v1/runs?colour=red").problem(422);
+    served.get("/v1/stores/charts/stats?by=colour").problem(422);
+    served.get("/v1/stores/charts/plan?at=soon").problem(422);
+    served
+        .get("/v1/why?store=charts&path=../../etc/passwd")
+        .problem(422);
+    served
+        .get("/v1/why?store=charts&path=nobody.png")
+        .problem(404);
+    served.get("/v1/plans/abc").problem(404);
+    let runs = "/v1/stores/charts/runs";
+    served
+        .change("POST", runs, Some(&json!({ "aply": true })))
+        .problem(422);
+    served
+        .change("POST", runs, Some(&json!({ "apply": "yes" })))
+        .problem(422);
+    served
+        .change("POST", runs, Some(&json!({ "plan": "0123456789abcdef" })))
+        .problem(404);
+    served
+        .change(
+            "POST",
+            runs,
+            Some(&json!({ "apply": true, "release": true })),
+        )
+        .problem(422);
+    let bearer = format!("Bearer {TOKEN}");
+    let kind = ("Content-Type", "application/json");
+    let auth = ("Authorization", bearer.as_str());
+    served
+        .ask("POST", runs, &[auth, kind], Some("{"))
+        .problem(400);
+    served
+        .ask("POST", runs, &[auth], Some("apply"))
+        .problem(415);
+    let large = format!("{{\"plan\": \"{}\"}}", "0".repeat(100_000));
+    served
+        .ask("POST", runs, &[auth, kind], Some(&large))
+        .problem(413);
+    served
+        .change(
+            "POST",
+            "/v1/undo",
+            Some(&json!({ "store": "charts", "run": "none" })),
+        )
+        .problem(404);
+    served
+        .change(
+            "POST",
+            "/v1/undo",
+            Some(&json!({ "store": "charts", "run": "../x" })),
+        )
+        .problem(404);
+    served
+        .change("POST", "/v1/restore", Some(&json!({ "store": "charts" })))
+        .problem(422);
+    served
+        .change(
+            "POST",
+            "/v1/restore",
+            Some(&json!({ "store": "charts", "run": "last" })),
+        )
+        .problem(404);
+    let hold = json!({ "store": "charts", "name": "x", "on": "{" });
+    served.change("POST", "/v1/holds", Some(&hold)).problem(422);
+    served
+        .change(
+            "POST",
+            "/v1/holds/none/release",
+            Some(&json!({ "store": "charts", "reason": "why" })),
+        )
+        .problem(404);
+    assert_eq!(count(&served.path("charts")), 10);
+}
+
+#[test]
+fn changes_need_the_token_and_a_host_that_is_meant() {
+    let served = Served::begin(charts);
+    let cleanup = "/charts/cleanup";
+    served.ask("POST", cleanup, &[], None).problem(401);
+    for wrong in ["Bearer wrong", "Bearer ", "Basic YTpi", TOKEN] {
+        served
+            .ask("POST", cleanup, &[("Authorization", wrong)], None)
+            .problem(401);
+    }
+    // A session that nobody opened.
+    served
+        .ask("POST", cleanup, &[("Cookie", "retain-session=00")], None)
+        .problem(401);
+    for host in [
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+    ] {
+        served
+            .ask("GET", "/v1/stores", &[("Host", host)], None)
+            .problem(421);
+    }
+    for host in ["localhost", "localhost:1", "[::1]:80", "192.0.2.1"] {
+        assert_eq!(
+            served
+                .ask("GET", "/v1/runs", &[("Host", host)], None)
+                .status,
+            200,
+            "{host}"
+        );
+    }
+    assert_eq!(count(&served.path("charts")), 10);
+}
+
+#[test]
+fn a_run_is_dry_unless_it_is_asked_for_and_a_plan_is_carried_out_as_it_was_shown() {
+    let served = Served::begin(charts);
+    let runs = "/v1/stores/charts/runs";
+    let shown = served.change("POST", runs, None).json();
+    assert_eq!(shown["removed"]["files"], 3, "{shown}");
+    assert_eq!(count(&served.path("charts")), 10);
+    let digest = shown["digest"].as_str().unwrap();
+    let again = served.get(&format!("/v1/plans/{digest}")).json();
+    assert_eq!(again["steps"], shown["steps"]);
+    // What has become old enough meanwhile is not in it.
+    file(&served.path("charts/IBM_1h/0.png"), 10, DAY);
+    let done = served
+        .change("POST", runs, Some(&json!({ "plan": digest })))
+        .json();
+    assert_eq!(done["removed"], 3, "{done}");
+    assert!(served.path("charts/IBM_1h/0.png").exists());
+    served
+        .change("POST", runs, Some(&json!({ "plan": digest })))
+        .problem(409);
+
+    let why = served.get("/v1/why?store=charts&path=AAPL_1h/0.png").json();
+    assert_eq!(why["fate"], "keep", "{why}");
+    assert!(why["statements"].as_array().unwrap().len() >= 2, "{why}");
+}
+
+#[test]
+fn what_went_comes_back_and_is_held() {
+    let served = Served::begin(|room| {
+        charts(room);
+        let policy = POLICY.replace("@expired", "before delete, run backup into cold\n@expired");
+        fs::write(room.join("p.retain"), policy).unwrap();
+        fs::create_dir(room.join("cold")).unwrap();
+    });
+    let done = served.change("POST", "/charts/cleanup", None).json();
+    assert_eq!(
+        (&done["removed"], &done["archived"]),
+        (&json!(3), &json!(3)),
+        "{done}"
+    );
+    let run = done["run"].as_str().unwrap();
+    let trash = served.get("/v1/trash").json();
+    assert_eq!(trash[0]["files"], 3, "{trash}");
+    let one = json!({ "store": "charts", "run": run, "path": "MSFT_1d/0.png" });
+    let undone = served.change("POST", "/v1/undo", Some(&one)).json();
+    assert_eq!(undone["back"], 1, "{undone}");
+    assert!(served.path("charts/MSFT_1d/0.png").exists());
+    // Its archive is still there, and nothing is overwritten.
+    let wanted = json!({ "store": "charts", "run": run });
+    let restored = served.change("POST", "/v1/restore", Some(&wanted)).json();
+    assert_eq!(restored["back"].as_array().unwrap().len(), 2, "{restored}");
+    assert_eq!(
+        restored["failed"].as_array().unwrap().len(),
+        1,
+        "{restored}"
+    );
+    let holds = served.get("/v1/holds?store=charts").json();
+    assert_eq!(holds.as_array().unwrap().len(), 2, "{holds}");
+    let again = served.change("POST", "/charts/cleanup", None).json();
+    assert_eq!(again["removed"], 0, "{again}");
+
+    let hold = restored["hold"].as_str().unwrap();
+    let release = json!({ "store": "charts", "reason": "seen" });
+    let released = served.change("POST", &format!("/v1/holds/{hold}/release"), Some(&release));
+    assert_eq!(released.status, 200, "{released:?}");
+    let again = served.change("POST", "/charts/cleanup", None).json();
+    assert_eq!(again["removed"], 2, "{again}");
+    let new = json!({ "store": "charts", "name": "audit", "on": "MSFT_1h/**", "reason": "asked" });
+    assert_eq!(
+        served.change("POST", "/v1/holds", Some(&new)).json()["origin"],
+        "manual"
+    );
+    let kept = served.change("DELETE", "/charts/MSFT/1h", None).json();
+    assert_eq!(kept["removed"], 0, "{kept}");
+}
+
+#[test]
+fn the_breaker_answers_with_the_plan_and_how_to_release_it() {
+    let served = Served::begin(|room| {
+        charts(room);
+        let policy = POLICY.replace(
+            "stop never because \"charts are drawn again\"",
+            "stop if a run would delete more than 2 files",
+        );
+        fs::write(room.join("p.retain"), policy).unwrap();
+    });
+    let refused = served.change("DELETE", "/charts/MSFT/1h", None);
+    refused.problem(409);
+    let plan = refused.json()["plan"].as_str().unwrap().to_owned();
+    // A request's mistake does not stop the schedule.
+    assert_eq!(served.get("/v1/stores/charts").json()["latch"], Value::Null);
+    let runs = "/v1/stores/charts/runs";
+    served
+        .change("POST", runs, Some(&json!({ "plan": plan })))
+        .problem(409);
+    let done = served
+        .change(
+            "POST",
+            runs,
+            Some(&json!({ "plan": plan, "release": true })),
+        )
+        .json();
+    assert_eq!(done["removed"], 3, "{done}");
+
+    served.change("POST", "/charts/cleanup", None).problem(409);
+    let latch = served.get("/v1/stores/charts").json()["latch"].clone();
+    assert_eq!(latch["cause"], "breaker", "{latch}");
+    served
+        .change("POST", runs, Some(&json!({ "apply": true })))
+        .problem(409);
+    let release = json!({ "plan": latch["plan"], "release": true });
+    let done = served.change("POST", runs, Some(&release)).json();
+    assert_eq!(done["removed"], 3, "{done}");
+    assert_eq!(served.get("/v1/stores/charts").json()["latch"], Value::Null);
+    let metrics = served.get("/metrics").text;
+    assert!(
+        metrics.contains("retain_breaker_latched{store=\"charts\"} 0"),
+        "{metrics}"
+    );
+}
+
+/// The six routes and what stands for them.
+#[test]
+fn the_document_of_the_api_is_the_one_that_is_committed() {
+    let golden = repository("docs/operate/openapi.json");
+    let document = retain::service::openapi();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&golden, format!("{document}\n")).unwrap();
+    }
+    let committed = fs::read_to_string(&golden).unwrap_or_default();
+    assert!(
+        committed.trim_end() == document,
+        "docs/operate/openapi.json is not what the code says; `UPDATE_DOCS=1 cargo test --test it service` writes it"
+    );
+    // Every route of the document is one, and knows its methods.
+    let served = Served::begin(charts);
+    assert_eq!(
+        served.get("/openapi.json").json(),
+        serde_json::from_str::<Value>(&document).unwrap()
+    );
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let concrete = path
+            .replace("{store}", "charts")
+            .replace("{run}", "none")
+            .replace("{digest}", "0123456789abcdef")
+            .replace("{name}", "none")
+            .replace("{symbol}", "none")
+            .replace("{interval}", "none");
+        for method in methods.as_object().unwrap().keys() {
+            if path.contains("/events") {
+                continue;
+            }
+            let answer = served.change(&method.to_uppercase(), &concrete, None);
+            assert!(
+                ![405, 500].contains(&answer.status),
+                "{method} {path}: {answer:?}"
+            );
+            let responses = &methods[method]["responses"];
+            let known = responses.get(answer.status.to_string()).is_some()
+                // A body that is missing is the same problem everywhere.
+                || matches!(answer.status, 415 | 422);
+            assert!(
+                known,
+                "{method} {path} answers {}: {answer:?}",
+                answer.status
+            );
+        }
+    }
+}
+
+#[test]
+fn a_schedule_is_kept_and_a_broken_policy_does_not_stop_it() {
+    let served = Served::begin(|room| {
+        charts(room);
+        let configured = CHARTS.replace("grace", "every = \"2 seconds\"\ngrace");
+        fs::write(room.join("retain.toml"), configured).unwrap();
+    });
+    served.until("the first turn", || {
+        !served.path("charts/MSFT_1d/0.png").exists()
+    });
+    // Not even a policy that would delete everything, were it read halfway.
+    fs::write(
+        served.path("p.retain"),
+        "edition 2026\ncollection charts at \"**\" { delete alwa",
+    )
+    .unwrap();
+    served.until("the refusal", || {
+        served.get("/v1/stores").json()["configuration"]["successful"] == false
+    });
+    assert!(
+        served
+            .get("/metrics")
+            .text
+            .contains("retain_config_last_reload_successful 0")
+    );
+    file(&served.path("charts/IBM_1d/0.png"), 10, DAY);
+    served.until("a turn under the policy before", || {
+        !served.path("charts/IBM_1d/0.png").exists()
+    });
+    assert!(served.path("charts/MSFT_1h/0.png").exists());
+    fs::write(
+        served.path("p.retain"),
+        POLICY.replace("6 hours", "1 second"),
+    )
+    .unwrap();
+    served.until("the new policy", || {
+        !served.path("charts/MSFT_1h/0.png").exists()
+    });
+    assert_eq!(
+        served.get("/v1/stores").json()["configuration"]["successful"],
+        true
+    );
+    assert!(served.path("charts/AAPL_1h/0.png").exists());
+}
+
+#[test]
+fn what_is_too_full_is_relieved_between_two_turns() {
+    let served = Served::begin(|room| {
+        fs::write(room.join("retain.toml"), CHARTS).unwrap();
+        let policy = "edition 2026\ncollection charts at \"**\" {\nage is measured from last modified\n}\n\
+            when store is above 1 MB, free until below 500 kB { evict from charts, oldest first }\n\
+            stop never because \"charts are drawn again\"\n";
+        fs::write(room.join("p.retain"), policy).unwrap();
+        for number in 0..8 {
+            file(
+                &room.join(format!("charts/{number}.png")),
+                100_000,
+                1000 - number,
+            );
+        }
+    });
+    // Looking is what tells the service how large a store is.
+    assert_eq!(
+        served.get("/v1/stores/charts").json()["running"],
+        Value::Null
+    );
+    for number in 8..16 {
+        file(
+            &served.path(&format!("charts/{number}.png")),
+            100_000,
+            900 - number,
+        );
+    }
+    served.until("relief", || {
+        let _ = served.get("/v1/stores/charts");
+        count(&served.path("charts")) <= 5
+    });
+    assert!(served.path("charts/15.png").exists());
+    served.until("the run's end", || {
+        served.get("/v1/stores/charts").json()["last"]["cause"] == "pressure"
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_changes_nothing_about_its_run() {
+    use std::io::Write;
+    let served = Served::begin(|room| {
+        charts(room);
+        for number in 0..3000 {
+            file(&room.join(format!("charts/IBM_1d/{number}.png")), 10, DAY);
+        }
+    });
+    let mut client = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    let request = format!(
+        "POST /charts/cleanup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 0\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    client.flush().unwrap();
+    served.until("the run's beginning", || {
+        served.get("/v1/stores/charts").json()["running"] != Value::Null
+            || count(&served.path("charts")) == 7
+    });
+    drop(client);
+    served.until("the run's end", || {
+        let last = served.get("/v1/stores/charts").json()["last"].clone();
+        last["outcome"] == "completed" && last["removed"] == 3003
+    });
+    assert_eq!(count(&served.path("charts")), 7);
+}
+
+#[test]
+fn a_run_tells_how_far_it_is() {
+    let served = Served::begin(|room| {
+        charts(room);
+        for number in 0..6000 {
+            file(&room.join(format!("charts/IBM_1d/{number}.png")), 10, DAY);
+        }
+    });
+    let heard = thread::scope(|scope| {
+        let listening = scope.spawn(|| {
+            let uri = format!("http://127.0.0.1:{}/v1/events", served.port);
+            let mut response = ureq::get(&uri).call().unwrap();
+            let mut reader = response.body_mut().as_reader();
+            let (mut text, mut part) = (String::new(), [0; 4096]);
+            while !text.contains("run-finished") {
+                let length = reader.read(&mut part).unwrap();
+                assert!(length > 0, "the stream ended early: {text}");
+                text.push_str(std::str::from_utf8(&part[..length]).unwrap());
+            }
+            text
+        });
+        thread::sleep(Duration::from_millis(500));
+        let done = served.change("POST", "/charts/cleanup", None).json();
+        assert_eq!(done["removed"], 6003, "{done}");
+        listening.join().unwrap()
+    });
+    let events: Vec<Value> = heard
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let words: Vec<&str> = events
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(words.first(), Some(&"run-started"), "{words:?}");
+    assert!(words.contains(&"run-progress"), "{words:?}");
+    assert_eq!(words.last(), Some(&"run-finished"), "{words:?}");
+    // One that has ended says so at once.
+    let run = events[0]["run"].as_str().unwrap();
+    let told = served.get(&format!("/v1/runs/{run}/events")).text;
+    assert!(
+        told.contains("run-finished") && told.contains("completed"),
+        "{told}"
+    );
+}
+
+#[test]
+fn it_ends_in_time_in_the_middle_of_a_run_and_nothing_is_half_known() {
+    let mut served = Served::begin(|room| {
+        charts(room);
+        let policy = POLICY.replace("@expired", "before delete, run backup into cold\n@expired");
+        fs::write(room.join("p.retain"), policy).unwrap();
+        fs::create_dir(room.join("cold")).unwrap();
+        for number in 0..4000 {
+            file(&room.join(format!("charts/IBM_1d/{number}.png")), 1000, DAY);
+        }
+    });
+    let started = served.ask(
+        "POST",
+        "/v1/stores/charts/runs",
+        &[
+            ("Authorization", &format!("Bearer {TOKEN}")),
+            ("Content-Type", "application/json"),
+            ("Prefer", "respond-async"),
+        ],
+        Some("{\"apply\": true}"),
+    );
+    assert_eq!(started.status, 202, "{started:?}");
+    served.until("some files have gone", || {
+        count(&served.path("charts")) < 3900
+    });
+    let took = served.terminate();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let left = count(&served.path("charts"));
+    assert!(left > 7, "it was to be ended in the middle");
+    let retain = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_retain"))
+            .args(arguments)
+            .current_dir(served.room.path())
+            .env_clear()
+            .env("HOME", served.room.path())
+            .env("TOKEN", TOKEN)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let run: Value = serde_json::from_str(&retain(&["runs", "last", "--format", "json"])).unwrap();
+    assert_eq!(run["state"], "cancelled", "{}", served.log());
+    let gone = run["removed"].as_u64().unwrap();
+    assert_eq!(usize::try_from(gone).unwrap(), 4010 - left);
+    assert!(
+        retain(&["audit", "verify"]).contains("whole") || !retain(&["audit", "verify"]).is_empty()
+    );
+}
+
+#[test]
+fn an_open_service_without_a_token_does_not_start() {
+    let room = TempDir::new().unwrap();
+    charts(room.path());
+    let text = format!(
+        "{CHARTS}\n[service]\nlisten = \"0.0.0.0:{}\"\n",
+        free_port()
+    );
+    fs::write(room.path().join("retain.toml"), text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_retain"))
+        .arg("serve")
+        .current_dir(room.path())
+        .env_clear()
+        .env("HOME", room.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("open to others"), "{said}");
+}
+
+/// The whole deployment beside an application that never stops writing.
+#[test]
+fn the_seeds_deployment_runs_beside_a_writer_that_never_sees_it() {
+    let served = Served::with(
+        |room| {
+            for entry in walkdir::WalkDir::new(repository("examples/stock-analysis"))
+                .into_iter()
+                .flatten()
+            {
+                let below = entry
+                    .path()
+                    .strip_prefix(repository("examples/stock-analysis"))
+                    .unwrap();
+                if entry.file_type().is_dir() {
+                    fs::create_dir_all(room.join(below)).unwrap();
+                } else {
+                    fs::copy(entry.path(), room.join(below)).unwrap();
+                }
+            }
+            // The deployment's own addresses are not this test's.
+            let file_name = room.join("retain.toml");
+            let text = fs::read_to_string(&file_name).unwrap();
+            let (before, after) = text.split_once("[service]").unwrap_or((&text, ""));
+            let rest = after.find("\n[").map_or("", |at| &after[at..]);
+            let text = format!("{before}{rest}").replace(
+                "CHART_CLEANUP_INTERVAL_MINUTES:-15} min",
+                "CHART_CLEANUP_INTERVAL_MINUTES:-15} seconds",
+            );
+            fs::write(&file_name, text).unwrap();
+            for number in 0..40 {
+                file(
+                    &room.join(format!("output/charts/OLD_1h/{number}.png")),
+                    50_000,
+                    DAY,
+                );
+                file(
+                    &room.join(format!("output/charts/AAPL_1h/{number}.png")),
+                    10_000,
+                    2 * DAY,
+                );
+            }
+            file(&room.join("output/AAPL/analysis.json"), 1000, 60);
+        },
+        &[
+            ("CHART_MAX_SIZE_MB", "10"),
+            ("CHART_CLEANUP_INTERVAL_MINUTES", "1"),
+        ],
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let written = Arc::new(AtomicU64::new(0));
+    let writer = thread::spawn({
+        let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
+        let charts = served.path("output/charts");
+        move || {
+            let image = vec![9; 60_000];
+            for number in 0_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                // As the application does: a directory a symbol, a draft, a rename.
+                let directory = charts.join(format!("S{}_1h", number % 7));
+                fs::create_dir_all(&directory).unwrap();
+                let draft = directory.join(format!("{number}.png.tmp"));
+                fs::write(&draft, &image).unwrap();
+                let place = directory.join(format!("{number}.png"));
+                fs::rename(&draft, &place).unwrap();
+                // What was drawn just now is read at once, and is there.
+                assert_eq!(fs::read(&place).unwrap().len(), image.len());
+                written.store(number + 1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(8));
+            }
+        }
+    });
+    served.until("old charts have gone", || {
+        !served.path("output/charts/OLD_1h/0.png").exists()
+    });
+    served.until("many were written", || {
+        written.load(Ordering::Relaxed) > 400
+    });
+    // Ten minutes old is what the policy protects, so that the budget cannot hold yet.
+    let info = served.get("/storage/info").json();
+    for store in [
+        "analysis",
+        "cache",
+        "charts",
+        "datasets",
+        "enhanced-data",
+        "logs",
+    ] {
+        assert_eq!(info["storage"][store]["health"]["healthy"], true, "{info}");
+    }
+    for number in 0..400 {
+        let path = format!("output/charts/S{}_1h/{number}.png", number % 7);
+        let modified = SystemTime::now() - Duration::from_secs(3600);
+        fs::File::options()
+            .write(true)
+            .open(served.path(&path))
+            .unwrap()
+            .set_modified(modified)
+            .unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("the writer never sees an error");
+    let bytes = || {
+        let files = walkdir::WalkDir::new(served.path("output/charts"))
+            .into_iter()
+            .flatten();
+        let counted = files.filter(|entry| {
+            let text = entry.path().to_string_lossy();
+            text.ends_with(".png") && !text.contains("/AAPL_") && !text.contains("/.retain/")
+        });
+        // One that goes while it is counted counts no more.
+        counted
+            .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+            .sum::<u64>()
+    };
+    served.until("the budget holds, but for what is protected", || {
+        let fresh = written.load(Ordering::Relaxed).saturating_sub(400) * 60_000;
+        bytes() <= 10_000_000_u64.max(fresh)
+    });
+    for number in 0..40 {
+        assert!(
+            served
+                .path(&format!("output/charts/AAPL_1h/{number}.png"))
+                .exists()
+        );
+    }
+    assert!(served.path("output/AAPL/analysis.json").exists());
+}
