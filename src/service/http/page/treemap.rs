@@ -206,9 +206,9 @@ fn room(text: &str, letter: f64, area: Area, least_height: f64) -> Option<&'stat
     let wide = text.chars().count() as f64 * letter + 16.0;
     match wide / (area.width / PLANE.width) {
         ..320.0 => Some("from-320"),
-        ..480.0 => Some("from-480"),
-        ..560.0 => Some("from-560"),
-        ..680.0 => Some("from-680"),
+        320.0..480.0 => Some("from-480"),
+        480.0..560.0 => Some("from-560"),
+        560.0..680.0 => Some("from-680"),
         _ => None,
     }
 }
