@@ -49,6 +49,7 @@ if (document.querySelector("[data-said]")) {
 let refreshing = false;
 let again = false;
 async function refresh() {
+  if (!document.querySelector("[data-live]")) return;
   if (refreshing) { again = true; return; }
   refreshing = true;
   try {
@@ -96,33 +97,49 @@ function running(store, goesOn) {
   if (button) button.disabled = goesOn;
 }
 
-if (document.querySelector("[data-live]")) {
-  const events = new EventSource("/v1/events");
-  events.onmessage = (message) => {
-    const event = JSON.parse(message.data);
-    switch (event.event) {
-      case "run-started":
-      case "run-progress":
-        running(event.store, true);
-        for (const place of places(event)) show(place, { done: 0, ...event });
-        break;
-      case "run-finished":
-      case "run-refused":
-        running(event.store, false);
-        for (const place of places(event)) hide(place);
-        // The store is noted as idle a moment after the event.
-        setTimeout(refresh, 200);
-        break;
-      case "reloaded":
-        setTimeout(refresh, 200);
-        break;
-    }
-  };
+// Listens only while somebody looks: a browser opens few connections to one place.
+let events = null;
+function listen() {
+  if (events || !document.querySelector("[data-live]")) return;
+  events = new EventSource("/v1/events");
+  events.onmessage = (message) => heard(JSON.parse(message.data));
   // What was running when the page was made may have ended before anybody listened.
   events.onopen = () => { if (document.querySelector(".progress:not([hidden])")) refresh(); };
-  addEventListener("pagehide", () => events.close());
-  // Only where looking costs little: the overview's numbers are kept half a minute.
-  if (location.pathname === "/") {
-    setInterval(() => { if (document.visibilityState === "visible") refresh(); }, 60000);
+}
+
+function hush() {
+  if (events) events.close();
+  events = null;
+}
+
+function heard(event) {
+  switch (event.event) {
+    case "run-started":
+    case "run-progress":
+      running(event.store, true);
+      for (const place of places(event)) show(place, { done: 0, ...event });
+      break;
+    case "run-finished":
+    case "run-refused":
+      running(event.store, false);
+      for (const place of places(event)) hide(place);
+      // The store is noted as idle a moment after the event.
+      setTimeout(refresh, 200);
+      break;
+    case "reloaded":
+      setTimeout(refresh, 200);
+      break;
   }
+}
+
+listen();
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "hidden") hush();
+  else { listen(); refresh(); }
+});
+addEventListener("pagehide", hush);
+addEventListener("pageshow", (event) => { if (event.persisted) { listen(); refresh(); } });
+// Only where looking costs little: the overview's numbers are kept half a minute.
+if (location.pathname === "/") {
+  setInterval(() => { if (document.visibilityState === "visible") refresh(); }, 60000);
 }

@@ -169,7 +169,7 @@ fn cell(part: &Part, area: Area, first: bool) -> Markup {
         rect class=(part.class) width="100%" height="100%" {}
         @if let Some((room, label)) = label(part, area, first) {
             text.(room) x="10" y="20" { (label) }
-            @if let Some(room) = self::room(&part.detail, 6.8, area, 14.0) {
+            @if let Some(room) = self::room(&part.detail, 7.4, area, 14.0) {
                 text.detail.(room) x="10" y="37" { (part.detail) }
             }
         }
@@ -194,7 +194,7 @@ fn label(part: &Part, area: Area, first: bool) -> Option<(&'static str, &str)> {
         (false, false) => [&part.inner, ""],
     };
     let mut fitting = names.into_iter().filter(|name| !name.is_empty());
-    fitting.find_map(|name| Some((room(name, 7.8, area, 9.0)?, name)))
+    fitting.find_map(|name| Some((room(name, 8.8, area, 9.0)?, name)))
 }
 
 /// From which width of the whole on a text fits into its cell: a class of the style.
@@ -203,7 +203,7 @@ fn room(text: &str, letter: f64, area: Area, least_height: f64) -> Option<&'stat
     if area.height < least_height {
         return None;
     }
-    let wide = text.chars().count() as f64 * letter + 16.0;
+    let wide = text.chars().count() as f64 * letter + 18.0;
     match wide / (area.width / PLANE.width) {
         ..320.0 => Some("from-320"),
         320.0..480.0 => Some("from-480"),
