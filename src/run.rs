@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::apply::{Held, Recovered, mirror_holds, recover};
+use crate::apply::{Held, Recovered, gently, mirror_holds, recover};
 use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -222,7 +222,8 @@ impl<'c> Job<'c> {
             seen,
             ..ScanOptions::default()
         };
-        let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
+        let visit = |dir: &RelPath| matcher.visit(dir);
+        let mut inventory = gently(self.store.io, || scan(&root, &visit, options));
         inventory.aliases = aliases(archives, &inventory);
         let ledger = held.for_planning();
         let ask = self.ask(&root, &inventory, &ledger, identity, now);
