@@ -19,6 +19,7 @@ mod reload;
 mod schedule;
 mod state;
 mod survey;
+pub mod telemetry;
 pub mod webhook;
 mod work;
 
