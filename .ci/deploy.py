@@ -161,9 +161,14 @@ def pages(directory):
     events = {rule["labels"]["event"] for rule in rules() if "event" in rule["labels"]}
     expect(events == EVENTS, f"events without an alert, or the other way: {sorted(events ^ EVENTS)}")
 
+    routes = json.loads((OPERATE / "openapi.json").read_text())["paths"]
+    shapes = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in routes]
     Path(directory).mkdir()
     for page in sorted(OPERATE.rglob("*.md")):
         text = page.read_text()
+        for asked in re.findall(r"\$API(/[^\s\"?`;]+)", text):
+            there = asked == "/openapi.json" or any(shape.fullmatch(asked) for shape in shapes)
+            expect(there, f"{page}: there is no route `{asked}`")
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             expect((page.parent / link).exists(), f"{page}: `{link}` leads nowhere")
         for file in re.findall(r"`((?:deploy|docs|examples)/[\w./-]+)`", text):
