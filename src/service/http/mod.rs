@@ -134,6 +134,7 @@ pub(super) fn app(shared: Arc<Shared>, gate: Gate) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(gate, auth::check))
+        .layer(middleware::from_fn_with_state(ask.clone(), page::in_words))
         .layer(middleware::from_fn_with_state(shared, watch))
         .with_state(ask)
 }
