@@ -192,7 +192,7 @@ mod tests {
                     continue;
                 }
                 gone.push(now.duration_since(begun));
-                if gone.len() % (3 * rate as usize) == 0 {
+                if gone.len().is_multiple_of(3 * rate as usize) {
                     now += Duration::from_millis(700);
                 }
             }

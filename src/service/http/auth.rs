@@ -65,13 +65,6 @@ pub(super) enum Who {
     Session(String),
 }
 
-impl Who {
-    /// Whether he may change something.
-    pub(super) fn may_change(&self) -> bool {
-        *self != Who::Anybody
-    }
-}
-
 impl Gate {
     pub(in crate::service) fn new(service: &Service, token: Option<&[u8]>) -> Gate {
         let mut hosts = service.hosts.clone();

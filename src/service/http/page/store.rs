@@ -232,9 +232,9 @@ fn age(group: &GroupView, now: &Now) -> &'static str {
     let Some(newest) = newest else { return "age-4" };
     match now.timestamp().duration_since(newest).as_secs() {
         ..86_400 => "age-0",
-        ..604_800 => "age-1",
-        ..2_592_000 => "age-2",
-        ..31_536_000 => "age-3",
+        86_400..604_800 => "age-1",
+        604_800..2_592_000 => "age-2",
+        2_592_000..31_536_000 => "age-3",
         _ => "age-4",
     }
 }

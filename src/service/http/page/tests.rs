@@ -65,7 +65,7 @@ fn service(listen: &str) -> Service {
         file: room.path().join("retain.toml"),
         environment: Environment::default(),
     });
-    let shared = Arc::new(Shared::new(loaded.unwrap()).unwrap());
+    let shared = Arc::new(Shared::new(loaded.unwrap(), None).unwrap());
     let service = shared.loaded().config.service.clone();
     let gate = Gate::new(&service, Some(TOKEN.as_bytes()));
     Service {
