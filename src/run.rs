@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::apply::{Held, Recovered, mirror_holds, recover};
+use crate::apply::{Held, Recovered, gently, mirror_holds, recover};
 use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -248,7 +248,8 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let begun = std::time::Instant::now();
-        let mut inventory = scan(&root, &|dir| matcher.visit(dir), options);
+        let visit = |dir: &RelPath| matcher.visit(dir);
+        let mut inventory = gently(self.store.io, || scan(&root, &visit, options));
         let scanned = begun.elapsed();
         inventory.aliases = aliases(&archives.in_place, &inventory);
         inventory.filed.clone_from(&archives.filed);

@@ -163,6 +163,7 @@ impl<'p> Hand<'p> {
         let outcomes: Vec<Outcome> = directories
             .iter()
             .map(|directory| {
+                self.gait.wait(1);
                 let hold = holds.keeps(&directory.path, &directory.facts);
                 let outcome = match hold {
                     Some(hold) => Outcome::DirectoryKept {

@@ -7,6 +7,7 @@
 mod directories;
 mod expire;
 mod floors;
+mod gait;
 mod held;
 mod recover;
 mod relief;
@@ -21,6 +22,7 @@ use crate::plugin::{Approved, Blocked, Verdict};
 use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
 
 pub use expire::{Expiry, expire};
+pub use gait::{Gait, gently};
 pub use held::{Asked, HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
 pub use relief::{Need, Relief};
@@ -41,6 +43,8 @@ pub struct Hand<'a> {
     pub way: Way,
     /// The holds of the ledger, read when the run began.
     pub held: &'a Held,
+    /// How fast they go, and how much of the disk it may take.
+    pub gait: &'a Gait,
 }
 
 /// How files go.
@@ -102,15 +106,16 @@ impl Hand<'_> {
         let mut parents = Parents::default();
         let replacements = approved.take_replacements();
         let mut beside = self.put_beside(journal, replacements, &planned)?;
-        let mut outcomes: Vec<Outcome> = planned
-            .iter()
-            .map(|(index, step)| match step.action {
+        let remove = |(index, step): &(usize, &Step)| {
+            self.gait.wait(1);
+            match step.action {
                 Action::Remove => self.remove(&mut parents, &step.path, &step.facts),
                 Action::Replace { .. } => self.replace(&mut parents, step, beside.remove(index)),
                 // Settled above; nothing is done to a file that stays.
                 Action::BackUp => Outcome::BackedUp,
-            })
-            .collect();
+            }
+        };
+        let mut outcomes: Vec<Outcome> = self.gait.gently(|| planned.iter().map(remove).collect());
         done.extend(
             planned
                 .iter()
@@ -118,7 +123,8 @@ impl Hand<'_> {
                 .zip(outcomes.iter().cloned()),
         );
         for unit in &units {
-            let of_unit = self.remove_unit(&mut parents, unit);
+            self.gait.wait(unit.steps.len());
+            let of_unit = self.gait.gently(|| self.remove_unit(&mut parents, unit));
             let of_files = of_unit.iter().skip(1).cloned();
             done.extend(unit.steps.iter().map(|&(i, _)| i).zip(of_files));
             outcomes.extend(of_unit);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::gait::Gait;
 use super::held::{HELD_AGAIN, MirrorError, mirror_holds};
-use crate::cancel::Cancel;
 use crate::journal::{Journal, JournalError, NewHold, Origin, Outcome};
 use crate::path::RelPath;
 use crate::store::{Dir, Head, Purge, Return, Root, Slot, StoreError, Trash, Trashed, in_words};
@@ -193,10 +193,10 @@ pub fn purge(
     journal: &mut Journal,
     root: &Root,
     now: &Now,
-    cancel: &Cancel,
+    gait: &Gait,
 ) -> Result<Purged, UndoError> {
-    purge_while(journal, root, None, now, &mut |until| {
-        !cancel.is_wished() && until.is_some_and(|until| until <= now.timestamp())
+    purge_while(journal, root, None, now, gait, &mut |until| {
+        gait.wait(0) && until.is_some_and(|until| until <= now.timestamp())
     })
 }
 
@@ -208,9 +208,10 @@ pub fn purge_for_room(
     root: &Root,
     ours: &str,
     now: &Now,
+    gait: &Gait,
     enough: &mut dyn FnMut() -> bool,
 ) -> Result<Purged, UndoError> {
-    purge_while(journal, root, Some(ours), now, &mut |_| !enough())
+    purge_while(journal, root, Some(ours), now, gait, &mut |_| !enough())
 }
 
 /// Purges the runs that are wanted gone; each is asked about when its turn comes, with
@@ -220,6 +221,7 @@ fn purge_while(
     root: &Root,
     ours: Option<&str>,
     now: &Now,
+    gait: &Gait,
     wanted: &mut dyn FnMut(Option<jiff::Timestamp>) -> bool,
 ) -> Result<Purged, UndoError> {
     let mut purged = Purged::default();
@@ -232,7 +234,14 @@ fn purge_while(
             continue;
         };
         if wanted(head.until.parse().ok()) {
-            purge_run(journal, root, &run, &trash, &files, now, &mut purged)?;
+            purge_run(
+                journal,
+                root,
+                (&run, &trash, &files),
+                now,
+                gait,
+                &mut purged,
+            )?;
             // Strangers in it keep it there.
             if ours != Some(&run) {
                 let _ = root.clear_trash(trash);
@@ -245,16 +254,19 @@ fn purge_while(
 fn purge_run(
     journal: &mut Journal,
     root: &Root,
-    run: &str,
-    trash: &Trash,
-    files: &[Trashed],
+    (run, trash, files): (&str, &Trash, &[Trashed]),
     now: &Now,
+    gait: &Gait,
     purged: &mut Purged,
 ) -> Result<(), UndoError> {
     let mut gone = Vec::new();
     let mut absent = Vec::new();
     for file in files {
-        match trash.purge_kept(file) {
+        // What is left for another run is still on the list.
+        if !gait.wait(1 + file.members.len()) {
+            break;
+        }
+        match gait.gently(|| trash.purge_kept(file)) {
             Purge::Gone { freed } => {
                 purged.files += 1;
                 purged.freed = purged.freed.saturating_add(freed);

@@ -182,23 +182,14 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wasmtime=error"));
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_target(false);
-    match &arguments.command {
-        Command::Serve(serve) => {
-            // A service that says nothing cannot be told from one that hangs.
-            let filter = tracing_subscriber::EnvFilter::try_from_env("RETAIN_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,wasmtime=error"));
-            match serve.logs_json() {
-                true => log.json().with_env_filter(filter).init(),
-                false => log
-                    .with_ansi(io::stderr().is_terminal())
-                    .with_env_filter(filter)
-                    .init(),
-            }
-        }
-        _ => log.without_time().with_env_filter(filter).init(),
+    // A service says where its log goes when it knows its configuration.
+    if !matches!(arguments.command, Command::Serve(_)) {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_target(false)
+            .without_time()
+            .init();
     }
     let edge = Edge {
         config: arguments.config,

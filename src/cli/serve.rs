@@ -1,8 +1,14 @@
 //! `retain serve`
 
+use std::io::IsTerminal;
+
 use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Edge, Exit, complain, look, show_findings};
+use crate::service::telemetry::Telemetry;
 use crate::service::{LoadError, Loaded, Origin, serve};
 
 /// Clean every store on its schedule, and answer over HTTP.
@@ -27,11 +33,30 @@ pub(super) enum LogFormat {
 
 impl Serve {
     /// Whether the log is for a program to read.
-    pub(super) fn logs_json(&self) -> bool {
+    fn logs_json(&self) -> bool {
         match self.log_format {
             Some(format) => format == LogFormat::Json,
-            None => !std::io::IsTerminal::is_terminal(&std::io::stderr()),
+            None => !std::io::stderr().is_terminal(),
         }
+    }
+
+    /// Log and spans have a filter each: who wants to hear less wants to see as much.
+    fn begin_log(&self, telemetry: Option<&Telemetry>) {
+        let filter = |default: &str| {
+            EnvFilter::try_from_env("RETAIN_LOG").unwrap_or_else(|_| EnvFilter::new(default))
+        };
+        let log = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_target(false);
+        let log = match self.logs_json() {
+            true => log.json().boxed(),
+            false => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        };
+        // A service that says nothing cannot be told from one that hangs.
+        let log = log.with_filter(filter("info,wasmtime=error"));
+        let spans =
+            telemetry.map(|telemetry| telemetry.layer().with_filter(EnvFilter::new("retain=info")));
+        tracing_subscriber::registry().with(log).with(spans).init();
     }
 
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
@@ -57,8 +82,18 @@ impl Serve {
             }
         };
         // Before the first thread is made: it holds for a thread and those it makes.
-        super::confined::confined(&loaded.config, None)?;
-        serve(loaded, credentials)?;
+        let confinement = super::confined::hold(&loaded.config, None)?;
+        let telemetry = match &loaded.config.service.otlp {
+            Some(collector) => Some(Telemetry::start(collector)?),
+            None => None,
+        };
+        self.begin_log(telemetry.as_ref());
+        super::confined::say_how_far(confinement);
+        let ended = serve(loaded, credentials);
+        if let Some(telemetry) = telemetry {
+            telemetry.stop();
+        }
+        ended?;
         Ok(Exit::Done)
     }
 }

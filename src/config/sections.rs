@@ -87,14 +87,6 @@ fn read_store(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> O
     let warn = read_warn(&section.section("warn"), reader);
     let io = reader.parsed(section, "io", parse_io).unwrap_or(Io::Normal);
     let rate = reader.count(section, "max_removals_per_second");
-    for (key, written) in [
-        ("io", io == Io::Idle),
-        ("max_removals_per_second", rate.is_some()),
-    ] {
-        if written {
-            warn_of_no_effect(section, key, reader);
-        }
-    }
     Some(Store {
         name,
         span: section.span.clone(),
@@ -132,16 +124,6 @@ fn not_yet(section: &Section<'_>, key: &str, reader: &mut Reader<'_>) {
     let source = reader.findings.source();
     let finding = Diagnostic::error(codes::NOT_YET, source, span, message)
         .help("use a directory for now; `s3://` is reserved for a later version");
-    reader.findings.push(finding);
-}
-
-/// Read so that a configuration can have it, and of no effect in this version.
-fn warn_of_no_effect(section: &Section<'_>, key: &str, reader: &mut Reader<'_>) {
-    let message = format!("`{}` has no effect yet", joined(&section.path, key));
-    let span = section.value_span(key);
-    let source = reader.findings.source();
-    let finding = Diagnostic::warning(codes::NOT_YET, source, span, message)
-        .help("runs go as fast as the disk lets them; start them with `ionice -c3` to be gentle");
     reader.findings.push(finding);
 }
 

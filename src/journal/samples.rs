@@ -290,14 +290,15 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_of_the_form_before_is_read_and_gets_its_table_when_it_is_written() {
+    fn a_journal_of_the_form_before_gets_its_tables_when_it_is_opened() {
         let place = tempfile::tempdir().unwrap();
         let journal = Journal::open(place.path()).unwrap();
-        let older = "drop table samples; pragma user_version = 2;";
+        let older = "drop table samples; drop table expired; pragma user_version = 2;";
         journal.connection.execute_batch(older).unwrap();
         drop(journal);
         let read = Journal::open_existing(place.path()).unwrap().unwrap();
         assert_eq!(read.samples("charts", at(0), 10).unwrap(), []);
+        assert!(read.filed("charts").unwrap().is_empty());
         drop(read);
         let mut written = Journal::open(place.path()).unwrap();
         written.record_sample("charts", &sample(0, 7)).unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::{Expiry, Hand, Need, Purged, Relief, Way, expire, purge, purge_for_room};
+use crate::apply::{Expiry, Gait, Hand, Need, Purged, Relief, Way, expire, purge, purge_for_room};
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
@@ -154,7 +154,8 @@ impl Taken<'_> {
     ) -> Result<Done, RunError> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
-        let purged = purge(&mut self.journal, root, now, cancel)?;
+        let gait = Gait::of(self.job.store, cancel);
+        let purged = purge(&mut self.journal, root, now, &gait)?;
         let trash = root.establish_trash(id.as_str())?.at(now.stamp());
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let meters = Meters::default();
@@ -182,6 +183,7 @@ impl Taken<'_> {
             run: id,
             way,
             held: &self.held,
+            gait: &gait,
         };
         let mut done = Done {
             id: id.clone(),
@@ -203,7 +205,7 @@ impl Taken<'_> {
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() && !cancel.is_wished() {
-            let end = batch_end(plan, begin);
+            let end = batch_end(plan, begin, gait.batch());
             let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
             if let Some(number) = pressure {
                 if relief.as_ref().is_none_or(|(of, _)| *of != number) {
@@ -214,8 +216,14 @@ impl Taken<'_> {
                     if let Some((_, relief)) = &mut relief {
                         let mut enough =
                             || cancel.is_wished() || relief.measure(root, 0) == Need::Enough;
-                        let more =
-                            purge_for_room(&mut self.journal, root, id.as_str(), now, &mut enough)?;
+                        let more = purge_for_room(
+                            &mut self.journal,
+                            root,
+                            id.as_str(),
+                            now,
+                            &gait,
+                            &mut enough,
+                        )?;
                         done.purged.files += more.files;
                         done.purged.freed = done.purged.freed.saturating_add(more.freed);
                     }
@@ -239,7 +247,7 @@ impl Taken<'_> {
                 }
             }
             let before = done.tallies.freed;
-            let mut approved = hooks.approve(begin..end);
+            let mut approved = gait.gently(|| hooks.approve(begin..end));
             let outcomes = hand.apply(&mut self.journal, &mut approved)?;
             done.count(plan, &approved, outcomes);
             freed = done.tallies.freed.saturating_sub(before);
@@ -362,7 +370,7 @@ fn pressure_end(plan: &Plan, begin: usize, pressure: usize) -> usize {
 
 /// Where a batch that begins at a step ends: a whole directory is in one, and two
 /// pressures are not.
-fn batch_end(plan: &Plan, begin: usize) -> usize {
+fn batch_end(plan: &Plan, begin: usize, most: usize) -> usize {
     let wanted = match plan.steps.get(begin).and_then(|step| step.pressure) {
         // Small, as it is measured after each.
         Some(number) => pressure_end(plan, begin, number).min(begin + PRESSURE_BATCH),
@@ -373,7 +381,7 @@ fn batch_end(plan: &Plan, begin: usize) -> usize {
         }
     };
     let unit = |at: usize| plan.steps.get(at).and_then(|step| step.unit);
-    let mut end = wanted.max(begin + 1);
+    let mut end = wanted.min(begin.saturating_add(most)).max(begin + 1);
     while unit(end).is_some() && unit(end) == unit(end.saturating_sub(1)) {
         end += 1;
     }

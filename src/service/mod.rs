@@ -20,6 +20,7 @@ mod reload;
 mod schedule;
 mod state;
 mod survey;
+pub mod telemetry;
 pub mod webhook;
 mod work;
 

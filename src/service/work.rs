@@ -166,7 +166,9 @@ pub(super) fn start(
         .map_err(|_| Failure::Busy)?;
     let at_work = shared.at_work();
     let (shared, store) = (Arc::clone(shared), store.to_owned());
+    let span = tracing::info_span!("run", store, ?cause);
     Ok(tokio::task::spawn_blocking(move || {
+        let _in_span = span.enter();
         let work = Work {
             shared: &shared,
             loaded: &loaded,

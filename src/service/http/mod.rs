@@ -17,6 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use tracing::Instrument;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -159,8 +160,12 @@ async fn watch(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         .get::<MatchedPath>()
         .map_or("none", MatchedPath::as_str)
         .to_owned();
-    let mut response = next.run(request).await;
+    let span =
+        tracing::info_span!("request", method = %method, route, status = tracing::field::Empty);
+    crate::service::telemetry::continue_trace(&span, request.headers());
+    let mut response = next.run(request).instrument(span.clone()).await;
     let code = response.status();
+    span.record("status", code.as_u16());
     let labels = [route.as_str(), method.as_str(), code.as_str()];
     shared.numbers.requests.with_label_values(&labels).inc();
     let headers = response.headers_mut();

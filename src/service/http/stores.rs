@@ -753,7 +753,7 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
             );
         }
         let kind = rustix::fs::statfs(&store.path.path).map(|stat| stat.f_type);
-        match kind.map(i64::from) {
+        match kind {
             Ok(TMPFS | RAMFS) => say(
                 "warning",
                 "volatile",

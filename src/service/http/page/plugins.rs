@@ -64,7 +64,7 @@ fn label<'t>(labels: &'t str, name: &str) -> Option<&'t str> {
 
 pub(super) async fn page(State(ask): State<Ask>, visit: Visit) -> Page {
     let plugins = plugin_views(&ask).await?;
-    let figures = figures(&ask.shared.numbers.text(None));
+    let figures = figures(&ask.shared.metrics());
     let inner = html! {
         div.head { div {
             h1 { "Plugins" }
