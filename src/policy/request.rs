@@ -21,12 +21,19 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request, as who asked put it. What a stranger wrote into it is escaped: it is
+    /// shown on terminals.
+    pub fn new(wanted: BTreeMap<String, String>, by: &str) -> Request {
+        let by = by.escape_debug().to_string();
+        Request { wanted, by }
+    }
+
     /// The request as a statement of the language.
     fn text(&self) -> String {
         let mut text = "delete always".to_owned();
         for (index, (name, value)) in self.wanted.iter().enumerate() {
             let word = if index == 0 { "where" } else { "and" };
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let value = value.escape_debug();
             // A text is the one sink that cannot fail.
             let _ = write!(text, " {word} {{{name}}} is \"{value}\"");
         }

@@ -169,6 +169,8 @@ pub(super) struct Room {
     pub(super) busy: Arc<tokio::sync::Mutex<()>>,
     /// Held by whoever looks at it, so that ten readers make one scan.
     pub(super) looking: tokio::sync::Mutex<()>,
+    /// Held by whoever scans it for a question, so that many questions are no storm.
+    pub(super) scanning: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<RoomState>,
 }
 
@@ -189,6 +191,7 @@ impl Room {
         Room {
             busy: Arc::default(),
             looking: tokio::sync::Mutex::new(()),
+            scanning: Arc::default(),
             state: Mutex::default(),
         }
     }

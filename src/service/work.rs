@@ -437,8 +437,11 @@ pub(super) async fn look_at<T: Send + 'static>(
     other: Option<Other>,
     see: impl FnOnce(&Arc<Shared>, &Job<'_>, Planned, f64) -> T + Send + 'static,
 ) -> Result<T, Failure> {
+    let turn = Arc::clone(&shared.room(store).scanning).lock_owned().await;
     let (shared, store) = (Arc::clone(shared), store.to_owned());
     let looked = tokio::task::spawn_blocking(move || {
+        // Kept until the scan is over, also when nobody waits for it any more.
+        let _turn = turn;
         let loaded = shared.loaded();
         let mut job = loaded.job(&store).ok_or(Failure::NoStore)?;
         let mut now = Now::from_clock();
@@ -628,14 +631,13 @@ pub(super) fn ending(run: &Summary) -> Ending {
 
 /// When each store was cleaned last, so that a restart neither skips nor doubles a turn.
 fn remember(shared: &Arc<Shared>, loaded: &Loaded, journal: &Journal) {
-    let Ok(runs) = journal.runs(200) else { return };
-    for run in runs {
+    // Few of each: counting a run's outcomes reads all of them.
+    let names = loaded.config.stores.keys();
+    let runs = names.filter_map(|name| journal.runs_of(Some(name), 3).ok());
+    for run in runs.flatten() {
         let Some(ended) = run.ended.as_ref().and_then(|at| at.parse().ok()) else {
             continue;
         };
-        if !loaded.config.stores.contains_key(&run.store) {
-            continue;
-        }
         let room = shared.room(&run.store);
         let mut state = room.state();
         let well = run.state == Some(State::Completed);

@@ -151,7 +151,7 @@ fn a_reviewer_backs_nothing_up() {
         "[plugins.hold]\nwasm = \"builtin:legal-hold\"\ngrants = { destinations = [\"cold\"] }\n";
     shop.write("retain.toml", text + plugin);
     let said = shop.run(&["check"]);
-    assert!(said.err.contains("R0510"), "{said:?}");
+    assert!(said.err.contains("R0511"), "{said:?}");
 }
 
 /// Versions of `x`, archived long ago; the last of them is what lies in the store.

@@ -303,6 +303,15 @@ fn a_group_is_a_value_and_never_a_path() {
         assert_eq!(answer.json()["removed"], 0, "{path}: {answer:?}");
     }
     assert_eq!(count(&served.path("charts")), 10);
+    // What a stranger writes is shown on terminals later, and is shown escaped.
+    let run = served.change("DELETE", "/charts/%1B%5B2J/1h", None).json()["run"].clone();
+    let told = served
+        .get(&format!("/v1/runs/{}", run.as_str().unwrap()))
+        .text;
+    assert!(
+        !told.contains('\u{1b}') && !told.contains("\\u001b["),
+        "{told}"
+    );
     for query in [
         "",
         "?symbol=",
@@ -980,4 +989,69 @@ fn the_seeds_deployment_runs_beside_a_writer_that_never_sees_it() {
         );
     }
     assert!(served.path("output/AAPL/analysis.json").exists());
+}
+
+/// One request, as a receiver of alerts reads it: its headers and its body.
+fn receive(listener: &TcpListener) -> (String, String) {
+    use std::io::Write;
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut text, mut part) = (String::new(), [0; 4096]);
+    loop {
+        let length = stream.read(&mut part).unwrap();
+        text.push_str(std::str::from_utf8(&part[..length]).unwrap());
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let wanted = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>().unwrap())
+        });
+        if body.len() >= wanted.unwrap() {
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            return (head.to_ascii_lowercase(), body.to_owned());
+        }
+    }
+}
+
+#[test]
+fn whoever_is_to_know_is_told_once_and_with_a_signature() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = Served::with(
+        |room| {
+            charts(room);
+            let policy = POLICY.replace(
+                "stop never because \"charts are drawn again\"",
+                "stop if a run would delete more than 2 files",
+            );
+            fs::write(room.join("p.retain"), policy).unwrap();
+            let webhook = format!(
+                "[service.webhook]\nurl = \"http://127.0.0.1:{port}/hook\"\nsecret = {{ env = \"HOOK\" }}\n"
+            );
+            fs::write(room.join("retain.toml"), format!("{CHARTS}{webhook}")).unwrap();
+        },
+        &[("HOOK", "a secret of some length")],
+    );
+    served.change("POST", "/charts/cleanup", None).problem(409);
+    let (head, body) = receive(&listener);
+    let alert: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(alert["event"], "breaker_tripped", "{alert}");
+    assert_eq!(alert["store"], "charts", "{alert}");
+    assert!(head.contains("x-retain-signature: sha256="), "{head}");
+    assert!(head.contains("x-retain-timestamp:"), "{head}");
+    // A second time is no news.
+    served.change("POST", "/charts/cleanup", None).problem(409);
+    listener.set_nonblocking(true).unwrap();
+    thread::sleep(Duration::from_millis(500));
+    assert!(listener.accept().is_err());
+    served.until("it is counted", || {
+        served
+            .get("/metrics")
+            .text
+            .contains("retain_webhook_deliveries_total{result=\"delivered\"} 1")
+    });
 }

@@ -193,10 +193,8 @@ pub(super) async fn delete_groups(
         true => "all=true".to_owned(),
         false => pairs.collect::<Vec<_>>().join("&"),
     };
-    let request = Request {
-        by: format!("DELETE /v1/stores/{store}/groups?{query}"),
-        wanted,
-    };
+    let by = format!("DELETE /v1/stores/{store}/groups?{query}");
+    let request = Request::new(wanted, &by);
     if dry_run {
         let other = Some(Other::Request(request));
         return plan_view(&ask, &store, other, 0, STEPS)

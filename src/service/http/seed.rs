@@ -86,13 +86,12 @@ pub(super) async fn delete_group(
     Path((symbol, interval)): Path<(String, String)>,
 ) -> Answer<Report> {
     grouped(&ask)?;
-    let request = Request {
-        by: format!("DELETE /charts/{symbol}/{interval}"),
-        wanted: BTreeMap::from([
-            (GROUP[0].to_owned(), symbol),
-            (GROUP[1].to_owned(), interval),
-        ]),
-    };
+    let by = format!("DELETE /charts/{symbol}/{interval}");
+    let wanted = BTreeMap::from([
+        (GROUP[0].to_owned(), symbol),
+        (GROUP[1].to_owned(), interval),
+    ]);
+    let request = Request::new(wanted, &by);
     delete(&ask, request).await
 }
 
@@ -101,10 +100,7 @@ pub(super) async fn delete_group(
     responses((status = 200, body = Report), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn delete_all(State(ask): State<Ask>) -> Answer<Report> {
     known(&ask.shared.loaded(), CHARTS)?;
-    let request = Request {
-        by: "DELETE /charts/all".to_owned(),
-        wanted: BTreeMap::new(),
-    };
+    let request = Request::new(BTreeMap::new(), "DELETE /charts/all");
     delete(&ask, request).await
 }
 

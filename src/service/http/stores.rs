@@ -460,6 +460,7 @@ pub(super) async fn plan(
     Path(store): Path<String>,
     Params(when): Params<When>,
 ) -> Answer<PlanView> {
+    known(&ask.shared.loaded(), &store)?;
     let moment = match when.at.as_deref() {
         None | Some("now") => None,
         Some("next") => ask.shared.room(&store).state().next,
