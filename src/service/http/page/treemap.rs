@@ -145,9 +145,12 @@ pub(super) fn treemap(parts: &[Part]) -> Markup {
         svg.treemap width="100%" height="100%" aria-hidden="true" focusable="false" {
             @for (block, place) in blocks.iter().zip(&places) {
                 @let weights: Vec<f64> = block.iter().map(|part| part.weight()).collect();
-                @for (at, (part, area)) in block.iter().zip(squarified(&weights, *place)).enumerate() {
+                @let areas = squarified(&weights, *place);
+                @let lead = block.first().zip(areas.first());
+                @let lead = lead.and_then(|(part, area)| label(part, *area, true)).map(|(room, _)| room);
+                @for (at, (part, area)) in block.iter().zip(areas).enumerate() {
                     // What cannot be seen cannot be pointed at either.
-                    @if area.width > 0.2 && area.height > 0.2 { (cell(part, area, at == 0)) }
+                    @if area.width > 0.2 && area.height > 0.2 { (cell(part, area, at == 0, lead)) }
                 }
             }
             @for place in &places {
@@ -163,14 +166,17 @@ fn share(value: f64, of: f64) -> String {
     format!("{:.3}%", value / of * 100.0)
 }
 
-fn cell(part: &Part, area: Area, first: bool) -> Markup {
+/// A cell of a block whose own name is shown from the lead's width on: without that, what
+/// the cell is called inside of it would mean nothing.
+fn cell(part: &Part, area: Area, first: bool, lead: Option<&'static str>) -> Markup {
+    let named = label(part, area, first).zip(lead);
     let inner = html! {
         title { (part.label) ", " (part.detail) }
         rect class=(part.class) width="100%" height="100%" {}
-        @if let Some((room, label)) = label(part, area, first) {
-            text.(room) x="10" y="20" { (label) }
+        @if let Some(((room, label), lead)) = named {
+            text.(room.max(lead)) x="10" y="20" { (label) }
             @if let Some(room) = self::room(&part.detail, 7.4, area, 14.0) {
-                text.detail.(room) x="10" y="37" { (part.detail) }
+                text.detail.(room.max(lead)) x="10" y="37" { (part.detail) }
             }
         }
     };
@@ -197,7 +203,8 @@ fn label(part: &Part, area: Area, first: bool) -> Option<(&'static str, &str)> {
     fitting.find_map(|name| Some((room(name, 8.8, area, 9.0)?, name)))
 }
 
-/// From which width of the whole on a text fits into its cell: a class of the style.
+/// From which width of the whole on a text fits into its cell: a class of the style. Their
+/// names are in the order of their widths.
 fn room(text: &str, letter: f64, area: Area, least_height: f64) -> Option<&'static str> {
     // The map is about 300 pixels high for the 100 units of the plane.
     if area.height < least_height {
