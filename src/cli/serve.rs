@@ -49,7 +49,7 @@ impl Serve {
             .with_writer(std::io::stderr)
             .with_target(false);
         let log = match self.logs_json() {
-            true => log.json().boxed(),
+            true => log.json().with_current_span(false).boxed(),
             false => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
         };
         // A service that says nothing cannot be told from one that hangs.

@@ -414,6 +414,13 @@ fn wrong_input_is_a_problem_in_words() {
             Some(&json!({ "store": "charts", "run": "last" })),
         )
         .problem(404);
+    served
+        .change("DELETE", "/charts/%FF%FE/1h", None)
+        .problem(400);
+    for name in ["x\u{1b}[2J", "x\ny", " "] {
+        let hold = json!({ "store": "charts", "name": name, "on": "**" });
+        served.change("POST", "/v1/holds", Some(&hold)).problem(422);
+    }
     let hold = json!({ "store": "charts", "name": "x", "on": "{" });
     served.change("POST", "/v1/holds", Some(&hold)).problem(422);
     served

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::problem::Problem;
+use super::problem::{Path, Problem};
 use super::{Ask, blocking};
 use crate::journal::Journal;
 use crate::service::state::{Event, Shared};

@@ -266,6 +266,20 @@ fn of_json(rejection: &JsonRejection) -> Problem {
     }
 }
 
+/// The variable parts of a route.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Path(value)),
+            Err(rejection) => Err(Problem::unreadable(rejection.body_text())),
+        }
+    }
+}
+
 /// The parameters behind the `?`.
 pub(super) struct Params<T>(pub(super) T);
 

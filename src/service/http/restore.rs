@@ -1,11 +1,11 @@
 //! Bringing back, and keeping.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::{Body, Params, Problem};
+use super::problem::{Body, Params, Path, Problem};
 use super::{Answer, Ask, blocking, known};
 use crate::apply::{UndoError, trash_list};
 use crate::config::Config;
@@ -140,6 +140,10 @@ pub(super) async fn undone(ask: &Ask, undo: Undo) -> Result<UndoneView, Problem>
     let loaded = ask.shared.loaded();
     known(&loaded, &undo.store)?;
     let path = undo.path.as_deref().map(in_store).transpose()?;
+    if crate::journal::RunId::parse(&undo.run).is_none() {
+        let detail = format!("`{}` is no name of a run", undo.run.escape_debug());
+        return Err(Problem::not_found(detail));
+    }
     let name = undo.store.clone();
     let undone = blocking(move || {
         let store = known(&loaded, &undo.store)?;
@@ -273,6 +277,16 @@ fn moment(text: &str) -> Result<jiff::Timestamp, Problem> {
     })
 }
 
+/// What goes into the ledger is shown on terminals.
+fn plain(what: &str, text: &str) -> Result<(), Problem> {
+    match text.chars().any(char::is_control) {
+        true => Err(Problem::invalid(format!(
+            "`{what}` has a control character in it"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Something that keeps files.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct HoldView {
@@ -368,6 +382,13 @@ pub(super) async fn add_hold(State(ask): State<Ask>, Body(new): Body<AddHold>) -
     if new.name.trim().is_empty() {
         return Err(Problem::invalid("a hold has a `name`"));
     }
+    for (what, text) in [
+        ("name", Some(&new.name)),
+        ("on", Some(&new.on)),
+        ("reason", new.reason.as_ref()),
+    ] {
+        plain(what, text.map_or("", String::as_str))?;
+    }
     let until = new.until.as_deref().map(moment).transpose()?;
     let name = new.store.clone();
     let hold = blocking(move || {
@@ -437,6 +458,7 @@ pub(super) async fn release_hold(
     if release.reason.trim().is_empty() {
         return Err(Problem::invalid("say why in `reason`"));
     }
+    plain("reason", &release.reason)?;
     let of = release.store.clone();
     let wanted = name.clone();
     let released = blocking(move || {

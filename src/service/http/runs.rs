@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::{MaybeBody, Params, Problem};
+use super::problem::{MaybeBody, Params, Path, Problem};
 use super::stores::{PlanView, STEPS, captures, no_capture, plan_view};
 use super::{Answer, Ask, blocking, known};
 use crate::journal::{Journal, Summary};

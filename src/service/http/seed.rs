@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::Problem;
+use super::problem::{Path, Problem};
 use super::stores::{self, AdviceView, StatsView, StoreView, captures};
 use super::{Answer, Ask, known};
 use crate::policy::Request;

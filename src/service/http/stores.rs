@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::{Params, Problem};
+use super::problem::{Params, Path, Problem};
 use super::{Answer, Ask, blocking, known};
 use crate::config::{Schedule, Store, Wasm};
 use crate::journal::{Cause as Latching, Journal, growth_per_day};
@@ -814,8 +814,10 @@ pub(super) async fn advice(ask: &Ask) -> Result<Vec<Advice>, Problem> {
                     "info",
                     "near-budget",
                     format!(
-                        "{}{group} uses {} of {}: {}",
-                        budget.rule, budget.used, budget.cap, budget.text
+                        "{}{group} uses {} % of its budget: {}",
+                        budget.rule,
+                        u128::from(budget.used) * 100 / u128::from(budget.cap.max(1)),
+                        budget.text
                     ),
                 );
             }

@@ -1,11 +1,11 @@
 //! A latched store: the plan that waits, and its release by a person who has seen it.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::super::problem::{Params, Problem};
+use super::super::problem::{Params, Path, Problem};
 use super::super::runs::{Part, named_plan, plan};
 use super::super::stores::{LatchView, PlanView, view};
 use super::super::{Ask, known};

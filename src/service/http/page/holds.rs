@@ -1,11 +1,11 @@
 //! What is held, holding more, and letting go.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
 use super::super::Ask;
-use super::super::problem::{Body, Problem};
+use super::super::problem::{Body, Path, Problem};
 use super::super::restore::{AddHold, HoldView, Release, add_hold, hold_views, release_hold};
 use super::Page;
 use super::frame::{Place, Visit, after, frame};

@@ -1,6 +1,7 @@
 //! Runs: those there were, and one with its files.
 
-use axum::extract::{Path, Query, State};
+use crate::service::http::problem::Path;
+use axum::extract::{Query, State};
 use maud::{Markup, html};
 
 use super::super::runs::{RunView, WholeRunView, runs, whole};

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::super::problem::Problem;
+use super::super::problem::{Path, Problem};
 use super::super::stores::{PlanView, StoreView, captures, samples, view};
 use super::super::{Ask, known, runs};
 use super::Page;
