@@ -7,7 +7,7 @@
 use super::decide::{Planner, captures};
 use super::floors::{bucket, local};
 use super::member::Member;
-use super::{Action, Hook, Step};
+use super::{Action, Hook, Otherwise, Step};
 use crate::entry::Facts;
 use crate::path::RelPath;
 use crate::policy::Period;
@@ -30,14 +30,19 @@ pub fn generation(root: &str, path: &RelPath, facts: &Facts) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// Whether a step has its file archived where a hook wants it anyway.
+/// Whether a step has its file archived just so by another hook, and stays where that
+/// does not succeed.
 fn archives(step: &Step, wanted: usize, hooks: &[(usize, Hook)]) -> bool {
-    let place = |hook: usize| {
-        hooks
-            .get(hook)
-            .and_then(|(_, hook)| hook.destination.as_ref())
+    let way = |hook: usize| {
+        let (_, hook) = hooks.get(hook)?;
+        Some((&hook.plugin, &hook.arguments, &hook.destination))
     };
-    step.hooks.iter().any(|&hook| place(hook) == place(wanted))
+    step.hooks.iter().any(|&hook| {
+        let keeps = hooks
+            .get(hook)
+            .is_some_and(|(_, hook)| hook.otherwise == Otherwise::Keep);
+        keeps && way(hook) == way(wanted)
+    })
 }
 
 impl Planner<'_, '_> {

@@ -16,7 +16,12 @@ type Key = (Option<Stamp>, u64, Option<Ordinal>, usize);
 
 impl Planner<'_, '_> {
     pub(super) fn apply_limits(&mut self) {
-        for (index, collection) in self.policy().collections.iter().enumerate() {
+        // Where two collections share files, which goes first decides; their places in the
+        // text must not. Whole directories first, as the wider bite leaves less to take.
+        let mut collections: Vec<(usize, &Collection)> =
+            self.policy().collections.iter().enumerate().collect();
+        collections.sort_by_key(|(_, c)| (!c.template.is_directory(), c.name.as_str()));
+        for (index, collection) in collections {
             let by_value = self.by_guards(index, collection);
             for limit in &collection.limits {
                 let counted = self.counted(index, limit, &by_value);

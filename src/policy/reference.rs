@@ -30,6 +30,15 @@ pub(crate) struct World<'a> {
 type Answer = Option<bool>;
 
 /// Which of a group's things, newest first, a floor holds.
+/// Where a condition stands, and so whose captures and clock it speaks of.
+#[derive(Clone, Copy)]
+enum Place<'t> {
+    /// In a collection.
+    Collection(usize),
+    /// At file level, behind this template; there is no clock there.
+    File(&'t str),
+}
+
 type Held<'a> = &'a dyn Fn(&[(usize, Stamp)]) -> Vec<usize>;
 
 /// Something that goes or stays: a file, or a whole directory with its files.
@@ -138,7 +147,8 @@ impl Reference<'_> {
                 self.members(*collection).any(|member| match member {
                     Member::Delete(When::Always) => true,
                     Member::Delete(When::If(condition)) => {
-                        self.holds(condition, thing, captures, Some(*collection)) == Some(true)
+                        self.holds(condition, thing, captures, Place::Collection(*collection))
+                            == Some(true)
                     }
                     _ => false,
                 })
@@ -148,7 +158,16 @@ impl Reference<'_> {
             }
         }
         // Limits from the narrowest scope to the widest; those with a condition first.
-        for collection in 0..self.collections.len() {
+        // Whole directories first, then by name.
+        let mut order: Vec<usize> = (0..self.collections.len()).collect();
+        order.sort_by_key(|&index| {
+            let collection = self.collections[index];
+            (
+                !collection.template.value.ends_with('/'),
+                &collection.name.value,
+            )
+        });
+        for collection in order {
             let mut limits: Vec<&Limit> = self
                 .members(collection)
                 .filter_map(|member| match member {
@@ -174,8 +193,12 @@ impl Reference<'_> {
                         && thing.facts.is_some()
                         && place.is_some_and(|captures| {
                             limit.filter.as_ref().is_none_or(|condition| {
-                                self.holds(condition, thing, captures, Some(collection))
-                                    == Some(true)
+                                self.holds(
+                                    condition,
+                                    thing,
+                                    captures,
+                                    Place::Collection(collection),
+                                ) == Some(true)
                             })
                         })
                 };
@@ -204,8 +227,12 @@ impl Reference<'_> {
             let replaced = thing.places.iter().any(|(collection, captures)| {
                 self.members(*collection).any(|member| match member {
                     Member::Replace(replace) => {
-                        self.holds(&replace.condition, thing, captures, Some(*collection))
-                            == Some(true)
+                        self.holds(
+                            &replace.condition,
+                            thing,
+                            captures,
+                            Place::Collection(*collection),
+                        ) == Some(true)
                     }
                     _ => false,
                 })
@@ -331,16 +358,20 @@ impl Reference<'_> {
                 self.members(*collection).any(|member| match member {
                     Member::Keep(Keep::Always) => true,
                     Member::Keep(Keep::When(condition)) => {
-                        self.holds(condition, thing, captures, Some(*collection)) != Some(false)
+                        self.holds(condition, thing, captures, Place::Collection(*collection))
+                            != Some(false)
                     }
                     Member::Keep(Keep::For { span, filter }) => {
                         let young = self
                             .clock(*collection, thing, captures)
                             .map(|clock| clock > self.before(span));
                         let rest = match filter {
-                            Some(condition) => {
-                                self.holds(condition, thing, captures, Some(*collection))
-                            }
+                            Some(condition) => self.holds(
+                                condition,
+                                thing,
+                                captures,
+                                Place::Collection(*collection),
+                            ),
                             None => Some(true),
                         };
                         and(young, rest) != Some(false)
@@ -427,7 +458,7 @@ impl Reference<'_> {
                 continue;
             };
             match filter.map_or(Some(true), |condition| {
-                self.holds(condition, thing, captures, Some(collection))
+                self.holds(condition, thing, captures, Place::Collection(collection))
             }) {
                 Some(true) => groups
                     .entry(self.group(index, collection, per))
@@ -467,7 +498,7 @@ impl Reference<'_> {
     fn is_protected(&self, thing: &Thing) -> bool {
         self.protections.iter().any(|(template, filter)| {
             let condition = |captures: &BTreeMap<String, String>| match filter {
-                Some(condition) => self.holds(condition, thing, captures, None),
+                Some(condition) => self.holds(condition, thing, captures, Place::File(template)),
                 None => Some(true),
             };
             let answer = match template.strip_suffix('/') {
@@ -644,7 +675,8 @@ impl Reference<'_> {
                 Order::LeastRecentlyUsed => x.accessed.cmp(&y.accessed),
                 Order::Lowest(name) => {
                     let value = |thing| captures(thing)[&name.value].clone();
-                    self.compare(collection, &name.value, &value(a), &value(b))
+                    let template = &self.collections[collection].template.value;
+                    self.compare(template, &name.value, &value(a), &value(b))
                 }
             };
             first.then(a.path.cmp(&b.path))
@@ -722,7 +754,8 @@ impl Reference<'_> {
                 let place = self.place(thing, collection);
                 let wanted = place.is_some_and(|captures| {
                     stage.filter.as_ref().is_none_or(|condition| {
-                        self.holds(condition, thing, captures, Some(collection)) == Some(true)
+                        self.holds(condition, thing, captures, Place::Collection(collection))
+                            == Some(true)
                     })
                 });
                 wanted
@@ -742,9 +775,9 @@ impl Reference<'_> {
         condition: &Condition,
         thing: &Thing,
         captures: &BTreeMap<String, String>,
-        collection: Option<usize>,
+        place: Place<'_>,
     ) -> Answer {
-        let ask = |part: &Condition| self.holds(part, thing, captures, collection);
+        let ask = |part: &Condition| self.holds(part, thing, captures, place);
         match condition {
             Condition::Not(part) => ask(part).map(|answer| !answer),
             Condition::All(parts) => parts.iter().map(ask).fold(Some(true), and),
@@ -756,7 +789,7 @@ impl Reference<'_> {
                     .fold(Some(true), and);
                 none.map(|answer| !answer)
             }
-            Condition::Test(test) => self.test(&test.value, thing, captures, collection),
+            Condition::Test(test) => self.test(&test.value, thing, captures, place),
         }
     }
 
@@ -765,9 +798,16 @@ impl Reference<'_> {
         test: &Test,
         thing: &Thing,
         captures: &BTreeMap<String, String>,
-        collection: Option<usize>,
+        place: Place<'_>,
     ) -> Answer {
-        let age = || self.clock(collection?, thing, captures);
+        let age = || match place {
+            Place::Collection(collection) => self.clock(collection, thing, captures),
+            Place::File(_) => None,
+        };
+        let template = match place {
+            Place::Collection(collection) => &self.collections[collection].template.value,
+            Place::File(template) => template,
+        };
         let facts = thing.facts;
         let day = |moment: &super::ast::Moment, after: bool| match (moment.whole_day, after) {
             (true, true) => self.instant(
@@ -816,7 +856,7 @@ impl Reference<'_> {
                 let Operand::Text(text) = &operand.value else {
                     unreachable!()
                 };
-                let order = self.compare(collection?, &name.value, &captures[&name.value], text);
+                let order = self.compare(template, &name.value, &captures[&name.value], text);
                 Some(match test {
                     Test::CaptureOver(..) => order.is_gt(),
                     _ => order.is_lt(),
@@ -880,8 +920,8 @@ impl Reference<'_> {
         Some(self.instant(day.to_datetime(jiff::civil::Time::midnight())))
     }
 
-    fn compare(&self, collection: usize, name: &str, a: &str, b: &str) -> std::cmp::Ordering {
-        match self.shape_of(collection, name) {
+    fn compare(&self, template: &str, name: &str, a: &str, b: &str) -> std::cmp::Ordering {
+        match self.shape_of(template, name) {
             Some(Shape::Number) => a.parse::<u64>().unwrap().cmp(&b.parse().unwrap()),
             Some(Shape::Semver) => {
                 let version = |text: &str| semver::Version::parse(text).unwrap();
@@ -891,8 +931,7 @@ impl Reference<'_> {
         }
     }
 
-    fn shape_of(&self, collection: usize, name: &str) -> Option<&Shape> {
-        let template = &self.collections[collection].template.value;
+    fn shape_of(&self, template: &str, name: &str) -> Option<&Shape> {
         let typed = template.split('{').find_map(|part| {
             let inner = part.split('}').next()?;
             inner.strip_prefix(name)?.strip_prefix(':')

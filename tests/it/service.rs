@@ -19,7 +19,7 @@ use super::shop::DAY;
 const TOKEN: &str = "a token of some length";
 
 /// Long enough for a laden machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A service in a directory of its own; ended when it is dropped.
 struct Served {
