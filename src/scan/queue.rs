@@ -129,8 +129,15 @@ impl Queue {
     }
 
     pub(super) fn push(&self, jobs: impl IntoIterator<Item = Job>) {
-        self.state().jobs.extend(jobs);
-        self.changed.notify_all();
+        let mut state = self.state();
+        let before = state.jobs.len();
+        state.jobs.extend(jobs);
+        let more = state.jobs.len() > before;
+        drop(state);
+        // Most directories have none below them, and waking nobody is a system call too.
+        if more {
+            self.changed.notify_all();
+        }
     }
 
     /// Puts a job where it comes last.
