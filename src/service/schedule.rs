@@ -39,6 +39,8 @@ const BUSY: i64 = 15;
 struct Turn {
     /// What its schedule was when the next turn was set.
     schedule: Option<Schedule>,
+    /// The longest time between two turns; a calendar is walked to know it, so once.
+    longest: Option<Duration>,
     next: Option<jiff::Timestamp>,
     pressed: Option<Instant>,
     looked: Option<Instant>,
@@ -68,6 +70,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             }
             if turn.schedule.as_ref() != Some(&store.schedule) {
                 turn.schedule = Some(store.schedule.clone());
+                turn.longest = store.schedule.longest_interval();
                 let first = first(&shared, store, policy, now);
                 set_next(&shared, store, turn, first);
             }
@@ -92,7 +95,8 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             measured = Some(Instant::now());
             for store in loaded.config.stores.values() {
                 work::gauge_disk(&shared, store);
-                shared.alert_of_silence(store, store.schedule.longest_interval());
+                let longest = turns.get(&store.name).and_then(|turn| turn.longest);
+                shared.alert_of_silence(store, longest);
                 look_hourly(&shared, store);
             }
         }
@@ -163,7 +167,7 @@ fn set_next(shared: &Shared, store: &Store, turn: &mut Turn, next: Option<jiff::
             .set(next.as_second() as f64),
         None => drop(numbers.next_run.remove_label_values(&[&store.name])),
     }
-    match store.schedule.longest_interval().filter(|_| store.enabled) {
+    match turn.longest.filter(|_| store.enabled) {
         Some(longest) => numbers
             .interval
             .with_label_values(&[&store.name])
