@@ -850,7 +850,7 @@ pub(super) struct PluginView {
     pub kind: Option<String>,
     /// Its version, as it says itself.
     pub version: Option<String>,
-    /// The SHA-256 of its component.
+    /// The BLAKE3 digest of its component, as receipts name it.
     pub digest: Option<String>,
     /// Destinations it may write into.
     pub destinations: Vec<String>,

@@ -112,7 +112,7 @@ fn one(plugin: &PluginView, figures: Figures) -> Markup {
                 div { dt { "Read" } dd { (size(figures.read as u64)) } }
                 div { dt { "Written" } dd { (size(figures.written as u64)) } }
             }
-            @if let Some(digest) = &plugin.digest { p.small.quiet { "SHA-256 " code.break { (digest) } } }
+            @if let Some(digest) = &plugin.digest { p.small.quiet { "BLAKE3 " code.break { (digest) } } }
         }
     }
 }
