@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{Edge, Exit, say};
 use crate::config::{Config, Store};
-use crate::diagnostic::Source;
 use crate::journal::{Hold, HoldState, Journal, NewHold, Origin};
 use crate::run::with_ledger;
 use crate::time::Now;
@@ -67,7 +66,7 @@ impl HoldCommand {
                 reason,
                 store,
             } => {
-                check_template(on)?;
+                crate::policy::check_template("--on", on)?;
                 let until = until.as_deref().map(moment).transpose()?;
                 for store in stores(edge, &config, store.as_deref())? {
                     let new = NewHold {
@@ -115,15 +114,6 @@ fn stores<'c>(
 ) -> anyhow::Result<Vec<&'c Store>> {
     let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
     edge.stores(config, &names)
-}
-
-/// A template that cannot be read would hold everything, and nobody would know why.
-fn check_template(template: &str) -> anyhow::Result<()> {
-    let quoted = template.replace('\\', "\\\\").replace('"', "\\\"");
-    let text = format!("edition 2026\nprotect \"{quoted}\"\n");
-    let nothing = crate::policy::Environment::nothing();
-    crate::policy::load(&Source::new("--on", text), nothing)?;
-    Ok(())
 }
 
 /// A date is its beginning in UTC, which is what is written into the ledger.

@@ -84,6 +84,14 @@ pub fn load(source: &Source, environment: Environment<'_>) -> Result<Checked, Di
     }
 }
 
+/// Whether a text is a template; `name` is where it was written. A hold whose template
+/// cannot be read would hold everything, and nobody would know why.
+pub fn check_template(name: &str, template: &str) -> Result<(), Diagnostics> {
+    let quoted = template.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = format!("edition 2026\nprotect \"{quoted}\"\n");
+    load(&Source::new(name, text), Environment::nothing()).map(|_| ())
+}
+
 /// The texts of a policy, its own first, then what it uses; and why a used one cannot
 /// be read. Nothing else about them is judged.
 pub fn sources(source: &Source, environment: Environment<'_>) -> (Vec<Source>, Diagnostics) {

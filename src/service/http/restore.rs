@@ -9,7 +9,7 @@ use super::problem::{Body, Params, Path, Problem};
 use super::{Answer, Ask, blocking, known};
 use crate::apply::{UndoError, trash_list};
 use crate::config::Config;
-use crate::diagnostic::Source;
+use crate::diagnostic::Diagnostics;
 use crate::journal::{Hold, HoldState, Journal, NewHold, Origin, StoredReceipt};
 use crate::path::RelPath;
 use crate::run::{RunError, bring_back, put_back, with_ledger};
@@ -378,7 +378,8 @@ pub(super) struct AddHold {
 pub(super) async fn add_hold(State(ask): State<Ask>, Body(new): Body<AddHold>) -> Answer<HoldView> {
     let loaded = ask.shared.loaded();
     known(&loaded, &new.store)?;
-    check_template(&new.on)?;
+    crate::policy::check_template("on", &new.on)
+        .map_err(|findings| no_template(&new.on, &findings))?;
     if new.name.trim().is_empty() {
         return Err(Problem::invalid("a hold has a `name`"));
     }
@@ -412,24 +413,14 @@ pub(super) async fn add_hold(State(ask): State<Ask>, Body(new): Body<AddHold>) -
     Ok(Json(HoldView::of(&hold)))
 }
 
-/// A template that cannot be read would hold everything, and nobody would know why.
-fn check_template(template: &str) -> Result<(), Problem> {
-    let quoted = template.replace('\\', "\\\\").replace('"', "\\\"");
-    let text = format!("edition 2026\nprotect \"{quoted}\"\n");
-    let nothing = crate::policy::Environment::nothing();
-    match crate::policy::load(&Source::new("on", text), nothing) {
-        Ok(_) => Ok(()),
-        Err(findings) => {
-            let first = findings
-                .0
-                .first()
-                .map(|finding| finding.message().to_owned());
-            Err(Problem::invalid(format!(
-                "`{template}` is no template: {}",
-                first.unwrap_or_default()
-            )))
-        }
-    }
+/// A template that cannot be read, in the words of its first mistake.
+fn no_template(template: &str, findings: &Diagnostics) -> Problem {
+    let first = findings.0.first().map(|finding| finding.message());
+    Problem::invalid(format!(
+        "`{}` is no template: {}",
+        template.escape_debug(),
+        first.unwrap_or_default()
+    ))
 }
 
 /// Why a hold is released.
