@@ -760,9 +760,13 @@ fn a_run_tells_how_far_it_is() {
         }
     });
     let heard = thread::scope(|scope| {
-        let listening = scope.spawn(|| {
+        let (listens, begins) = std::sync::mpsc::channel();
+        let served = &served;
+        let listening = scope.spawn(move || {
             let uri = format!("http://127.0.0.1:{}/v1/events", served.port);
+            // Whoever has the head of the answer misses nothing from there on.
             let mut response = ureq::get(&uri).call().unwrap();
+            listens.send(()).unwrap();
             let mut reader = response.body_mut().as_reader();
             let (mut text, mut part) = (String::new(), [0; 4096]);
             while !text.contains("run-finished") {
@@ -772,7 +776,7 @@ fn a_run_tells_how_far_it_is() {
             }
             text
         });
-        thread::sleep(Duration::from_millis(500));
+        begins.recv_timeout(PATIENCE).unwrap();
         let done = served.change("POST", "/charts/cleanup", None).json();
         assert_eq!(done["removed"], 6003, "{done}");
         listening.join().unwrap()
