@@ -192,6 +192,14 @@ pub struct Filter {
     pub suffix: String,
 }
 
+impl Filter {
+    /// Reads the value of the key `filter`, as a plugin's table has it; `named` is what
+    /// findings call the text.
+    pub fn parse(text: &str, named: &str) -> Result<Filter, Diagnostics> {
+        sections::filter_alone(text, named)
+    }
+}
+
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wasm {

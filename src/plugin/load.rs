@@ -160,7 +160,7 @@ impl Plugin {
     }
 
     /// A command that reads stdin and writes stdout, and says nothing of itself.
-    fn filter(
+    pub(super) fn filter(
         name: &str,
         origin: String,
         wasm: Vec<u8>,
