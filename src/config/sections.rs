@@ -223,6 +223,7 @@ fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> 
         name,
         span: section.span.clone(),
         wasm: wasm?,
+        held: None,
         wasm_at: section.value_span("wasm"),
         sha256,
         sha256_at: section.has("sha256").then(|| section.value_span("sha256")),

@@ -18,7 +18,7 @@ use super::guest::{Guest, RunFacts, Terms};
 use super::manifest::{FILTER, Kind, Manifest, granted};
 use super::meter::Meter;
 use super::{CodeCache, PluginError, schema};
-use crate::config::{Config, Grants, Plugin as Configured, Wasm};
+use crate::config::{Config, Grants, Held, Plugin as Configured, Wasm};
 use crate::receipt::{PluginVersion, Proof};
 
 /// The largest component that is compiled.
@@ -47,6 +47,17 @@ pub const fn builtins() -> &'static [(&'static str, &'static [u8])] {
             include_bytes!("../../plugins/prebuilt/legal-hold.wasm"),
         ),
     ]
+}
+
+/// Reads the component of every plugin that is a file, once: whoever runs for long goes on
+/// with what was checked when somebody changes the file. What cannot be read is left to
+/// whoever loads it.
+pub fn hold(config: &mut Config) {
+    for plugin in config.plugins.values_mut() {
+        if let Wasm::File(place) = &plugin.wasm {
+            plugin.held = read(&plugin.name, &place.path).ok().map(Held::new);
+        }
+    }
 }
 
 /// A plugin that may be used; it is compiled when it first has to run.
@@ -99,7 +110,13 @@ impl Plugin {
         let plugin = &configured.name;
         let (wasm, origin) = match &configured.wasm {
             Wasm::Builtin(wanted) => (builtin(plugin, wanted)?, format!("builtin:{wanted}")),
-            Wasm::File(place) => (read(plugin, &place.path)?, place.path.display().to_string()),
+            Wasm::File(place) => {
+                let wasm = match &configured.held {
+                    Some(held) => held.bytes().to_vec(),
+                    None => read(plugin, &place.path)?,
+                };
+                (wasm, place.path.display().to_string())
+            }
         };
         if let Some(pinned) = &configured.sha256 {
             let actual = hexadecimal(&sha2::Sha256::digest(&wasm));

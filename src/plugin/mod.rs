@@ -38,7 +38,7 @@ pub use cache::CodeCache;
 pub use compile::compile_by_children;
 pub use conformance::{Case, Conformance};
 pub use guest::RunFacts;
-pub use load::{Catalogue, Plugin, builtins};
+pub use load::{Catalogue, Plugin, builtins, hold};
 pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports};
 pub use meter::{Meters, Metrics};
 pub use replace::{Placed, Replacement, forget_in_place, receipts_in_place};
