@@ -43,6 +43,10 @@ pub const fn builtins() -> &'static [(&'static str, &'static [u8])] {
             include_bytes!("../../plugins/prebuilt/dedup-backup.wasm"),
         ),
         (
+            "keep-linked",
+            include_bytes!("../../plugins/prebuilt/keep-linked.wasm"),
+        ),
+        (
             "legal-hold",
             include_bytes!("../../plugins/prebuilt/legal-hold.wasm"),
         ),

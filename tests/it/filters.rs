@@ -180,3 +180,31 @@ fn how_a_command_is_called_is_read_as_the_configuration_s_own() {
         "cannot be used with",
     );
 }
+
+#[test]
+fn a_stock_compressor_is_a_plugin_as_it_is() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/filter");
+    let shop = Shop::new("keep always");
+    for file in ["retain.toml", "logs.retain", "minigzip.wasm"] {
+        fs::copy(example.join(file), shop.path(file)).unwrap();
+    }
+    let gzip = r#"{ args = ["-9"], restore_args = ["-d"], suffix = ".gz" }"#;
+    let suite = ["--sparse", "20 MB", "--entries", "2000", "--filter", gzip];
+    let said = shop.run(&[&["plugin", "test", "minigzip.wasm"], &suite[..]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+
+    let content = "GET /api/charts AAPL 200\n".repeat(100_000);
+    fs::create_dir(shop.path("logs")).unwrap();
+    shop.file("../logs/old.log", &content, 20 * DAY);
+    shop.file("../logs/new.log", &content, DAY);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(shop.files("logs"), ["new.log"]);
+    let stored = shop.files("cold");
+    let object = stored.iter().find(|name| name.ends_with(".gz")).unwrap();
+    let bytes = fs::read(shop.path("cold").join(object)).unwrap();
+    assert_eq!(bytes[..2], [0x1f, 0x8b], "the magic of gzip");
+    assert!(bytes.len() < content.len() / 50, "{}", bytes.len());
+    shop.ok(&["restore", "--run", "last", "--to", "back"]);
+    assert!(fs::read_to_string(shop.path("back/old.log")).unwrap() == content);
+}
