@@ -10,7 +10,8 @@ use super::{Edge, Exit, say};
 use crate::config::{Config, Store};
 use crate::entry::{Entry, Facts, FileId, Kind};
 use crate::path::RelPath;
-use crate::plan::{Decision, word};
+use crate::plan::{Action, Decision, generation, word};
+use crate::plugin;
 use crate::policy::{Fate, Matcher};
 use crate::run::{Job, Planned};
 use crate::time::Now;
@@ -71,9 +72,18 @@ impl Why {
             .with_context(|| format!("nothing is decided about `{path}`"))?;
         let next = next_change(&job, &planned, &path, &now, &decision);
         let matcher = Matcher::new(&job.policy, &now);
-        match edge.is_json() {
-            true => say(&json(&job, &matcher, &entry, &decision, next.as_ref()).to_string())?,
-            false => say(&text(&job, &matcher, &entry, &decision, next.as_ref()))?,
+        let declined = declined(store, &planned, &entry);
+        if edge.is_json() {
+            let mut said = json(&job, &matcher, &entry, &decision, next.as_ref());
+            if let Some(said) = said.as_object_mut() {
+                said.insert("declined".to_owned(), json!(declined));
+            }
+            say(&said.to_string())?;
+            return Ok(Exit::Done);
+        }
+        say(&text(&job, &matcher, &entry, &decision, next.as_ref()))?;
+        if let Some(declined) = declined {
+            say(&declined)?;
         }
         Ok(Exit::Done)
     }
@@ -121,6 +131,23 @@ impl Why {
         }
         Ok(entry)
     }
+}
+
+/// Why a file that would be replaced is not: an earlier run has tried.
+fn declined(store: &Store, planned: &Planned, entry: &Entry) -> Option<String> {
+    let Planned { plan, .. } = planned;
+    let step = plan.steps.iter().find(|step| step.path == entry.path)?;
+    let Action::Replace { hook } = step.action else {
+        return None;
+    };
+    let hook = plan.hooks.get(hook)?;
+    let facts = entry.facts.as_ref().ok()?;
+    let generation = generation(&plan.root, &entry.path, facts);
+    let size = plugin::declined(&store.path.path, hook, &generation)?;
+    Some(format!(
+        "but `{}` has tried: its archive of {size} bytes is not smaller than its {} bytes, so it is kept as it is until it changes",
+        hook.plugin, facts.size
+    ))
 }
 
 /// A file that is not there, as if it were made just now.
