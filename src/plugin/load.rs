@@ -19,7 +19,7 @@ use super::manifest::{FILTER, Kind, Manifest, granted};
 use super::meter::Meter;
 use super::{CodeCache, PluginError, schema};
 use crate::config::{Config, Grants, Held, Plugin as Configured, Wasm};
-use crate::receipt::{PluginVersion, Proof};
+use crate::receipt::{PluginVersion, Proof, Receipt};
 
 /// The largest component that is compiled.
 const LARGEST: u64 = 64 << 20;
@@ -371,6 +371,8 @@ impl Plugin {
 pub struct Catalogue {
     plugins: BTreeMap<String, Result<Arc<Plugin>, Arc<PluginError>>>,
     kept: PathBuf,
+    /// Where stores are today, by name.
+    roots: BTreeMap<String, PathBuf>,
     cache: Option<CodeCache>,
     /// What restores, whatever a receipt says.
     instead: Option<Arc<Plugin>>,
@@ -393,6 +395,11 @@ impl Catalogue {
         Catalogue {
             plugins,
             kept: config.state.join("plugins"),
+            roots: config
+                .stores
+                .iter()
+                .map(|(name, store)| (name.clone(), store.path.path.clone()))
+                .collect(),
             cache,
             instead: None,
         }
@@ -489,6 +496,21 @@ impl Catalogue {
         load(&version.name, origin, wasm, &grants, self.cache.as_ref())
             .ok()
             .map(Arc::new)
+    }
+
+    /// Where copies of archivers are kept, each under its BLAKE3.
+    pub(super) fn kept(&self) -> &Path {
+        &self.kept
+    }
+
+    /// Where the objects of an archive lie. One in its file's place has moved with its
+    /// store, wherever that was when the receipt was written.
+    pub(super) fn objects_at(&self, receipt: &Receipt) -> String {
+        let root = self.roots.get(&receipt.store);
+        match root.filter(|_| receipt.in_place) {
+            Some(root) => crate::url::write(root),
+            None => receipt.destination.url.clone(),
+        }
     }
 
     fn place(&self, digest: &str) -> PathBuf {

@@ -301,3 +301,28 @@ fn what_does_not_compress_is_tried_once_until_something_changes() {
     assert_eq!(reasons(), (true, true));
     assert_eq!(fs::read(shop.path("store/noise.log")).unwrap(), noise);
 }
+
+#[test]
+fn an_archive_in_its_file_s_place_moves_with_its_store() {
+    let shop = shop("");
+    shop.file("a/x.log", log(1), 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    fs::rename(shop.path("store"), shop.path("elsewhere")).unwrap();
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let moved = configuration.replace("path = \"store\"", "path = \"elsewhere\"");
+    shop.write("retain.toml", moved);
+    let check = || {
+        let said = shop.ok(&["verify"]);
+        assert!(said.out.contains("proved 1 of 1"), "{said:?}");
+        shop.ok(&["restore", "a/x.log", "--to", "back"]);
+        let back = shop.path("back/a/x.log");
+        assert_eq!(fs::read_to_string(&back).unwrap(), log(1));
+        fs::remove_file(back).unwrap();
+    };
+    check();
+    // And with a journal that was made again from what lies there.
+    fs::remove_dir_all(shop.path("state")).unwrap();
+    fs::create_dir(shop.path("cold")).unwrap();
+    shop.ok(&["catalogue", "rebuild"]);
+    check();
+}
