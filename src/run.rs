@@ -286,11 +286,15 @@ impl<'c> Job<'c> {
             path,
             grace,
             writers,
+            symlinks,
             ..
         } = self.store;
-        let values = format!("{:?} {grace:?} {writers:?}", path.path);
+        let values = format!("{:?} {grace:?} {writers:?} {symlinks:?}", path.path);
         let digest = blake3::hash(values.as_bytes()).to_hex().to_string();
-        let name = format!("path, grace or exclusive of store `{}`", self.store.name);
+        let name = format!(
+            "path, grace, exclusive or symlinks of store `{}`",
+            self.store.name
+        );
         let mut basis = BTreeMap::from([(name, digest)]);
         if let Some(request) = &self.request {
             // Whole, so that a plan that waits for a person can be made again.
@@ -321,6 +325,7 @@ impl<'c> Job<'c> {
             }),
             ledger: ledger.to_vec(),
             held: files.clone(),
+            symlinks: self.store.symlinks,
             notices: notices(inventory),
         }
     }

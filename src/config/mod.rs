@@ -34,6 +34,7 @@ use crate::config::reader::{Findings, Reader, Section};
 pub use crate::config::schedule::{Cron, Schedule};
 pub use crate::config::service::{Credentials, Remote, Secret, Service, Webhook};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source};
+use crate::entry::Symlinks;
 use crate::path::RelPath;
 use crate::receipt::Proof;
 use crate::units::{Size, Span};
@@ -84,6 +85,8 @@ pub struct Store {
     pub grace: Option<Span>,
     /// Whether nobody else writes in the tree, so that direct removal is safe.
     pub writers: Writers,
+    /// What its symbolic links are to the policy.
+    pub symlinks: Symlinks,
     /// What to do when the root is missing.
     pub missing: MissingRoot,
     /// When to warn about the space it takes.

@@ -34,6 +34,7 @@ const STORE: Shape = Keys(&[
     ("grace", Value),
     ("exclusive", Value),
     ("create", Value),
+    ("symlinks", Value),
     ("warn", Keys(&[("used", Value), ("growth", Value)])),
     ("io", Value),
     ("max_removals_per_second", Value),
