@@ -317,6 +317,18 @@ impl Edge {
     }
 }
 
+/// Policy files and names of stores, apart.
+fn files_and_stores(targets: &[String]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let (files, stores): (Vec<_>, Vec<_>) = targets
+        .iter()
+        .cloned()
+        .partition(|target| std::path::Path::new(target).is_file());
+    match stores.iter().find(|store| store.ends_with(".retain")) {
+        Some(missing) => anyhow::bail!("there is no file `{missing}`"),
+        None => Ok((files, stores)),
+    }
+}
+
 /// How findings are drawn where they are read.
 fn look() -> Look {
     match io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
