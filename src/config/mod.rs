@@ -22,12 +22,14 @@ mod syntax;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use crate::config::environment::LARGEST_TEXT;
 pub use crate::config::environment::{Environment, Variable, read_policy, without_mark};
 pub use crate::config::reader::Place;
 use crate::config::reader::{Findings, Reader, Section};
@@ -244,7 +246,11 @@ impl Config {
     pub fn load(path: &Path, environment: &Environment) -> Result<Config, Diagnostics> {
         let unreadable = |error: std::io::Error| Diagnostics(vec![unreadable(path, &error)]);
         let file = std::path::absolute(path).map_err(unreadable)?;
-        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+        // It may be a pipe: `--config <(…)` is how a shell hands over what it made up.
+        let mut text = String::new();
+        std::fs::File::open(&file)
+            .and_then(|file| file.take(LARGEST_TEXT).read_to_string(&mut text))
+            .map_err(unreadable)?;
         let source = Source::new(path.display().to_string(), text);
         Config::read(file, source, environment)
     }
