@@ -192,7 +192,8 @@ pub(in crate::service) struct BudgetView {
 pub(in crate::service) struct Survey {
     /// When, RFC 3339.
     pub at: String,
-    /// Files that were seen, in collections or not.
+    /// Files that were seen, in collections or not. Where no collection can have a file is
+    /// not looked.
     pub total: Amount,
     /// Files in some collection.
     pub covered: Amount,

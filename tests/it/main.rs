@@ -35,6 +35,8 @@ mod plugin_commands;
 mod plugin_docs;
 mod policies;
 mod replace;
+mod seed;
+mod served;
 mod service;
 mod shop;
 mod small_disk;

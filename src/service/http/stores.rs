@@ -32,7 +32,7 @@ pub(super) struct StoreView {
     pub policy: String,
     /// Whether it is cleaned.
     pub enabled: bool,
-    /// When, in words: `every 15 min`, a cron expression, or `on request`.
+    /// When, in words: `every 15 minutes`, a cron expression, or `on request`.
     pub schedule: String,
     /// How long removed files stay in the trash.
     pub grace: Option<String>,
