@@ -14,6 +14,7 @@
 
 mod alerts;
 mod http;
+mod listen;
 mod loaded;
 mod metrics;
 mod reload;
@@ -29,13 +30,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use http::openapi;
 pub use loaded::{LoadError, Loaded, Origin};
 
 use crate::config::Credentials;
+use listen::{listen, serve_on};
 use state::Shared;
 
 /// How long the HTTP side may take to close its connections once runs have ended.
@@ -131,18 +132,4 @@ async fn run(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError>
     let _ = tokio::time::timeout(CLOSING, closed).await;
     shared.end();
     Ok(())
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ServeError::Listen { address, source })
-}
-
-async fn serve_on(listener: TcpListener, app: axum::Router, shared: Arc<Shared>) {
-    let stopped = async move { shared.stopped().await };
-    let served = axum::serve(listener, app).with_graceful_shutdown(stopped);
-    if let Err(error) = served.await {
-        tracing::error!(%error, "a listener ended");
-    }
 }

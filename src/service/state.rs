@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use utoipa::ToSchema;
 
 use super::loaded::Loaded;
@@ -19,6 +19,9 @@ use crate::time::Now;
 
 /// Events a slow reader may be behind before it misses some.
 const EVENTS: usize = 256;
+
+/// Who may listen at once: an open stream holds a connection for as long as it likes.
+const LISTENERS: usize = 64;
 
 /// Plans that are kept for whoever wants to apply just them.
 const PLANS: usize = 8;
@@ -228,6 +231,7 @@ pub(super) struct Shared {
     loaded: RwLock<Arc<Loaded>>,
     rooms: Mutex<BTreeMap<String, Arc<Room>>>,
     events: broadcast::Sender<Event>,
+    listeners: Arc<Semaphore>,
     pub(super) numbers: Numbers,
     pub(super) cancel: Cancel,
     stopping: watch::Sender<bool>,
@@ -256,6 +260,7 @@ impl Shared {
             loaded: RwLock::new(Arc::new(loaded)),
             rooms: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
             numbers: Numbers::new()?,
             cancel: Cancel::default(),
             stopping: watch::channel(false).0,
@@ -335,8 +340,11 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
-    pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+    /// What happens from now on, if not too many listen already. The permit is for as long
+    /// as somebody does.
+    pub(super) fn listen(&self) -> Option<(broadcast::Receiver<Event>, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.listeners).try_acquire_owned().ok()?;
+        Some((self.events.subscribe(), permit))
     }
 
     pub(super) fn wake_reload(&self) {

@@ -18,6 +18,7 @@ mod backups;
 mod builtins;
 mod cancel;
 mod check;
+mod clients;
 mod corpus;
 mod crash;
 mod docs;

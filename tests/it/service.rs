@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -490,33 +490,6 @@ fn what_is_too_full_is_relieved_between_two_turns() {
     served.until("the run's end", || {
         served.get("/v1/stores/charts").json()["last"]["cause"] == "pressure"
     });
-}
-
-#[test]
-fn a_client_that_goes_away_changes_nothing_about_its_run() {
-    use std::io::Write;
-    let served = Served::begin(|room| {
-        charts(room);
-        for number in 0..3000 {
-            file(&room.join(format!("charts/IBM_1d/{number}.png")), 10, DAY);
-        }
-    });
-    let mut client = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
-    let request = format!(
-        "POST /charts/cleanup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 0\r\n\r\n"
-    );
-    client.write_all(request.as_bytes()).unwrap();
-    client.flush().unwrap();
-    served.until("the run's beginning", || {
-        served.get("/v1/stores/charts").json()["running"] != Value::Null
-            || count(&served.path("charts")) == 7
-    });
-    drop(client);
-    served.until("the run's end", || {
-        let last = served.get("/v1/stores/charts").json()["last"].clone();
-        last["outcome"] == "completed" && last["removed"] == 3003
-    });
-    assert_eq!(count(&served.path("charts")), 7);
 }
 
 #[test]

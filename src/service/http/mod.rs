@@ -132,6 +132,7 @@ pub(super) fn app(shared: Arc<Shared>, gate: Gate) -> Router {
                 format!("`{}` has no {}", request.uri().path(), request.method()),
             )
         })
+        .layer(middleware::from_fn(problem::whole_body))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(gate, auth::check))
         .layer(middleware::from_fn_with_state(ask.clone(), page::in_words))
