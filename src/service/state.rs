@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 
 use super::loaded::Loaded;
 use super::metrics::Numbers;
-use super::survey::Survey;
+use super::survey::{Health, Survey};
 use super::webhook::Webhook;
 use crate::cancel::Cancel;
+use crate::confine::Grounds;
 use crate::plan::Plan;
 use crate::time::Now;
 
@@ -244,6 +245,8 @@ pub(super) struct Shared {
     pub(super) started: jiff::Timestamp,
     /// Where this process may write for good, once it is confined.
     pub(super) places: Vec<std::path::PathBuf>,
+    /// What those were when it was.
+    pub(super) grounds: Grounds,
     ready: AtomicBool,
     shelf: Mutex<VecDeque<Shown>>,
 }
@@ -252,6 +255,7 @@ impl Shared {
     pub(super) fn new(
         loaded: Loaded,
         webhook: Option<Webhook>,
+        grounds: Grounds,
     ) -> Result<Shared, prometheus::Error> {
         let started = Now::from_clock().timestamp();
         let now = started.to_string();
@@ -275,6 +279,7 @@ impl Shared {
             webhook,
             started,
             places,
+            grounds,
             ready: AtomicBool::new(false),
             shelf: Mutex::default(),
         };
@@ -294,6 +299,15 @@ impl Shared {
 
     pub(super) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !*self.stopping.borrow()
+    }
+
+    /// What is wrong with stores that only a restart can mend.
+    pub(super) fn beyond_reach(&self) -> Vec<String> {
+        let loaded = self.loaded();
+        let stores = loaded.config.stores.values().filter(|store| store.enabled);
+        let lost = stores.filter(|store| !self.grounds.reach(&store.path.path));
+        lost.filter_map(|store| Health::of(store, &self.grounds).message)
+            .collect()
     }
 
     pub(super) fn loaded(&self) -> Arc<Loaded> {

@@ -168,6 +168,92 @@ fn a_place_that_is_no_directory_or_not_ours_to_read_or_write_is_told_with_what_t
 }
 
 #[test]
+fn a_store_whose_own_files_others_can_reach_is_not_healthy() {
+    use std::os::unix::fs::PermissionsExt;
+    let served = production(&[("CHART_ENABLE_CLEANUP", "false")], |room| {
+        file(&room.join("data/charts/MSFT_1h/old.png"), 4096, DAY);
+    });
+    assert_eq!(
+        served.change("POST", "/charts/cleanup", None).json()["removed"],
+        1
+    );
+    let health = || served.get("/v1/stores/charts").json()["health"].clone();
+    assert_eq!(health()["healthy"], true, "{}", health());
+    let control = served.path("data/charts/.retain");
+    for below in ["", "trash"] {
+        let opened = control.join(below);
+        // As Kubernetes does it with `fsGroup` at every start.
+        fs::set_permissions(&opened, fs::Permissions::from_mode(0o2770)).unwrap();
+        let told = health();
+        assert_eq!(told["healthy"], false, "{below}: {told}");
+        assert_eq!(told["writable"], true, "{told}");
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("its mode is 2770"), "{message}");
+        assert!(message.contains("chmod -R go= "), "{message}");
+        served.change("POST", "/charts/cleanup", None);
+        let metrics = served.get("/metrics").text;
+        assert!(
+            metrics.contains("retain_store_healthy{store=\"charts\"} 0"),
+            "{metrics}"
+        );
+        fs::set_permissions(&opened, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(health()["healthy"], true, "{}", health());
+    }
+}
+
+#[test]
+fn a_directory_that_is_removed_while_it_is_served_is_told_until_the_service_starts_again() {
+    let mut served = production(&[("CHART_ENABLE_CLEANUP", "false")], |room| {
+        for place in PLACES {
+            fs::create_dir_all(room.join("data").join(place)).unwrap();
+        }
+        fs::create_dir(room.join("backups")).unwrap();
+        fs::create_dir(room.join("state")).unwrap();
+    });
+    let ready = |served: &Served| served.get("/readyz").status;
+    assert_eq!(ready(&served), 200);
+    if served.log().contains("no Landlock") {
+        return;
+    }
+    // Cleaned at night only.
+    let results = served.path("data/analysis");
+    let told = |served: &Served, words: &str| {
+        let health = served.get("/v1/stores/analysis").json()["health"].clone();
+        assert_eq!(health["healthy"], false, "{health}");
+        assert_eq!(health["writable"], false, "{health}");
+        let message = health["message"].as_str().unwrap();
+        assert!(
+            message.contains(words) && message.contains("restart retain"),
+            "{message}"
+        );
+        let detail = served.get("/readyz").problem(503);
+        assert_eq!(detail, message);
+    };
+    fs::remove_dir_all(&results).unwrap();
+    told(&served, "was removed while the service ran");
+    // Whoever makes it again makes another one.
+    file(&results.join("MSFT/results.json"), 4096, 60);
+    told(&served, "is another directory than when the service began");
+    assert!(served.get("/v1/stores/logs").json()["health"]["healthy"] == true);
+    served.again(|room| fs::remove_dir_all(room.join("data/logs")).unwrap());
+    assert_eq!(ready(&served), 200);
+    let health = served.get("/v1/stores/analysis").json()["health"].clone();
+    assert_eq!(health["healthy"], true, "{health}");
+    // It began without this one and may make it, so it may make whatever lies beside it.
+    fs::remove_dir_all(&results).unwrap();
+    let health = served.get("/v1/stores/analysis").json()["health"].clone();
+    let message = health["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("is not there; the next run makes it"),
+        "{message}"
+    );
+    assert_eq!(ready(&served), 200);
+    let apply = json!({ "apply": true });
+    served.change("POST", "/v1/stores/analysis/runs", Some(&apply));
+    assert!(results.is_dir());
+}
+
+#[test]
 fn the_variables_of_the_charts_decide_what_goes_and_when() {
     let variables = [
         ("CHART_MAX_AGE_HOURS", "2"),

@@ -103,7 +103,7 @@ fn schedule_in_words(store: &Store) -> String {
 pub(super) async fn view(ask: &Ask, name: &str) -> Result<StoreView, Problem> {
     let loaded = ask.shared.loaded();
     let store = known(&loaded, name)?.clone();
-    let health = Health::of(&store.path.path);
+    let health = Health::of(&store, &ask.shared.grounds);
     let (seen, trouble) = match health.readable {
         true => match work::survey(&ask.shared, name).await {
             Ok(survey) => (Some(Survey::clone(&survey)), None),
