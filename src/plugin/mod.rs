@@ -14,6 +14,7 @@
 mod approve;
 mod archive;
 mod blobs;
+mod builtin;
 mod cache;
 mod compile;
 mod conformance;
@@ -34,11 +35,12 @@ mod trouble;
 use std::path::PathBuf;
 
 pub use approve::{Approved, Blocked, Hooks, Verdict};
+pub use builtin::{Builtin, builtins};
 pub use cache::CodeCache;
 pub use compile::compile_by_children;
 pub use conformance::{Case, Conformance};
 pub use guest::RunFacts;
-pub use load::{Catalogue, Plugin, builtins};
+pub use load::{Catalogue, Plugin};
 pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports};
 pub use meter::{Meters, Metrics};
 pub use replace::{Placed, Replacement, forget_in_place, receipts_in_place};

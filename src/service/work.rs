@@ -478,7 +478,7 @@ pub(super) enum Other {
 pub(super) fn gauge_disk(shared: &Shared, store: &Store) {
     let (name, numbers) = ([store.name.as_str()], &shared.numbers);
     let path = &store.path.path;
-    let healthy = Health::of(path).healthy;
+    let healthy = Health::of(store, &shared.grounds).healthy;
     numbers
         .healthy
         .with_label_values(&name)
@@ -599,7 +599,7 @@ pub(super) fn prepare(shared: &Arc<Shared>) {
                 ),
             }
         }
-        let health = Health::of(path);
+        let health = Health::of(store, &shared.grounds);
         if let Some(message) = health.message.filter(|_| store.enabled) {
             tracing::error!(store = store.name, message, "unhealthy");
         }

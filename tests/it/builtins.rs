@@ -6,12 +6,13 @@ use std::process::Command;
 #[test]
 fn embedded_plugins_have_manifests_and_the_recorded_digests() {
     let digests = include_str!("../../plugins/prebuilt/DIGESTS");
-    for (name, wasm) in retain::plugin::builtins() {
-        let manifest = retain::plugin::Manifest::read(wasm).unwrap();
-        assert_eq!(manifest.name, *name);
+    for builtin in retain::plugin::builtins() {
+        let (name, wasm) = (builtin.name, builtin.wasm());
+        let manifest = retain::plugin::Manifest::read(&wasm).unwrap();
+        assert_eq!(manifest.name, name);
         let digest: String = {
             use sha2::Digest;
-            sha2::Sha256::digest(wasm)
+            sha2::Sha256::digest(&wasm)
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect()

@@ -560,7 +560,12 @@ fn a_confined_process_when_it_is_asked_for() {
         return;
     };
     let (inside, outside) = (place.join("inside"), place.join("outside"));
-    let confinement = retain::confine::confine(&[inside.clone(), inside.join("to/come")]).unwrap();
+    let (confinement, grounds) =
+        retain::confine::confine(&[inside.clone(), inside.join("to/come")]).unwrap();
+    assert!(grounds.reach(&inside) && grounds.reach(&inside.join("to/come/later")));
+    let held = confinement != retain::confine::Confinement::None;
+    assert_eq!(grounds.reach(&outside.join("precious")), !held);
+    assert_eq!(grounds.reach(&outside.join("not/there")), !held);
     fs::write(inside.join("new"), "x").unwrap();
     fs::create_dir(inside.join("to")).unwrap();
     fs::rename(inside.join("new"), inside.join("to/new")).unwrap();
