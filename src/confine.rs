@@ -8,6 +8,7 @@
 //! Of root's capabilities those are left that removing and bringing back other users'
 //! files takes. A process that was started without any gains none.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
@@ -15,6 +16,8 @@ use landlock::{
     ABI, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus,
 };
+
+use crate::entry::FileId;
 
 /// The newest set of rights this program knows; older kernels enforce what they have.
 const RIGHTS: ABI = ABI::V5;
@@ -28,6 +31,32 @@ pub enum Confinement {
     Partial,
     /// The kernel has no Landlock, or it is switched off.
     None,
+}
+
+/// What a confined process may still write below: directories by what they were when it
+/// gave up all others. A name tells nothing, because another directory may take it.
+#[derive(Clone, Debug, Default)]
+pub struct Grounds(Option<Vec<FileId>>);
+
+impl Grounds {
+    /// Whether something can be written, or made, at a path as it is now.
+    pub fn reach(&self, path: &Path) -> bool {
+        let Some(grounds) = &self.0 else { return true };
+        let there = path.ancestors().find_map(|part| part.canonicalize().ok());
+        // What cannot be seen is told by whoever tries to open it.
+        let Some(there) = there else { return true };
+        there
+            .ancestors()
+            .any(|part| id(part).is_some_and(|id| grounds.contains(&id)))
+    }
+}
+
+fn id(path: &Path) -> Option<FileId> {
+    let found = std::fs::metadata(path).ok()?;
+    Some(FileId {
+        device: found.dev(),
+        inode: found.ino(),
+    })
 }
 
 /// Why the process could not be confined.
@@ -85,27 +114,31 @@ pub fn give_up_privileges() -> Result<(), ConfineError> {
 
 /// Gives up, for good, all writing outside some directories, and any way to gain
 /// privileges. One that is missing yet is stood for by the nearest that exists.
-pub fn confine(directories: &[PathBuf]) -> Result<Confinement, ConfineError> {
+pub fn confine(directories: &[PathBuf]) -> Result<(Confinement, Grounds), ConfineError> {
     let writing = AccessFs::from_write(RIGHTS);
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(writing)?
         .create()?;
+    let mut grounds = Vec::new();
     for directory in directories {
-        if let Some(fd) = nearest(directory) {
+        if let Some((part, fd)) = nearest(directory) {
+            grounds.extend(id(part));
             ruleset = ruleset.add_rule(PathBeneath::new(fd, writing))?;
         }
     }
     let status = ruleset.restrict_self()?;
-    Ok(match status.ruleset {
+    let confinement = match status.ruleset {
         RulesetStatus::FullyEnforced => Confinement::Whole,
         RulesetStatus::PartiallyEnforced => Confinement::Partial,
         RulesetStatus::NotEnforced => Confinement::None,
-    })
+    };
+    let grounds = (confinement != Confinement::None).then_some(grounds);
+    Ok((confinement, Grounds(grounds)))
 }
 
-fn nearest(directory: &Path) -> Option<PathFd> {
+fn nearest(directory: &Path) -> Option<(&Path, PathFd)> {
     directory
         .ancestors()
-        .find_map(|ancestor| PathFd::new(ancestor).ok())
+        .find_map(|ancestor| Some((ancestor, PathFd::new(ancestor).ok()?)))
 }

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::confine::{Confinement, confine, give_up_privileges};
+use crate::confine::{Confinement, Grounds, confine, give_up_privileges};
 
 /// Holds this process to the configuration and says how far the kernel helps.
 pub(super) fn confined(config: &Config, besides: Option<&Path>) -> anyhow::Result<()> {
-    say_how_far(hold(config, besides)?);
+    say_how_far(hold(config, besides)?.0);
     Ok(())
 }
 
 /// Holds this process, for good, to the stores, destinations and state of the
 /// configuration, and to a directory that the command line names.
-pub(super) fn hold(config: &Config, besides: Option<&Path>) -> anyhow::Result<Confinement> {
+pub(super) fn hold(
+    config: &Config,
+    besides: Option<&Path>,
+) -> anyhow::Result<(Confinement, Grounds)> {
     let stores = config.stores.values().map(|store| store.path.path.clone());
     let destinations = config.destinations.values();
     let destinations = destinations.map(|place| place.directory.path.clone());

@@ -82,14 +82,14 @@ impl Serve {
             }
         };
         // Before the first thread is made: it holds for a thread and those it makes.
-        let confinement = super::confined::hold(&loaded.config, None)?;
+        let (confinement, grounds) = super::confined::hold(&loaded.config, None)?;
         let telemetry = match &loaded.config.service.otlp {
             Some(collector) => Some(Telemetry::start(collector)?),
             None => None,
         };
         self.begin_log(telemetry.as_ref());
         super::confined::say_how_far(confinement);
-        let ended = serve(loaded, credentials);
+        let ended = serve(loaded, credentials, grounds);
         if let Some(telemetry) = telemetry {
             telemetry.stop();
         }

@@ -78,7 +78,7 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
 pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
     let ours = super::builtins()
         .iter()
-        .any(|(_, builtin)| *builtin == wasm);
+        .any(|builtin| builtin.wasm() == wasm);
     match PROGRAM.get().filter(|_| !ours) {
         None => engine.precompile_component(wasm),
         Some(program) => by_child(program, wasm),

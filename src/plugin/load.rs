@@ -12,6 +12,7 @@ use sha2::Digest;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::archive::Craft;
+use super::builtin::{Builtin, builtin, builtins};
 use super::contract::{ArchivePluginPre, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts, Terms};
@@ -26,32 +27,6 @@ const LARGEST: u64 = 64 << 20;
 
 /// Time a call gets on top of its limit for each GiB of its file.
 const PER_GIB: Duration = Duration::from_secs(60);
-
-/// The plugins that are part of this program.
-pub const fn builtins() -> &'static [(&'static str, &'static [u8])] {
-    &[
-        (
-            "backup",
-            include_bytes!("../../plugins/prebuilt/backup.wasm"),
-        ),
-        (
-            "compress",
-            include_bytes!("../../plugins/prebuilt/compress.wasm"),
-        ),
-        (
-            "dedup-backup",
-            include_bytes!("../../plugins/prebuilt/dedup-backup.wasm"),
-        ),
-        (
-            "keep-linked",
-            include_bytes!("../../plugins/prebuilt/keep-linked.wasm"),
-        ),
-        (
-            "legal-hold",
-            include_bytes!("../../plugins/prebuilt/legal-hold.wasm"),
-        ),
-    ]
-}
 
 /// Reads the component of every plugin that is a file, once: whoever runs for long goes on
 /// with what was checked when somebody changes the file. What cannot be read is left to
@@ -432,7 +407,7 @@ impl Catalogue {
     pub fn restore_with(&mut self, digest: &str) -> Result<(), PluginError> {
         let kept = fs::read_dir(&self.kept).into_iter().flatten().flatten();
         let kept = kept.filter_map(|file| Some((None, fs::read(file.path()).ok()?)));
-        let builtins = builtins().iter().map(|(_, wasm)| (None, wasm.to_vec()));
+        let builtins = builtins().iter().map(|builtin| (None, builtin.wasm()));
         let configured = self.plugins.values().flatten();
         let configured = configured.map(|plugin| (Some(Arc::clone(plugin)), plugin.wasm.clone()));
         let mut found = BTreeMap::new();
@@ -481,7 +456,7 @@ impl Catalogue {
         }
         let kept = fs::read(self.place(&version.digest)).ok();
         let builtin = || {
-            let mut all = builtins().iter().map(|(_, wasm)| wasm.to_vec());
+            let mut all = builtins().iter().map(Builtin::wasm);
             all.find(|wasm| blake3::hash(wasm).to_hex().as_str() == version.digest)
         };
         let wasm = kept
@@ -518,21 +493,6 @@ impl Catalogue {
     }
 }
 
-pub(super) fn builtin(plugin: &str, wanted: &str) -> Result<Vec<u8>, PluginError> {
-    let found = builtins().iter().find(|(name, _)| *name == wanted);
-    found.map(|(_, wasm)| wasm.to_vec()).ok_or_else(|| {
-        let known: Vec<_> = builtins()
-            .iter()
-            .map(|(name, _)| format!("`builtin:{name}`"))
-            .collect();
-        PluginError::NoBuiltin {
-            plugin: plugin.to_owned(),
-            wanted: wanted.to_owned(),
-            known: known.join(", "),
-        }
-    })
-}
-
 pub(super) fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
     let unreadable = |source| PluginError::Unreadable {
         plugin: plugin.to_owned(),
@@ -540,7 +500,7 @@ pub(super) fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
         source,
     };
     let mut wasm = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
+    let file = crate::store::open_given(path).map_err(unreadable)?;
     file.take(LARGEST + 1)
         .read_to_end(&mut wasm)
         .map_err(unreadable)?;

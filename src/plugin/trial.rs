@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 
 use super::archive::{Archiver, Part, Restorer};
 use super::blobs::{Restored, Source, Target};
+use super::builtin::builtin;
 use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
 use super::guest::RunFacts;
-use super::load::{Plugin, Prepared, builtin, read};
+use super::load::{Plugin, Prepared, read};
 use super::review::{Review, Reviewer};
 use super::trouble::{Trouble, TroubleKind};
 use super::{Kind, PluginError};

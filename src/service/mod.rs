@@ -14,6 +14,7 @@
 
 mod alerts;
 mod http;
+mod listen;
 mod loaded;
 mod metrics;
 mod reload;
@@ -29,13 +30,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use http::openapi;
 pub use loaded::{LoadError, Loaded, Origin};
 
 use crate::config::Credentials;
+use crate::confine::Grounds;
+use listen::{listen, serve_on};
 use state::Shared;
 
 /// How long the HTTP side may take to close its connections once runs have ended.
@@ -63,20 +65,21 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
-/// Runs until a signal ends it. Every store's schedule is kept meanwhile.
-pub fn serve(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError> {
+/// Runs until a signal ends it. Every store's schedule is kept meanwhile. What this process
+/// may write to is said by `grounds`: what it cannot do any more is told.
+pub fn serve(loaded: Loaded, credentials: Credentials, grounds: Grounds) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .thread_name("retain-serve")
         .build()?;
-    let ended = runtime.block_on(run(loaded, credentials));
+    let ended = runtime.block_on(run(loaded, credentials, grounds));
     // A run that did not end in time is settled by the next one.
     runtime.shutdown_timeout(Duration::from_millis(500));
     ended
 }
 
-async fn run(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError> {
+async fn run(loaded: Loaded, credentials: Credentials, grounds: Grounds) -> Result<(), ServeError> {
     let service = loaded.config.service.clone();
     let Credentials {
         token,
@@ -91,7 +94,7 @@ async fn run(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError>
         Some(to) => Some(webhook::Webhook::start(to, key)?),
         None => None,
     };
-    let shared = Arc::new(Shared::new(loaded, webhook)?);
+    let shared = Arc::new(Shared::new(loaded, webhook, grounds)?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -131,18 +134,4 @@ async fn run(loaded: Loaded, credentials: Credentials) -> Result<(), ServeError>
     let _ = tokio::time::timeout(CLOSING, closed).await;
     shared.end();
     Ok(())
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ServeError::Listen { address, source })
-}
-
-async fn serve_on(listener: TcpListener, app: axum::Router, shared: Arc<Shared>) {
-    let stopped = async move { shared.stopped().await };
-    let served = axum::serve(listener, app).with_graceful_shutdown(stopped);
-    if let Err(error) = served.await {
-        tracing::error!(%error, "a listener ended");
-    }
 }

@@ -6,19 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use utoipa::ToSchema;
 
 use super::loaded::Loaded;
 use super::metrics::Numbers;
-use super::survey::Survey;
+use super::survey::{Health, Survey};
 use super::webhook::Webhook;
 use crate::cancel::Cancel;
+use crate::confine::Grounds;
 use crate::plan::Plan;
 use crate::time::Now;
 
 /// Events a slow reader may be behind before it misses some.
 const EVENTS: usize = 256;
+
+/// Who may listen at once: an open stream holds a connection for as long as it likes.
+const LISTENERS: usize = 64;
 
 /// Plans that are kept for whoever wants to apply just them.
 const PLANS: usize = 8;
@@ -228,6 +232,7 @@ pub(super) struct Shared {
     loaded: RwLock<Arc<Loaded>>,
     rooms: Mutex<BTreeMap<String, Arc<Room>>>,
     events: broadcast::Sender<Event>,
+    listeners: Arc<Semaphore>,
     pub(super) numbers: Numbers,
     pub(super) cancel: Cancel,
     stopping: watch::Sender<bool>,
@@ -240,6 +245,8 @@ pub(super) struct Shared {
     pub(super) started: jiff::Timestamp,
     /// Where this process may write for good, once it is confined.
     pub(super) places: Vec<std::path::PathBuf>,
+    /// What those were when it was.
+    pub(super) grounds: Grounds,
     ready: AtomicBool,
     shelf: Mutex<VecDeque<Shown>>,
 }
@@ -248,6 +255,7 @@ impl Shared {
     pub(super) fn new(
         loaded: Loaded,
         webhook: Option<Webhook>,
+        grounds: Grounds,
     ) -> Result<Shared, prometheus::Error> {
         let started = Now::from_clock().timestamp();
         let now = started.to_string();
@@ -256,6 +264,7 @@ impl Shared {
             loaded: RwLock::new(Arc::new(loaded)),
             rooms: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
             numbers: Numbers::new()?,
             cancel: Cancel::default(),
             stopping: watch::channel(false).0,
@@ -270,6 +279,7 @@ impl Shared {
             webhook,
             started,
             places,
+            grounds,
             ready: AtomicBool::new(false),
             shelf: Mutex::default(),
         };
@@ -289,6 +299,15 @@ impl Shared {
 
     pub(super) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !*self.stopping.borrow()
+    }
+
+    /// What is wrong with stores that only a restart can mend.
+    pub(super) fn beyond_reach(&self) -> Vec<String> {
+        let loaded = self.loaded();
+        let stores = loaded.config.stores.values().filter(|store| store.enabled);
+        let lost = stores.filter(|store| !self.grounds.reach(&store.path.path));
+        lost.filter_map(|store| Health::of(store, &self.grounds).message)
+            .collect()
     }
 
     pub(super) fn loaded(&self) -> Arc<Loaded> {
@@ -335,8 +354,11 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
-    pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+    /// What happens from now on, if not too many listen already. The permit is for as long
+    /// as somebody does.
+    pub(super) fn listen(&self) -> Option<(broadcast::Receiver<Event>, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.listeners).try_acquire_owned().ok()?;
+        Some((self.events.subscribe(), permit))
     }
 
     pub(super) fn wake_reload(&self) {

@@ -7,12 +7,14 @@ use std::path::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::config::Store;
-use crate::entry::{Entry, Kind};
+use crate::config::{MissingRoot, Store};
+use crate::confine::Grounds;
+use crate::entry::Entry;
 use crate::plan::{Plan, Tally};
 use crate::policy::{Limit, Matcher, Measure, Policy, Subject, Truth};
+use crate::run::Job;
 use crate::scan::Inventory;
-use crate::store::in_words;
+use crate::store::{CONTROL, Root, StoreError, in_words};
 use crate::time::Now;
 
 /// Groups that are listed of one question, the largest first.
@@ -66,7 +68,8 @@ pub(in crate::service) struct Health {
 
 impl Health {
     /// Looks at a store's root.
-    pub(super) fn of(path: &Path) -> Health {
+    pub(super) fn of(store: &Store, grounds: &Grounds) -> Health {
+        let path = store.path.path.as_path();
         let mut health = Health {
             healthy: false,
             exists: false,
@@ -77,14 +80,12 @@ impl Health {
             mode: None,
             message: None,
         };
+        let in_reach = grounds.reach(path);
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => {
                 health.message = Some(match error.kind() {
-                    std::io::ErrorKind::NotFound => format!(
-                        "`{}` is not there: mount the volume, or say `create = true`",
-                        path.display()
-                    ),
+                    std::io::ErrorKind::NotFound => missing(store, in_reach),
                     _ => format!("`{}` cannot be seen: {}", path.display(), in_words(&error)),
                 });
                 return health;
@@ -97,10 +98,14 @@ impl Health {
         let may = |access| rustix::fs::access(path, access).is_ok();
         health.readable = may(rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK);
         health.writable = may(rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
-        health.healthy = health.directory && health.readable && health.writable;
-        if !health.healthy {
-            health.message = Some(health.complaint(path, &metadata));
-        }
+        let permitted = health.directory && health.readable && health.writable;
+        health.message = match permitted {
+            false => Some(health.complaint(path, &metadata)),
+            true if !in_reach => Some(replaced(path)),
+            true => distrusted(path),
+        };
+        health.writable &= in_reach;
+        health.healthy = health.message.is_none();
         health
     }
 
@@ -124,6 +129,40 @@ impl Health {
             metadata.gid(),
         )
     }
+}
+
+fn missing(store: &Store, in_reach: bool) -> String {
+    let path = store.path.path.display();
+    match (in_reach, store.missing) {
+        (false, _) => format!(
+            "`{path}` was removed while the service ran, which may write in the directories it began with and in no others: make it or bring it back, and restart retain"
+        ),
+        (true, MissingRoot::Create) => format!("`{path}` is not there; the next run makes it"),
+        (true, MissingRoot::Refuse) => {
+            format!("`{path}` is not there: mount the volume, or say `create = true`")
+        }
+    }
+}
+
+fn replaced(path: &Path) -> String {
+    format!(
+        "`{}` is another directory than when the service began, which may write in the directories it began with and in no others: restart retain",
+        path.display()
+    )
+}
+
+/// What a run would refuse about the store's own files.
+fn distrusted(path: &Path) -> Option<String> {
+    let root = Root::open(path);
+    let error = root.and_then(|root| root.check_control()).err()?;
+    let advice = match &error {
+        StoreError::Untrusted { .. } => format!(
+            "; no run touches this store until `chmod -R go= {0}` where it was opened to others, or `chown -R` where it changed hands",
+            path.join(CONTROL).display()
+        ),
+        _ => String::new(),
+    };
+    Some(format!("{}{advice}", crate::diagnostic::chain(&error)))
 }
 
 /// How full a store's file system is.
@@ -192,7 +231,8 @@ pub(in crate::service) struct BudgetView {
 pub(in crate::service) struct Survey {
     /// When, RFC 3339.
     pub at: String,
-    /// Files that were seen, in collections or not.
+    /// Files that were seen, in collections or not. Where no collection can have a file is
+    /// not looked.
     pub total: Amount,
     /// Files in some collection.
     pub covered: Amount,
@@ -216,10 +256,11 @@ pub(in crate::service) struct Survey {
 
 impl Survey {
     /// Sums up what a plan was made from.
-    pub(super) fn of(policy: &Policy, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
+    pub(super) fn of(job: &Job<'_>, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
+        let policy = &job.policy;
         let matcher = Matcher::new(policy, &plan.now);
         let mut counted = Counted::new(policy);
-        for entry in files(inventory) {
+        for entry in files(job, inventory) {
             counted.count(&matcher, entry);
         }
         let totals = &plan.totals;
@@ -268,8 +309,11 @@ impl Survey {
     }
 }
 
-fn files(inventory: &Inventory) -> impl Iterator<Item = &Entry> {
-    let is_file = |entry: &&Entry| matches!(&entry.facts, Ok(facts) if facts.kind == Kind::File);
+/// What is a file to the store's policy.
+fn files<'e>(job: &Job<'_>, inventory: &'e Inventory) -> impl Iterator<Item = &'e Entry> {
+    let symlinks = job.store.symlinks;
+    let is_file =
+        move |entry: &&Entry| matches!(&entry.facts, Ok(facts) if symlinks.admits(facts.kind));
     inventory.entries.iter().filter(is_file)
 }
 
@@ -397,12 +441,13 @@ pub(in crate::service) struct GroupView {
 /// Sums by the values of captures, the largest group first, and how many there are. A
 /// file counts once, in the first collection that has all of them.
 pub(super) fn groups(
-    policy: &Policy,
+    job: &Job<'_>,
     inventory: &Inventory,
     now: &Now,
     by: &[String],
 ) -> (Vec<GroupView>, usize) {
     type Sum = (Amount, crate::time::Stamp, crate::time::Stamp);
+    let policy = &job.policy;
     let matcher = Matcher::new(policy, now);
     let places: Vec<Option<Vec<usize>>> = policy
         .collections
@@ -410,7 +455,7 @@ pub(super) fn groups(
         .map(|c| by.iter().map(|name| c.template.capture(name)).collect())
         .collect();
     let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
-    for entry in files(inventory) {
+    for entry in files(job, inventory) {
         let Ok(facts) = &entry.facts else { continue };
         let found = matcher
             .memberships(&entry.path)

@@ -47,6 +47,13 @@ impl Root {
         }
     }
 
+    /// Whether what is ours in the root is ours alone, as every run asks before it begins.
+    pub fn check_control(&self) -> Result<(), StoreError> {
+        self.identity()?;
+        self.all_trash()?;
+        Ok(())
+    }
+
     /// The root's identity, made on first use. It outlasts remounts, which change
     /// device numbers, and shows that the configured path leads to another tree.
     pub fn establish_identity(&self) -> Result<String, StoreError> {

@@ -123,7 +123,7 @@ impl Root {
         Ok(runs)
     }
 
-    fn all_trash(&self) -> Result<Option<Dir>, StoreError> {
+    pub(super) fn all_trash(&self) -> Result<Option<Dir>, StoreError> {
         let Some(control) = self.control()? else {
             return Ok(None);
         };

@@ -6,12 +6,13 @@ use std::process::Command;
 #[test]
 fn embedded_plugins_have_manifests_and_the_recorded_digests() {
     let digests = include_str!("../../plugins/prebuilt/DIGESTS");
-    for (name, wasm) in retain::plugin::builtins() {
-        let manifest = retain::plugin::Manifest::read(wasm).unwrap();
-        assert_eq!(manifest.name, *name);
+    for builtin in retain::plugin::builtins() {
+        let (name, wasm) = (builtin.name, builtin.wasm());
+        let manifest = retain::plugin::Manifest::read(&wasm).unwrap();
+        assert_eq!(manifest.name, name);
         let digest: String = {
             use sha2::Digest;
-            sha2::Sha256::digest(wasm)
+            sha2::Sha256::digest(&wasm)
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect()
@@ -71,6 +72,6 @@ fn the_reviewer_in_c_gives_the_same_bytes_where_its_compiler_is_installed() {
     assert!(built.status.success(), "{built:?}");
     let built = std::fs::read(room.path().join("keep-linked.wasm")).unwrap();
     let mut all = retain::plugin::builtins().iter();
-    let committed = all.find(|(name, _)| *name == "keep-linked").unwrap().1;
-    assert!(built == committed, "run plugins/build.sh");
+    let committed = all.find(|builtin| builtin.name == "keep-linked").unwrap();
+    assert!(built == committed.wasm(), "run plugins/build.sh");
 }

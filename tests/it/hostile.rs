@@ -6,7 +6,10 @@ use super::shop::{DAY, Shop};
 
 /// Each guest, and the words the report must have.
 const GUESTS: [(&str, &str); 33] = [
-    ("trap", "it trapped: wasm `unreachable`"),
+    (
+        "trap",
+        "it trapped: wasm `unreachable` instruction executed (in archives)",
+    ),
     ("fails", "failed on purpose"),
     ("misconfigured", "failed on purpose"),
     ("retries", "failed on purpose"),

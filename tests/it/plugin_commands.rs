@@ -270,7 +270,7 @@ fn a_pin_is_written_once_and_holds() {
     );
     let builtin = |name: &str| {
         let mut all = retain::plugin::builtins().iter();
-        all.find(|(found, _)| *found == name).unwrap().1.to_vec()
+        all.find(|builtin| builtin.name == name).unwrap().wasm()
     };
     shop.write("mine.wasm", builtin("backup"));
     let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();

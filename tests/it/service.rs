@@ -2,251 +2,20 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::inventory::repository;
+use super::served::{
+    CHARTS, PATIENCE, POLICY, Served, TOKEN, charts, count, file, free_port, receive,
+};
 use super::shop::DAY;
-
-const TOKEN: &str = "a token of some length";
-
-/// Long enough for a laden machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A service in a directory of its own; ended when it is dropped.
-struct Served {
-    room: TempDir,
-    child: Child,
-    port: u16,
-}
-
-/// What was answered.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    kind: String,
-    text: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
-
-    /// A problem document of this status; its detail.
-    fn problem(&self, status: u16) -> String {
-        assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.kind, "application/problem+json", "{self:?}");
-        let problem = self.json();
-        assert_eq!(problem["status"], status);
-        assert!(
-            problem["type"]
-                .as_str()
-                .unwrap()
-                .starts_with("urn:retain:problem:")
-        );
-        problem["detail"].as_str().unwrap().to_owned()
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-const SERVICE: &str = "\n[service]\nlisten = \"127.0.0.1:PORT\"\ntoken = { env = \"TOKEN\" }\n";
-
-impl Served {
-    /// A service over some files, made by `make` in an empty directory.
-    fn begin(make: impl FnOnce(&Path)) -> Served {
-        Served::with(make, &[])
-    }
-
-    fn with(make: impl FnOnce(&Path), variables: &[(&str, &str)]) -> Served {
-        let room = TempDir::new().unwrap();
-        make(room.path());
-        let port = free_port();
-        let file = room.path().join("retain.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, text + &SERVICE.replace("PORT", &port.to_string())).unwrap();
-        let log = fs::File::create(room.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_retain"));
-        command
-            .arg("serve")
-            .current_dir(room.path())
-            .env_clear()
-            .env("HOME", room.path())
-            .env("TOKEN", TOKEN)
-            .env("RETAIN_LOG", "info")
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        let child = command.spawn().unwrap();
-        let mut served = Served { room, child, port };
-        let begun = Instant::now();
-        loop {
-            let ready = TcpStream::connect(("127.0.0.1", port)).is_ok()
-                && served.get("/readyz").status == 200;
-            if ready {
-                return served;
-            }
-            if let Some(ended) = served.child.try_wait().unwrap() {
-                panic!("it ended with {ended}: {}", served.log());
-            }
-            assert!(begun.elapsed() < PATIENCE, "{}", served.log());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.room.path().join(name)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-
-    fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&str>,
-    ) -> Answer {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
-        let uri = format!("http://127.0.0.1:{}{path}", self.port);
-        let mut request = ureq::http::Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = match body {
-            Some(body) => agent.run(request.body(body.to_owned()).unwrap()),
-            None => agent.run(request.body(()).unwrap()),
-        }
-        .unwrap();
-        let kind = response.headers().get("content-type");
-        Answer {
-            status: response.status().as_u16(),
-            kind: kind.map_or("", |kind| kind.to_str().unwrap()).to_owned(),
-            text: response.body_mut().read_to_string().unwrap(),
-        }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &[], None)
-    }
-
-    /// With the token.
-    fn change(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let bearer = format!("Bearer {TOKEN}");
-        let mut headers = vec![("Authorization", bearer.as_str())];
-        let text = body.map(ToString::to_string);
-        if text.is_some() {
-            headers.push(("Content-Type", "application/json"));
-        }
-        self.ask(method, path, &headers, text.as_deref())
-    }
-
-    /// Waits until something holds.
-    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let begun = Instant::now();
-        while !holds() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: {}", self.log());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Ends it as its supervisor would; how long that took.
-    fn terminate(&mut self) -> Duration {
-        let begun = Instant::now();
-        let process = i32::try_from(self.child.id()).unwrap();
-        let process = rustix::process::Pid::from_raw(process).unwrap();
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-        let ended = self.child.wait().unwrap();
-        assert_eq!(ended.code(), Some(0), "{}", self.log());
-        begun.elapsed()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A file of so many bytes that was last modified so long ago.
-fn file(path: &Path, bytes: usize, age: u64) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, vec![7; bytes]).unwrap();
-    let modified = SystemTime::now() - Duration::from_secs(age);
-    fs::File::options()
-        .write(true)
-        .open(path)
-        .unwrap()
-        .set_modified(modified)
-        .unwrap();
-}
-
-/// The configuration of one store of charts, cleaned only when somebody asks.
-const CHARTS: &str = "[stores.charts]\npath = \"charts\"\npolicy = \"p.retain\"\ngrace = \"1 hour\"\n\
-    [destinations.cold]\nurl = \"file://./cold\"\n\
-    [plugins.backup]\nwasm = \"builtin:backup\"\ngrants = { destinations = [\"cold\"] }\n\
-    [state]\npath = \"state\"\n";
-
-const POLICY: &str = "edition 2026\n\
-    collection charts at \"{symbol}_{interval}/*.png\" {\n\
-    age is measured from last modified\n\
-    @expired delete when older than 6 hours\n\
-    @aapl keep for 30 days where {symbol} is \"AAPL\" because \"earnings\"\n\
-    }\n\
-    stop never because \"charts are drawn again\"\n";
-
-fn charts(room: &Path) {
-    fs::write(room.join("retain.toml"), CHARTS).unwrap();
-    fs::write(room.join("p.retain"), POLICY).unwrap();
-    for number in 0..3 {
-        file(
-            &room.join(format!("charts/AAPL_1h/{number}.png")),
-            4000,
-            DAY,
-        );
-        file(
-            &room.join(format!("charts/MSFT_1d/{number}.png")),
-            8000,
-            DAY,
-        );
-        file(&room.join(format!("charts/MSFT_1h/{number}.png")), 8000, 60);
-    }
-    file(&room.join("charts/readme.txt"), 10, 100 * DAY);
-}
-
-fn count(directory: &Path) -> usize {
-    let files = walkdir::WalkDir::new(directory).into_iter().flatten();
-    files
-        .filter(|entry| entry.file_type().is_file())
-        .filter(|entry| {
-            !entry
-                .path()
-                .components()
-                .any(|part| part.as_os_str() == ".retain")
-        })
-        .count()
-}
 
 #[test]
 fn the_routes_of_the_seed_answer_as_they_did() {
@@ -725,33 +494,6 @@ fn what_is_too_full_is_relieved_between_two_turns() {
 }
 
 #[test]
-fn a_client_that_goes_away_changes_nothing_about_its_run() {
-    use std::io::Write;
-    let served = Served::begin(|room| {
-        charts(room);
-        for number in 0..3000 {
-            file(&room.join(format!("charts/IBM_1d/{number}.png")), 10, DAY);
-        }
-    });
-    let mut client = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
-    let request = format!(
-        "POST /charts/cleanup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 0\r\n\r\n"
-    );
-    client.write_all(request.as_bytes()).unwrap();
-    client.flush().unwrap();
-    served.until("the run's beginning", || {
-        served.get("/v1/stores/charts").json()["running"] != Value::Null
-            || count(&served.path("charts")) == 7
-    });
-    drop(client);
-    served.until("the run's end", || {
-        let last = served.get("/v1/stores/charts").json()["last"].clone();
-        last["outcome"] == "completed" && last["removed"] == 3003
-    });
-    assert_eq!(count(&served.path("charts")), 7);
-}
-
-#[test]
 fn a_run_tells_how_far_it_is() {
     let served = Served::begin(|room| {
         charts(room);
@@ -872,161 +614,6 @@ fn an_open_service_without_a_token_does_not_start() {
     assert!(said.contains("open to others"), "{said}");
 }
 
-/// The whole deployment beside an application that never stops writing.
-#[test]
-fn the_seeds_deployment_runs_beside_a_writer_that_never_sees_it() {
-    let served = Served::with(
-        |room| {
-            for entry in walkdir::WalkDir::new(repository("examples/stock-analysis"))
-                .into_iter()
-                .flatten()
-            {
-                let below = entry
-                    .path()
-                    .strip_prefix(repository("examples/stock-analysis"))
-                    .unwrap();
-                if entry.file_type().is_dir() {
-                    fs::create_dir_all(room.join(below)).unwrap();
-                } else {
-                    fs::copy(entry.path(), room.join(below)).unwrap();
-                }
-            }
-            // The deployment's own addresses are not this test's.
-            let file_name = room.join("retain.toml");
-            let text = fs::read_to_string(&file_name).unwrap();
-            let (before, after) = text.split_once("[service]").unwrap_or((&text, ""));
-            let rest = after.find("\n[").map_or("", |at| &after[at..]);
-            let text = format!("{before}{rest}").replace(
-                "CHART_CLEANUP_INTERVAL_MINUTES:-15} min",
-                "CHART_CLEANUP_INTERVAL_MINUTES:-15} seconds",
-            );
-            fs::write(&file_name, text).unwrap();
-            for number in 0..40 {
-                file(
-                    &room.join(format!("output/charts/OLD_1h/{number}.png")),
-                    50_000,
-                    DAY,
-                );
-                file(
-                    &room.join(format!("output/charts/AAPL_1h/{number}.png")),
-                    10_000,
-                    2 * DAY,
-                );
-            }
-            file(&room.join("output/AAPL/analysis.json"), 1000, 60);
-        },
-        &[
-            ("CHART_MAX_SIZE_MB", "10"),
-            ("CHART_CLEANUP_INTERVAL_MINUTES", "1"),
-        ],
-    );
-    let stop = Arc::new(AtomicBool::new(false));
-    let written = Arc::new(AtomicU64::new(0));
-    let writer = thread::spawn({
-        let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
-        let charts = served.path("output/charts");
-        move || {
-            let image = vec![9; 60_000];
-            for number in 0_u64.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                // As the application does: a directory a symbol, a draft, a rename.
-                let directory = charts.join(format!("S{}_1h", number % 7));
-                fs::create_dir_all(&directory).unwrap();
-                let draft = directory.join(format!("{number}.png.tmp"));
-                fs::write(&draft, &image).unwrap();
-                let place = directory.join(format!("{number}.png"));
-                fs::rename(&draft, &place).unwrap();
-                // What was drawn just now is read at once, and is there.
-                assert_eq!(fs::read(&place).unwrap().len(), image.len());
-                // Time that passes faster than on the clock: what is more than a hundred
-                // images old is an hour old, if the service has not taken it yet.
-                if let Some(number) = number.checked_sub(100) {
-                    let old = charts.join(format!("S{}_1h/{number}.png", number % 7));
-                    if let Ok(file) = fs::File::options().write(true).open(old) {
-                        let hour = Duration::from_secs(3600);
-                        file.set_modified(SystemTime::now() - hour).unwrap();
-                    }
-                }
-                written.store(number + 1, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(8));
-            }
-        }
-    });
-    served.until("old charts have gone", || {
-        !served.path("output/charts/OLD_1h/0.png").exists()
-    });
-    served.until("many were written", || {
-        written.load(Ordering::Relaxed) > 400
-    });
-    let info = served.get("/storage/info").json();
-    for store in [
-        "analysis",
-        "cache",
-        "charts",
-        "datasets",
-        "enhanced-data",
-        "logs",
-    ] {
-        assert_eq!(info["storage"][store]["health"]["healthy"], true, "{info}");
-    }
-    stop.store(true, Ordering::Relaxed);
-    writer.join().expect("the writer never sees an error");
-    let bytes = || {
-        let files = walkdir::WalkDir::new(served.path("output/charts"))
-            .into_iter()
-            .flatten();
-        let counted = files.filter(|entry| {
-            let text = entry.path().to_string_lossy();
-            text.ends_with(".png") && !text.contains("/AAPL_") && !text.contains("/.retain/")
-        });
-        // One that goes while it is counted counts no more.
-        counted
-            .filter_map(|entry| Some(entry.metadata().ok()?.len()))
-            .sum::<u64>()
-    };
-    // The last hundred images, 6 MB of them, are protected; the budget holds all the same.
-    served.until("the budget holds", || bytes() <= 10_000_000);
-    let last = written.load(Ordering::Relaxed) - 1;
-    let last = format!("output/charts/S{}_1h/{last}.png", last % 7);
-    assert!(served.path(&last).exists());
-    for number in 0..40 {
-        assert!(
-            served
-                .path(&format!("output/charts/AAPL_1h/{number}.png"))
-                .exists()
-        );
-    }
-    assert!(served.path("output/AAPL/analysis.json").exists());
-}
-
-/// One request, as a receiver of alerts reads it: its headers and its body.
-fn receive(listener: &TcpListener) -> (String, String) {
-    use std::io::Write;
-    let (mut stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (mut text, mut part) = (String::new(), [0; 4096]);
-    loop {
-        let length = stream.read(&mut part).unwrap();
-        text.push_str(std::str::from_utf8(&part[..length]).unwrap());
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let wanted = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse::<usize>().unwrap())
-        });
-        if body.len() >= wanted.unwrap() {
-            stream
-                .write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-                .unwrap();
-            return (head.to_ascii_lowercase(), body.to_owned());
-        }
-    }
-}
-
 #[test]
 fn whoever_is_to_know_is_told_once_and_with_a_signature() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -1095,25 +682,25 @@ fn sha256(wasm: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn builtin(name: &str) -> &'static [u8] {
+fn builtin(name: &str) -> Vec<u8> {
     let mut all = retain::plugin::builtins().iter();
-    all.find(|(found, _)| *found == name).unwrap().1
+    all.find(|builtin| builtin.name == name).unwrap().wasm()
 }
 
 #[test]
 fn a_changed_plugin_is_refused_where_it_is_pinned_and_the_one_before_goes_on() {
     let (old, new) = (builtin("backup"), builtin("dedup-backup"));
-    let served = Served::begin(|room| pinned(room, old));
+    let served = Served::begin(|room| pinned(room, &old));
     served.until("the first archive", || {
         served.path("cold/charts/MSFT_1d").exists()
     });
-    fs::write(served.path("mine.wasm"), new).unwrap();
+    fs::write(served.path("mine.wasm"), &new).unwrap();
     served.until("the refusal", || {
         served.get("/v1/stores").json()["configuration"]["successful"] == false
     });
     let said = served.get("/v1/stores").json()["configuration"]["message"].clone();
     let said = said.as_str().unwrap().replace("\n  │ ", " ");
-    for digest in [sha256(old), sha256(new)] {
+    for digest in [sha256(&old), sha256(&new)] {
         assert!(said.contains(&digest), "{digest}: {said}");
     }
     file(&served.path("charts/IBM_1d/0.png"), 10, DAY);
@@ -1125,7 +712,7 @@ fn a_changed_plugin_is_refused_where_it_is_pinned_and_the_one_before_goes_on() {
     // Somebody says that the new one is meant.
     let file_ = served.path("retain.toml");
     let text = fs::read_to_string(&file_).unwrap();
-    fs::write(&file_, text.replace(&sha256(old), &sha256(new))).unwrap();
+    fs::write(&file_, text.replace(&sha256(&old), &sha256(&new))).unwrap();
     file(&served.path("charts/SAP_1d/0.png"), 20, DAY);
     served.until("an archive by the new plugin", || {
         if !served.path("charts/SAP_1d/0.png").exists() {
@@ -1142,7 +729,7 @@ fn a_changed_plugin_is_refused_where_it_is_pinned_and_the_one_before_goes_on() {
 #[test]
 fn a_changed_plugin_without_a_pin_is_taken_up() {
     let served = Served::begin(|room| {
-        pinned(room, builtin("backup"));
+        pinned(room, &builtin("backup"));
         let configured = fs::read_to_string(room.join("retain.toml")).unwrap();
         let lines = configured
             .lines()

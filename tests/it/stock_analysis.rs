@@ -1,5 +1,6 @@
 //! `examples/stock-analysis`: six stores, three environments, one policy each.
 
+use std::fs;
 use std::path::Path;
 
 use retain::config::{Config, Environment, Schedule, Wasm};
@@ -255,7 +256,8 @@ fn enhanced_data_that_is_read_stays_and_only_its_history_ages() {
          stays | sector_performance.json  | 400 days | 5 MB",
     );
     let plan = check(&shipped("enhanced-data", &[]), &table);
-    assert_eq!(plan.steps[0].hooks.len(), 1);
+    assert!(plan.steps.iter().all(|step| step.hooks.len() == 1));
+    assert_eq!(plan.totals.backed_up.files, 7);
 }
 
 #[test]
@@ -278,4 +280,77 @@ fn the_cache_empties_itself_but_not_under_a_writer() {
          stays | quotes/.lock     | 90 days  | 0 B
          stays | quotes/all.lock  | 90 days  | 0 B",
     );
+}
+
+/// The variables of the deployment with what they are in production.
+const VARIABLES: [(&str, &str); 12] = [
+    ("ENVIRONMENT", "production"),
+    ("STORAGE_BASE_PATH", "/app/data"),
+    ("STORAGE_CHARTS_PATH", "/app/data/charts"),
+    ("STORAGE_ANALYSIS_PATH", "/app/data/analysis"),
+    ("STORAGE_DATASETS_PATH", "/app/data/datasets"),
+    (
+        "STORAGE_ENHANCED_DATA_PATH",
+        "/app/data/enhanced_sector_data",
+    ),
+    ("STORAGE_LOGS_PATH", "/app/data/logs"),
+    ("STORAGE_CACHE_PATH", "/app/data/cache"),
+    ("CHART_MAX_AGE_HOURS", "6"),
+    ("CHART_MAX_SIZE_MB", "200"),
+    ("CHART_CLEANUP_INTERVAL_MINUTES", "15"),
+    ("CHART_ENABLE_CLEANUP", "true"),
+];
+
+#[test]
+fn the_deployments_set_every_variable_and_the_defaults_are_theirs() {
+    for file in [
+        "deploy/compose.yaml",
+        "deploy/kubernetes/base/storage-config.yaml",
+    ] {
+        let text = fs::read_to_string(repository(file)).unwrap();
+        for (name, value) in VARIABLES {
+            let set = text.lines().filter_map(|line| line.trim().split_once(": "));
+            let mut set = set.filter(|(key, _)| *key == name);
+            let (_, found) = set.next().unwrap_or_else(|| panic!("{file}: no {name}"));
+            assert_eq!(found.trim_matches('"'), value, "{file}: {name}");
+        }
+    }
+    // Who sets nothing but the environment gets the same.
+    let (said, silent) = (load(&VARIABLES), load(&VARIABLES[..1]));
+    assert_eq!(paths(&said), paths(&silent));
+    let charts = |config: &Config| {
+        (
+            config.stores["charts"].schedule.clone(),
+            config.stores["charts"].enabled,
+        )
+    };
+    assert_eq!(charts(&said), charts(&silent));
+    for variables in [&VARIABLES[..], &[]] {
+        check(
+            &shipped("charts", variables),
+            "goes  | MSFT_1h/a.png | 361 min | 1 MB
+             stays | MSFT_1h/b.png | 359 min | 1 MB",
+        );
+    }
+}
+
+#[test]
+fn every_promise_of_the_example_names_a_test_there_is() {
+    let readme = fs::read_to_string(repository("examples/stock-analysis/README.md")).unwrap();
+    let section = readme.split("## What is promised").nth(1).unwrap();
+    let rows = section.split("\n## ").next().unwrap().lines();
+    let rows: Vec<&str> = rows
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| promise"))
+        .collect();
+    assert!(rows.len() >= 15, "{rows:?}");
+    let tests: String = ["stock_analysis", "seed", "service"]
+        .map(|module| fs::read_to_string(repository(&format!("tests/it/{module}.rs"))).unwrap())
+        .concat();
+    for row in rows {
+        let named = row.rsplit(" | ").next().unwrap();
+        let names = named.trim_end_matches('|').split(',');
+        for name in names.map(|name| name.trim().trim_matches('`')) {
+            assert!(tests.contains(&format!("#[test]\nfn {name}()")), "{name}");
+        }
+    }
 }

@@ -85,6 +85,19 @@ fn what_was_put_back_is_named_by_why_and_a_limit_takes_others_instead() {
 }
 
 #[test]
+fn why_knows_when_a_hold_of_the_ledger_ends() {
+    let shop = Shop::new("delete when older than 7 days\nbefore delete, run backup into cold");
+    shop.file("a", "x", 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    let said = shop.ok(&["restore", "a"]);
+    assert!(said.err.contains("note: held until 2"), "{said:?}");
+    let said = shop.ok(&["why", "a"]);
+    assert!(said.out.contains("is kept by hold \"restore-2"), "{said:?}");
+    assert!(said.out.contains("the answer changes in 7 d"), "{said:?}");
+    assert!(said.out.contains("it would be removed"), "{said:?}");
+}
+
+#[test]
 fn undoing_replaces_nothing() {
     let shop = with_grace("1 hour");
     shop.file("a", "old", 10 * DAY);
@@ -547,7 +560,12 @@ fn a_confined_process_when_it_is_asked_for() {
         return;
     };
     let (inside, outside) = (place.join("inside"), place.join("outside"));
-    let confinement = retain::confine::confine(&[inside.clone(), inside.join("to/come")]).unwrap();
+    let (confinement, grounds) =
+        retain::confine::confine(&[inside.clone(), inside.join("to/come")]).unwrap();
+    assert!(grounds.reach(&inside) && grounds.reach(&inside.join("to/come/later")));
+    let held = confinement != retain::confine::Confinement::None;
+    assert_eq!(grounds.reach(&outside.join("precious")), !held);
+    assert_eq!(grounds.reach(&outside.join("not/there")), !held);
     fs::write(inside.join("new"), "x").unwrap();
     fs::create_dir(inside.join("to")).unwrap();
     fs::rename(inside.join("new"), inside.join("to/new")).unwrap();

@@ -150,7 +150,7 @@ fn a_lost_state_directory_loses_no_backup() {
 fn a_component_that_was_lost_with_the_state_is_named_with_what_to_do() {
     let shop = Shop::new("delete always\nbefore delete, run mine into cold, otherwise keep");
     let mut all = retain::plugin::builtins().iter();
-    let mut wasm = all.find(|(name, _)| *name == "backup").unwrap().1.to_vec();
+    let mut wasm = all.find(|builtin| builtin.name == "backup").unwrap().wasm();
     super::guests::section(&mut wasm, "ours", b"not what the program has");
     shop.write("mine.wasm", &wasm);
     let usual = fs::read_to_string(shop.path("retain.toml")).unwrap();

@@ -60,7 +60,7 @@ impl List {
         for plugin in &all {
             say(&line(plugin))?;
         }
-        let names: Vec<_> = builtins().iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = builtins().iter().map(|builtin| builtin.name).collect();
         say(&format!("part of this program: {}", names.join(", ")))?;
         Ok(exit)
     }
@@ -123,9 +123,9 @@ impl Inspect {
         let shown = self.file.display().to_string();
         let wasm = match shown.strip_prefix("builtin:") {
             Some(name) => {
-                let found = builtins().iter().find(|(builtin, _)| *builtin == name);
+                let found = builtins().iter().find(|builtin| builtin.name == name);
                 let found = found.with_context(|| format!("there is no `{shown}`"))?;
-                found.1.to_vec()
+                found.wasm()
             }
             None => std::fs::read(&self.file).with_context(|| format!("cannot read `{shown}`"))?,
         };

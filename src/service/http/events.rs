@@ -4,8 +4,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::problem::{Path, Problem};
@@ -15,24 +18,26 @@ use crate::service::state::{Event, Shared};
 
 /// Everything that happens.
 #[utoipa::path(get, path = "/v1/events", tag = "runs",
-    responses((status = 200, description = "Server-sent events; each carries an event as JSON", body = Event, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Server-sent events; each carries an event as JSON", body = Event, content_type = "text/event-stream"),
+        (status = 503, body = Problem)))]
 pub(super) async fn all(
     State(ask): State<Ask>,
-) -> Sse<impl Stream<Item = Result<Sent, Infallible>>> {
-    stream_of(&ask.shared, None, None)
+) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
+    let events = heard(&ask.shared)?;
+    Ok(streamed(&ask.shared, events, None, None))
 }
 
 /// What happens in one run, until it ends. A run that has ended is told at once.
 #[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "runs",
     params(("run" = String, Path, description = "Its name")),
     responses((status = 200, description = "Server-sent events", body = Event, content_type = "text/event-stream"),
-        (status = 404, body = Problem)))]
+        (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn of_run(
     State(ask): State<Ask>,
     Path(run): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     // First to listen, then to look: nothing happens in between unheard.
-    let events = ask.shared.listen();
+    let events = heard(&ask.shared)?;
     let state = ask.shared.loaded().config.state.clone();
     let (run, ended) = blocking(move || {
         let journal = Journal::open_existing(&state)?;
@@ -52,17 +57,23 @@ pub(super) async fn of_run(
     Ok(streamed(&ask.shared, events, Some(run), ended))
 }
 
-fn stream_of(
-    shared: &std::sync::Arc<Shared>,
-    run: Option<String>,
-    first: Option<Event>,
-) -> Sse<impl Stream<Item = Result<Sent, Infallible>> + use<>> {
-    streamed(shared, shared.listen(), run, first)
+type Heard = (Receiver<Event>, OwnedSemaphorePermit);
+
+fn heard(shared: &Shared) -> Result<Heard, Problem> {
+    shared.listen().ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too-many",
+            "too many listen",
+            "close a stream of events that nobody reads any more, and try again",
+        )
+    })
 }
 
 struct Listening {
     shared: std::sync::Arc<Shared>,
-    events: tokio::sync::broadcast::Receiver<Event>,
+    events: Receiver<Event>,
+    _permit: OwnedSemaphorePermit,
     run: Option<String>,
     first: Option<Event>,
     over: bool,
@@ -70,13 +81,14 @@ struct Listening {
 
 fn streamed(
     shared: &std::sync::Arc<Shared>,
-    events: tokio::sync::broadcast::Receiver<Event>,
+    (events, permit): Heard,
     run: Option<String>,
     first: Option<Event>,
 ) -> Sse<impl Stream<Item = Result<Sent, Infallible>> + use<>> {
     let listening = Listening {
         shared: std::sync::Arc::clone(shared),
         events,
+        _permit: permit,
         run,
         first,
         over: false,

@@ -132,6 +132,7 @@ pub(super) fn app(shared: Arc<Shared>, gate: Gate) -> Router {
                 format!("`{}` has no {}", request.uri().path(), request.method()),
             )
         })
+        .layer(middleware::from_fn(problem::whole_body))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(gate, auth::check))
         .layer(middleware::from_fn_with_state(ask.clone(), page::in_words))
@@ -193,19 +194,26 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether policies and plugins have loaded and runs may begin.
+/// Whether policies and plugins have loaded, and runs may begin in every store that this
+/// process can still reach.
 #[utoipa::path(get, path = "/readyz", tag = "service",
     responses((status = 200, body = String), (status = 503, body = Problem)))]
 async fn readyz(State(ask): State<Ask>) -> Response {
-    match ask.shared.is_ready() {
-        true => "ready\n".into_response(),
-        false => Problem::new(
+    let not_ready = |detail: String| {
+        Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "not-ready",
             "not ready",
-            "the service begins or ends",
+            detail,
         )
-        .into_response(),
+        .into_response()
+    };
+    if !ask.shared.is_ready() {
+        return not_ready("the service begins or ends".to_owned());
+    }
+    match ask.shared.beyond_reach().as_slice() {
+        [] => "ready\n".into_response(),
+        lost => not_ready(lost.join("; ")),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Errors as RFC 9457 problem documents.
 
-use axum::body::Bytes;
+use std::time::Duration;
+
+use axum::body::{self, Bytes};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -214,6 +217,43 @@ impl IntoResponse for Problem {
     }
 }
 
+/// How long a body may take: all of them are small.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Waits for the body before anything is done about the request. One that comes a byte a
+/// second is not waited for.
+pub(super) async fn whole_body(request: Request, next: Next) -> Response {
+    let (parts, sent) = request.into_parts();
+    // By way of the extractor, which knows the limit and says what was wrong.
+    let mut bare = Request::new(sent);
+    *bare.extensions_mut() = parts.extensions.clone();
+    let bytes = match tokio::time::timeout(BODY_TIME, Bytes::from_request(bare, &())).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(rejection)) => {
+            return match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(rejection.body_text()),
+                _ => Problem::unreadable(rejection.body_text()),
+            }
+            .into_response();
+        }
+        Err(_) => {
+            let slow = Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "slow",
+                "the body takes too long",
+                format!(
+                    "nothing was done: it was not there after {} seconds",
+                    BODY_TIME.as_secs()
+                ),
+            );
+            let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+            return (close, slow).into_response();
+        }
+    };
+    next.run(Request::from_parts(parts, body::Body::from(bytes)))
+        .await
+}
+
 /// A body of JSON; anything else is a problem.
 pub(super) struct Body<T>(pub(super) T);
 
@@ -242,7 +282,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody
         if bytes.is_empty() {
             return Ok(MaybeBody(T::default()));
         }
-        let request = Request::from_parts(parts, axum::body::Body::from(bytes));
+        let request = Request::from_parts(parts, body::Body::from(bytes));
         Body::from_request(request, state)
             .await
             .map(|Body(value)| MaybeBody(value))

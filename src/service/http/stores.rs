@@ -32,7 +32,7 @@ pub(super) struct StoreView {
     pub policy: String,
     /// Whether it is cleaned.
     pub enabled: bool,
-    /// When, in words: `every 15 min`, a cron expression, or `on request`.
+    /// When, in words: `every 15 minutes`, a cron expression, or `on request`.
     pub schedule: String,
     /// How long removed files stay in the trash.
     pub grace: Option<String>,
@@ -103,7 +103,7 @@ fn schedule_in_words(store: &Store) -> String {
 pub(super) async fn view(ask: &Ask, name: &str) -> Result<StoreView, Problem> {
     let loaded = ask.shared.loaded();
     let store = known(&loaded, name)?.clone();
-    let health = Health::of(&store.path.path);
+    let health = Health::of(&store, &ask.shared.grounds);
     let (seen, trouble) = match health.readable {
         true => match work::survey(&ask.shared, name).await {
             Ok(survey) => (Some(Survey::clone(&survey)), None),
@@ -251,12 +251,12 @@ pub(super) async fn group_stats(
     let name = store.to_owned();
     let view = work::look(&ask.shared, store, move |_, job, planned, seconds| {
         let now = planned.plan.now.clone();
-        let (groups, groups_total) = survey::groups(&job.policy, &planned.inventory, &now, &by);
+        let (groups, groups_total) = survey::groups(job, &planned.inventory, &now, &by);
         StatsView {
             store: name,
             by,
             at: now.timestamp().to_string(),
-            seen: Survey::of(&job.policy, &planned.inventory, &planned.plan, seconds),
+            seen: Survey::of(job, &planned.inventory, &planned.plan, seconds),
             groups,
             groups_total,
         }

@@ -9,6 +9,7 @@ use tower::util::ServiceExt;
 
 use super::*;
 use crate::config::Environment;
+use crate::confine::Grounds;
 use crate::service::http::auth::{COOKIE, Gate, Who};
 use crate::service::state::Shared;
 use crate::service::{Loaded, Origin};
@@ -65,7 +66,7 @@ fn service(listen: &str) -> Service {
         file: room.path().join("retain.toml"),
         environment: Environment::default(),
     });
-    let shared = Arc::new(Shared::new(loaded.unwrap(), None).unwrap());
+    let shared = Arc::new(Shared::new(loaded.unwrap(), None, Grounds::default()).unwrap());
     let service = shared.loaded().config.service.clone();
     let gate = Gate::new(&service, Some(TOKEN.as_bytes()));
     Service {
