@@ -47,12 +47,15 @@ impl Archiver<'_> {
         receipt: &Receipt,
     ) -> bool {
         let place = &receipt.destination;
+        let settings = std::sync::Arc::clone(&self.settings);
+        let limits = self.plugin.terms(settings, self.run, entry.size).limits();
         receipt.key == entry.key
             && !receipt.in_place
             && !receipt.objects.is_empty()
             && receipt.plugin.digest == self.plugin.version().digest
             && serde_json::from_str(&self.settings).is_ok_and(|now: Value| now == receipt.settings)
             && receipt.proof == self.plugin.proof()
+            && receipt.limits == Some(limits)
             && (&place.url, &place.identity) == (&destination.url, &destination.identity)
     }
 

@@ -298,7 +298,6 @@ impl Taken<'_> {
     }
 }
 
-/// Records what a saved plan names and the policy does not take.
 /// Receipts of archives there are of files that are to be archived, as they are now.
 fn recorded(planned: &Planned, journal: &Journal) -> Result<Vec<Receipt>, JournalError> {
     let Planned {
@@ -324,6 +323,7 @@ fn recorded(planned: &Planned, journal: &Journal) -> Result<Vec<Receipt>, Journa
     Ok(receipts.map(|(_, receipt)| receipt).collect())
 }
 
+/// Records what a saved plan names and the policy does not take.
 fn report_refused(
     journal: &mut Journal,
     id: &RunId,
