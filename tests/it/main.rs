@@ -41,6 +41,7 @@ mod served;
 mod service;
 mod shop;
 mod small_disk;
+mod spans;
 mod stock_analysis;
 mod tidy;
 mod trust;
