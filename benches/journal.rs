@@ -83,6 +83,7 @@ fn nothing(now: &Now) -> Plan {
         disk: None,
         ledger: Vec::new(),
         held: Default::default(),
+        symlinks: Default::default(),
         notices: Vec::new(),
     };
     plan(&policy, &retain::scan::Inventory::default(), ask)

@@ -16,6 +16,28 @@ pub enum Kind {
     Special,
 }
 
+/// What a store's symbolic links are to its policy; none is ever followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are kept, whatever statement their names fall under.
+    #[default]
+    Kept,
+    /// They are files: each has the age, the owner and the size of the link itself, and
+    /// removal takes the link.
+    Files,
+}
+
+impl Symlinks {
+    /// Whether something of this kind is a file to a policy.
+    pub fn admits(self, kind: Kind) -> bool {
+        match kind {
+            Kind::File => true,
+            Kind::Symlink => self == Symlinks::Files,
+            Kind::Directory | Kind::Special => false,
+        }
+    }
+}
+
 /// Device and inode: which object a name led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {

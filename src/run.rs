@@ -185,7 +185,7 @@ impl<'c> Job<'c> {
             ),
             None => (Vec::new(), Archives::default()),
         };
-        let held = Held::of(&ledger, now);
+        let held = Held::of(ledger, now);
         let identity = identity.unwrap_or_default();
         Ok(self.plan_in(root, identity, &held, &archives, now, seen))
     }
@@ -273,8 +273,7 @@ impl<'c> Job<'c> {
             plan,
             root,
             inventory,
-            ledger,
-            held: files,
+            held: held.clone(),
             scanned,
         }
     }
@@ -286,11 +285,15 @@ impl<'c> Job<'c> {
             path,
             grace,
             writers,
+            symlinks,
             ..
         } = self.store;
-        let values = format!("{:?} {grace:?} {writers:?}", path.path);
+        let values = format!("{:?} {grace:?} {writers:?} {symlinks:?}", path.path);
         let digest = blake3::hash(values.as_bytes()).to_hex().to_string();
-        let name = format!("path, grace or exclusive of store `{}`", self.store.name);
+        let name = format!(
+            "path, grace, exclusive or symlinks of store `{}`",
+            self.store.name
+        );
         let mut basis = BTreeMap::from([(name, digest)]);
         if let Some(request) = &self.request {
             // Whole, so that a plan that waits for a person can be made again.
@@ -321,6 +324,7 @@ impl<'c> Job<'c> {
             }),
             ledger: ledger.to_vec(),
             held: files.clone(),
+            symlinks: self.store.symlinks,
             notices: notices(inventory),
         }
     }
@@ -328,14 +332,12 @@ impl<'c> Job<'c> {
     /// What is decided at some moment about one path of a store that was looked at.
     pub fn decide(&self, planned: &Planned, path: &RelPath, now: &Now) -> Option<Decision> {
         let Planned {
-            root,
-            inventory,
-            ledger,
-            held: files,
-            ..
+            root, inventory, ..
         } = planned;
         let identity = planned.plan.root.clone();
-        let ask = self.ask(root, inventory, ledger, files, identity, now);
+        let held = planned.held.at(now);
+        let (ledger, files) = (held.for_planning(), held.files());
+        let ask = self.ask(root, inventory, &ledger, &files, identity, now);
         let paths = std::slice::from_ref(path);
         let (_, decisions) = plan_explained(&self.policy, &planned.inventory, ask, paths);
         decisions.into_iter().next()
@@ -517,7 +519,7 @@ impl<'c> Job<'c> {
         let name = &self.store.name;
         let said = self.policy_holds();
         let holds = mirror_holds(&mut journal, &root, name, Some(&said), now)?;
-        let held = Held::of(&protecting(&holds, now), now);
+        let held = Held::of(protecting(&holds, now), now);
         let at = now.timestamp().to_string();
         let recovered = recover(&mut journal, &root, &identity, &at)?;
         let clocks = Clocks::at(now);
@@ -602,9 +604,7 @@ pub struct Planned {
     /// What was found in it.
     pub inventory: Inventory,
     /// The holds of the ledger it was made under.
-    pub ledger: Vec<Policy>,
-    /// Single files that the ledger holds.
-    pub held: Arc<HashMap<RelPath, String>>,
+    pub held: Held,
     /// How long it took to look through the store.
     pub scanned: std::time::Duration,
 }

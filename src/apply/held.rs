@@ -29,9 +29,10 @@ const MIRROR: &str = "holds";
 const MIRROR_LIMIT: u64 = 1 << 30;
 
 /// What the ledger keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Held {
     now: Now,
+    holds: Arc<[LedgerHold]>,
     files: Arc<HashMap<RelPath, String>>,
     statements: Vec<(String, Policy)>,
     /// The name of a hold that nobody can read.
@@ -40,15 +41,17 @@ pub struct Held {
 
 impl Held {
     /// The holds that protect now.
-    pub fn of(holds: &[LedgerHold], now: &Now) -> Held {
+    pub fn of(holds: Vec<LedgerHold>, now: &Now) -> Held {
         let mut files = HashMap::new();
+        let holds: Arc<[LedgerHold]> = holds.into();
         let mut held = Held {
             now: now.clone(),
+            holds: holds.clone(),
             files: Arc::default(),
             statements: Vec::new(),
             everything: None,
         };
-        for hold in holds {
+        for hold in holds.iter() {
             for file in &hold.files {
                 files.insert(file.clone(), hold.name.clone());
             }
@@ -60,6 +63,20 @@ impl Held {
         }
         held.files = Arc::new(files);
         held
+    }
+
+    /// Those of them that still protect at a later moment.
+    pub fn at(&self, later: &Now) -> Held {
+        let lasting = self.holds.iter().filter(|hold| {
+            let end = end_of(hold);
+            end.is_none_or(|end| end > later.timestamp())
+        });
+        Held::of(lasting.cloned().collect(), later)
+    }
+
+    /// When they end, as far as they do by themselves.
+    pub fn ends(&self) -> impl Iterator<Item = jiff::Timestamp> {
+        self.holds.iter().filter_map(end_of)
     }
 
     /// Single files that are held, with the name of what holds each.
@@ -83,6 +100,11 @@ impl Held {
                 .collect(),
         }
     }
+}
+
+/// What cannot be read has not come yet.
+fn end_of(hold: &LedgerHold) -> Option<jiff::Timestamp> {
+    hold.until.as_deref()?.parse().ok()
 }
 
 /// The holds of the ledger at one moment.

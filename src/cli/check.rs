@@ -4,64 +4,78 @@ use std::path::Path;
 
 use super::findings::{json, sarif};
 use super::rewrite::rewrite;
-use super::{Edge, Exit, Format, complain, explain, look, say, show_findings};
+use super::{Edge, Exit, Format, complain, explain, files_and_stores, look, say, show_findings};
 use crate::config::{Config, Store, read_policy};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::policy::{self, Mended};
 
-/// Find every mistake in the configuration and its policies.
+/// Find every mistake in the configuration and its policies, or in single policies.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// Mend what has one right answer in the policies and what they use, then check.
     #[arg(long)]
     fix: bool,
-    /// Only these stores; all, enabled or not, when none is named.
-    #[arg(value_name = "STORE")]
-    stores: Vec<String>,
+    /// Only these stores or policy files; all stores, enabled or not, when none is named.
+    #[arg(value_name = "POLICY|STORE")]
+    targets: Vec<String>,
+}
+
+/// What was looked at, and what is to be said of it.
+#[derive(Default)]
+struct Looked {
+    findings: Vec<Diagnostic>,
+    /// What to say of each that is sound.
+    sound: Vec<String>,
+    mended: Vec<Mended>,
 }
 
 impl Check {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
-        let mut findings = Vec::new();
-        let mut checked = Vec::new();
-        let mut mended = Vec::new();
+        let (files, names) = files_and_stores(&self.targets)?;
+        let mut looked = Looked::default();
+        let mut alone = files.clone();
         match Config::load(&edge.config, &edge.environment) {
-            Err(Diagnostics(found)) => findings.extend(found),
+            // A policy can be sound without a configuration.
+            Err(_) if names.is_empty() && !files.is_empty() => {}
+            Err(Diagnostics(found)) => looked.findings.extend(found),
             Ok(config) => {
-                findings.extend(config.warnings.clone());
-                findings.extend(crate::run::check_plugins(&config));
-                let stores = match self.stores.is_empty() {
+                let mut stores: Vec<&Store> = match self.targets.is_empty() {
                     true => config.stores.values().collect(),
-                    false => edge.stores(&config, &self.stores)?,
+                    false => names
+                        .iter()
+                        .map(|name| edge.store(&config, name))
+                        .collect::<Result<_, _>>()?,
                 };
+                for file in &files {
+                    let path = std::path::absolute(file)?;
+                    let users = config
+                        .stores
+                        .values()
+                        .filter(|store| store.policy.path == path);
+                    let before = stores.len();
+                    stores.extend(users);
+                    if stores.len() > before {
+                        alone.retain(|other| other != file);
+                    }
+                }
+                if !stores.is_empty() {
+                    looked.findings.extend(config.warnings.clone());
+                    looked.findings.extend(crate::run::check_plugins(&config));
+                }
                 for store in stores {
-                    if self.fix {
-                        mended.extend(mend(edge, &config, store)?);
-                    }
-                    match edge.job(&config, store) {
-                        Ok(job) => {
-                            findings.extend(job.warnings.0.clone());
-                            findings.extend(job.too_near());
-                            checked.push((store.name.clone(), store.policy.written.clone()));
-                        }
-                        Err(Diagnostics(found)) => findings.extend(found),
-                    }
+                    self.look_at_store(edge, &config, store, &mut looked)?;
                 }
             }
         }
-        // A plugin that several policies name is wrong once.
-        let mut told = Vec::new();
-        findings.retain(|finding: &Diagnostic| {
-            let key = (
-                finding.source().name().to_owned(),
-                finding.span(),
-                finding.message().to_owned(),
-            );
-            let first = !told.contains(&key);
-            told.extend(first.then_some(key));
-            first
-        });
-        let findings = Diagnostics(findings);
+        for file in alone {
+            self.look_at_file(edge, &file, &mut looked)?;
+        }
+        let Looked {
+            findings,
+            sound,
+            mended,
+        } = looked;
+        let findings = Diagnostics(once_each(findings));
         match edge.format {
             Format::Json => {
                 let mended = self.fix.then_some(mended.as_slice());
@@ -71,7 +85,7 @@ impl Check {
                 let directory = edge.config.parent().unwrap_or(Path::new(""));
                 say(&sarif(&findings, directory).to_string())?;
             }
-            Format::Text => show(&findings, &checked, &mended)?,
+            Format::Text => show(&findings, &sound, &mended)?,
         }
         if let Some(hint) = explain::hint(&findings).filter(|_| edge.format == Format::Text) {
             complain(&hint);
@@ -81,13 +95,83 @@ impl Check {
             false => Exit::Done,
         })
     }
+
+    fn look_at_store(
+        &self,
+        edge: &Edge,
+        config: &Config,
+        store: &Store,
+        looked: &mut Looked,
+    ) -> anyhow::Result<()> {
+        if self.fix
+            && let Ok(source) = read_policy(&store.policy.path, config.directory())
+        {
+            looked
+                .mended
+                .extend(mend(edge, config.directory(), &source)?);
+        }
+        match edge.job(config, store) {
+            Ok(job) => {
+                looked.findings.extend(job.warnings.0.clone());
+                looked.findings.extend(job.too_near());
+                let words = format!("store {}: {} is sound", store.name, store.policy.written);
+                looked.sound.push(words);
+            }
+            Err(Diagnostics(found)) => looked.findings.extend(found),
+        }
+        Ok(())
+    }
+
+    /// A policy that no store of the configuration has.
+    fn look_at_file(&self, edge: &Edge, file: &str, looked: &mut Looked) -> anyhow::Result<()> {
+        let (path, directory) = (std::path::absolute(file)?, std::env::current_dir()?);
+        let read = || {
+            read_policy(&path, &directory)
+                .map_err(|reason| anyhow::anyhow!("cannot read `{file}`: {reason}"))
+        };
+        if self.fix {
+            looked.mended.extend(mend(edge, &directory, &read()?)?);
+        }
+        let source = read()?;
+        match edge
+            .environment
+            .ask(&directory, |world| policy::load(&source, world))
+        {
+            Ok(checked) => {
+                looked.findings.extend(checked.warnings.0);
+                let hooked = checked.policy.hooks().next().is_some();
+                let beside = match hooked {
+                    true => {
+                        "; no store of the configuration has it, so its plugins were not looked at"
+                    }
+                    false => "",
+                };
+                looked.sound.push(format!("{file} is sound{beside}"));
+            }
+            Err(Diagnostics(found)) => looked.findings.extend(found),
+        }
+        Ok(())
+    }
 }
 
-fn show(
-    findings: &Diagnostics,
-    checked: &[(String, String)],
-    mended: &[Mended],
-) -> anyhow::Result<()> {
+/// A plugin that several policies name, and a policy that several stores have, is wrong
+/// once.
+fn once_each(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut told = Vec::new();
+    findings.retain(|finding: &Diagnostic| {
+        let key = (
+            finding.source().name().to_owned(),
+            finding.span(),
+            finding.message().to_owned(),
+        );
+        let first = !told.contains(&key);
+        told.extend(first.then_some(key));
+        first
+    });
+    findings
+}
+
+fn show(findings: &Diagnostics, sound: &[String], mended: &[Mended]) -> anyhow::Result<()> {
     for file in mended {
         for change in &file.changes {
             let (name, line, code) = (file.source.name(), change.line, change.code);
@@ -104,8 +188,8 @@ fn show(
     for warning in &findings.0 {
         complain(&warning.render(look()));
     }
-    for (store, policy) in checked {
-        say(&format!("store {store}: {policy} is sound"))?;
+    for words in sound {
+        say(words)?;
     }
     Ok(())
 }
@@ -119,16 +203,11 @@ fn in_words(old: &str, new: &str) -> String {
     }
 }
 
-/// Mends the policy of a store and what it uses. A policy that cannot be read is left
-/// to the check that follows.
-fn mend(edge: &Edge, config: &Config, store: &Store) -> anyhow::Result<Vec<Mended>> {
-    let directory = config.directory();
-    let Ok(source) = read_policy(&store.policy.path, directory) else {
-        return Ok(Vec::new());
-    };
+/// Mends a policy and what it uses.
+fn mend(edge: &Edge, directory: &Path, source: &Source) -> anyhow::Result<Vec<Mended>> {
     let mended = edge
         .environment
-        .ask(directory, |world| policy::fix(&source, world));
+        .ask(directory, |world| policy::fix(source, world));
     for file in &mended {
         let path = directory.join(file.source.name());
         rewrite(&path, file.source.text(), &file.text)?;

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Edge, Exit, say};
+use super::{Edge, Exit, at_seconds, say};
 use crate::config::{Config, Store};
 use crate::journal::{Hold, HoldState, Journal, NewHold, Origin};
 use crate::run::with_ledger;
@@ -162,7 +162,7 @@ fn scope(hold: &Hold) -> String {
 
 fn line(hold: &Hold) -> String {
     let until = match &hold.until {
-        Some(until) => format!(" until {until}"),
+        Some(until) => format!(" until {}", at_seconds(until)),
         None => String::new(),
     };
     let reason = match &hold.reason {
@@ -177,7 +177,7 @@ fn line(hold: &Hold) -> String {
         }
         HoldState::Released => format!(
             ", released {}: {}",
-            hold.released.as_deref().unwrap_or_default(),
+            at_seconds(hold.released.as_deref().unwrap_or_default()),
             hold.release_reason.as_deref().unwrap_or_default()
         ),
     };
@@ -187,7 +187,7 @@ fn line(hold: &Hold) -> String {
         hold.store,
         scope(hold),
         hold.origin.word(),
-        hold.since
+        at_seconds(&hold.since)
     )
 }
 

@@ -317,6 +317,26 @@ impl Edge {
     }
 }
 
+/// A moment of the journal as people read it: RFC 3339, to the second.
+fn at_seconds(moment: &str) -> String {
+    match moment.parse::<jiff::Timestamp>() {
+        Ok(moment) => moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => moment.to_owned(),
+    }
+}
+
+/// Policy files and names of stores, apart.
+fn files_and_stores(targets: &[String]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let (files, stores): (Vec<_>, Vec<_>) = targets
+        .iter()
+        .cloned()
+        .partition(|target| std::path::Path::new(target).is_file());
+    match stores.iter().find(|store| store.ends_with(".retain")) {
+        Some(missing) => anyhow::bail!("there is no file `{missing}`"),
+        None => Ok((files, stores)),
+    }
+}
+
 /// How findings are drawn where they are read.
 fn look() -> Look {
     match io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::show::files;
 use super::versions::{self, Pattern};
-use super::{Edge, Exit, complain, in_full, say};
+use super::{Edge, Exit, at_seconds, complain, in_full, say};
 use crate::apply::HELD_AGAIN;
 use crate::config::Config;
-use crate::journal::{Journal, NewHold, Origin, StoredReceipt};
+use crate::journal::{Journal, NewHold, Origin, RunId, StoredReceipt};
 use crate::path::RelPath;
 use crate::plan::Action;
 use crate::plugin::Catalogue;
@@ -145,13 +145,14 @@ impl Restore {
                 .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
             by_store.entry(&receipt.store).or_default().push(path);
         }
-        let at = now.timestamp();
-        let until = (at + HELD_AGAIN).to_string();
+        let name = format!("restore-{}", RunId::new(now)?);
+        let until = (now.timestamp() + HELD_AGAIN).to_string();
+        let shown = at_seconds(&until);
         for (store, files) in by_store {
             let store = edge.store(config, store)?;
             let hold = NewHold {
                 store: store.name.clone(),
-                name: format!("restore-{at}"),
+                name: name.clone(),
                 template: None,
                 files,
                 until: Some(until.clone()),
@@ -160,7 +161,7 @@ impl Restore {
             };
             crate::run::with_ledger(config, store, |journal, at| journal.add_hold(hold, at))?;
             complain(&format!(
-                "note: held until {until}, unless `retain hold release restore-{at} --reason TEXT` lets go of it"
+                "note: held until {shown}, unless `retain hold release {name} --reason TEXT` lets go of it"
             ));
         }
         Ok(())
@@ -276,7 +277,7 @@ impl Restore {
             say(&format!(
                 "restored {path}, {}, archived {} by {} {}",
                 Size(restored.bytes),
-                receipt.at,
+                at_seconds(&receipt.at),
                 receipt.plugin.name,
                 receipt.plugin.version
             ))?;

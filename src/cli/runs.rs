@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::show::{files, outcome_json};
-use super::{Edge, Exit, say};
+use super::{Edge, Exit, at_seconds, say};
 use crate::journal::{Journal, Settled, State, Summary};
 use crate::units::Size;
 
@@ -92,8 +92,8 @@ fn show_one(run: &Summary, settled: &[Settled]) -> anyhow::Result<()> {
     say(&format!(
         "  root {}, began {}, ended {}",
         run.root_path,
-        run.started,
-        run.ended.as_deref().unwrap_or("never")
+        at_seconds(&run.started),
+        run.ended.as_deref().map_or("never".to_owned(), at_seconds)
     ))?;
     say(&format!("  plan {}", run.plan))?;
     for file in settled {

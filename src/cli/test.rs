@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Edge, Exit, complain, look, say, show_findings};
+use super::{Edge, Exit, complain, files_and_stores, look, say, show_findings};
 use crate::config::read_policy;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::plan::{Failure, Trial, trials, uncovered, word};
@@ -61,17 +61,12 @@ impl Test {
     /// The policies meant, each with the directory its names are relative to.
     fn sources(&self, edge: &Edge) -> anyhow::Result<Vec<(Source, PathBuf)>> {
         let mut sources = Vec::new();
-        let mut stores = Vec::new();
-        for target in &self.targets {
-            let path = std::path::absolute(target)?;
-            if path.is_file() {
-                let directory = std::env::current_dir()?;
-                match read_policy(&path, &directory) {
-                    Ok(source) => sources.push((source, directory)),
-                    Err(reason) => anyhow::bail!("cannot read `{target}`: {reason}"),
-                }
-            } else {
-                stores.push(target.clone());
+        let (files, stores) = files_and_stores(&self.targets)?;
+        for file in files {
+            let directory = std::env::current_dir()?;
+            match read_policy(&std::path::absolute(&file)?, &directory) {
+                Ok(source) => sources.push((source, directory)),
+                Err(reason) => anyhow::bail!("cannot read `{file}`: {reason}"),
             }
         }
         if stores.is_empty() && !sources.is_empty() {

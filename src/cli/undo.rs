@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::show::files;
-use super::{Edge, Exit, complain, say};
+use super::{Edge, Exit, at_seconds, complain, say};
 use crate::apply::{Undone, trash_list};
 use crate::config::{Config, Store};
 use crate::path::RelPath;
@@ -110,8 +110,9 @@ fn put_back(
         .to_string())?;
     } else {
         say(&format!(
-            "put back {} of run {run}; held until {held_until}, unless `retain hold release undo-{run} --reason TEXT` lets go of them",
-            files(back.len() as u64)
+            "put back {} of run {run}; held until {}, unless `retain hold release undo-{run} --reason TEXT` lets go of them",
+            files(back.len() as u64),
+            at_seconds(&held_until)
         ))?;
         for (path, reason) in &left {
             complain(&format!("note: {path} stays in the trash: {reason}"));

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use serde_json::json;
 
-use super::{Edge, Exit, complain, say};
+use super::{Edge, Exit, at_seconds, complain, say};
 use crate::config::Config;
 use crate::destination::DestinationError;
 use crate::journal::{Journal, StoredReceipt};
@@ -60,7 +60,8 @@ impl Verify {
             } else if let Some(error) = error {
                 say(&format!(
                     "{}, archived {}: {error}",
-                    receipt.path, receipt.at
+                    receipt.path,
+                    at_seconds(&receipt.at)
                 ))?;
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use serde_json::json;
 
-use super::say;
+use super::{at_seconds, say};
 use crate::diagnostic::Source;
 use crate::journal::StoredReceipt;
 use crate::path::RelPath;
@@ -111,7 +111,7 @@ pub(super) fn list(mut receipts: Vec<StoredReceipt>, as_json: bool) -> anyhow::R
                 "{}  modified {modified}, {}, archived {} by {} into {}, run {run}",
                 receipt.path,
                 Size(receipt.source.size),
-                receipt.at,
+                at_seconds(&receipt.at),
                 receipt.plugin.name,
                 receipt.destination.name
             ))?,

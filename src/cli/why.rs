@@ -162,7 +162,9 @@ fn next_change(
         .ok()?;
     let entry = entries.get(at)?;
     let matcher = Matcher::new(&job.policy, now);
-    let moments = matcher.turning_points(entry);
+    let mut moments = matcher.turning_points(entry);
+    moments.extend(planned.held.ends());
+    moments.sort_unstable();
     moments
         .into_iter()
         .filter(|moment| *moment > now.timestamp())

@@ -158,12 +158,13 @@ fn used_file(directory: &Path, from: &Source, name: &str) -> Result<Source, Stri
     read_policy(&path, directory)
 }
 
+/// The most bytes a policy may have; ten thousand rules take one MiB.
+pub(super) const LARGEST_TEXT: u64 = 64 << 20;
+
 /// A policy's text, named as people call it: relative to the configuration.
 pub fn read_policy(path: &Path, directory: &Path) -> Result<Source, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        _ => in_words(&error),
-    })?;
+    let bytes = crate::store::read_given(path, LARGEST_TEXT).map_err(|error| in_words(&error))?;
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     let name = path.strip_prefix(directory).unwrap_or(path);
     Ok(Source::new(name.display().to_string(), without_mark(&text)))
 }

@@ -22,18 +22,21 @@ mod syntax;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use crate::config::environment::LARGEST_TEXT;
 pub use crate::config::environment::{Environment, Variable, read_policy, without_mark};
 pub use crate::config::reader::Place;
 use crate::config::reader::{Findings, Reader, Section};
 pub use crate::config::schedule::{Cron, Schedule};
 pub use crate::config::service::{Credentials, Remote, Secret, Service, Webhook};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source};
+use crate::entry::Symlinks;
 use crate::path::RelPath;
 use crate::receipt::Proof;
 use crate::units::{Size, Span};
@@ -84,6 +87,8 @@ pub struct Store {
     pub grace: Option<Span>,
     /// Whether nobody else writes in the tree, so that direct removal is safe.
     pub writers: Writers,
+    /// What its symbolic links are to the policy.
+    pub symlinks: Symlinks,
     /// What to do when the root is missing.
     pub missing: MissingRoot,
     /// When to warn about the space it takes.
@@ -241,7 +246,11 @@ impl Config {
     pub fn load(path: &Path, environment: &Environment) -> Result<Config, Diagnostics> {
         let unreadable = |error: std::io::Error| Diagnostics(vec![unreadable(path, &error)]);
         let file = std::path::absolute(path).map_err(unreadable)?;
-        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+        // It may be a pipe: `--config <(…)` is how a shell hands over what it made up.
+        let mut text = String::new();
+        std::fs::File::open(&file)
+            .and_then(|file| file.take(LARGEST_TEXT).read_to_string(&mut text))
+            .map_err(unreadable)?;
         let source = Source::new(path.display().to_string(), text);
         Config::read(file, source, environment)
     }

@@ -34,6 +34,7 @@ const STORE: Shape = Keys(&[
     ("grace", Value),
     ("exclusive", Value),
     ("create", Value),
+    ("symlinks", Value),
     ("warn", Keys(&[("used", Value), ("growth", Value)])),
     ("io", Value),
     ("max_removals_per_second", Value),
@@ -224,5 +225,47 @@ pub(super) fn article(value: &DeValue<'_>) -> &'static str {
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(shape: &Shape, path: &str, found: &mut Vec<String>) {
+        match shape {
+            Value | Free | Overlays => found.push(path.to_owned()),
+            Named(inner) => keys(inner, &format!("{path}.NAME"), found),
+            Keys(keys_of) if keys_of.iter().any(|(key, _)| *key == "env") => {
+                found.push(path.to_owned());
+            }
+            Keys(keys_of) => {
+                for (key, shape) in *keys_of {
+                    keys(shape, &format!("{path}.{key}"), found);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_row_in_the_documentation_and_every_row_a_key() {
+        let page = include_str!("../../docs/configuration.md");
+        let mut expected = Vec::new();
+        for (table, shape) in FILE {
+            keys(shape, table, &mut expected);
+        }
+        let mut table = "";
+        let mut written = Vec::new();
+        for line in page.lines() {
+            if let Some(heading) = line.strip_prefix("## `[") {
+                table = heading.split(']').next().unwrap();
+            } else if let Some(row) = line.strip_prefix("| `") {
+                written.push(format!("{table}.{}", row.split('`').next().unwrap()));
+            }
+        }
+        written.push("environments".to_owned());
+        written.sort();
+        expected.sort();
+        assert_eq!(written, expected);
     }
 }

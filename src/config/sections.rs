@@ -12,6 +12,7 @@ use crate::config::{
     Warn, Wasm, Writers, service,
 };
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::entry::Symlinks;
 use crate::receipt::Proof;
 use crate::units::{Size, Span, UnitError};
 use crate::url::UrlError;
@@ -80,6 +81,7 @@ fn read_store(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> O
         Some(true) => Writers::Exclusive,
         Some(false) | None => Writers::Shared,
     };
+    let symlinks = reader.parsed(section, "symlinks", parse_symlinks);
     let missing = match reader.flag(section, "create") {
         Some(true) => MissingRoot::Create,
         Some(false) | None => MissingRoot::Refuse,
@@ -96,6 +98,7 @@ fn read_store(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> O
         enabled,
         grace: grace.filter(|grace| !grace.is_zero()),
         writers,
+        symlinks: symlinks.unwrap_or_default(),
         missing,
         warn,
         io,
@@ -382,6 +385,21 @@ fn parse_io(text: &str) -> Result<Io, Complaint> {
         _ => Err(Complaint::new(
             format!("`{text}` is no way to use the disk"),
             "write `idle` or `normal`",
+        )),
+    }
+}
+
+fn parse_symlinks(text: &str) -> Result<Symlinks, Complaint> {
+    match text {
+        "keep" => Ok(Symlinks::Kept),
+        "files" => Ok(Symlinks::Files),
+        "follow" => Err(Complaint::new(
+            "symbolic links are never followed",
+            "write `keep` to leave links alone, or `files` for a policy that may remove the links themselves",
+        )),
+        _ => Err(Complaint::new(
+            format!("`{text}` is nothing that symbolic links can be"),
+            "write `keep` to leave links alone, or `files` for a policy that may remove the links themselves",
         )),
     }
 }

@@ -122,7 +122,7 @@ impl Secret {
     fn read(&self, environment: &Environment) -> Result<Vec<u8>, (String, &'static str)> {
         let (words, bytes) = match self {
             Secret::File(place) => {
-                let read = std::fs::read(&place.path).map_err(|error| {
+                let read = crate::store::read_given(&place.path, 1 << 20).map_err(|error| {
                     let reason = crate::store::in_words(&error);
                     let message = format!("cannot read the secret `{}`: {reason}", place.written);
                     (message, "it must be a file this process may read")

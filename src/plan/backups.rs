@@ -8,7 +8,7 @@ use super::decide::{Planner, captures};
 use super::floors::{bucket, local};
 use super::member::Member;
 use super::{Action, Hook, Otherwise, Step};
-use crate::entry::Facts;
+use crate::entry::{Facts, Kind};
 use crate::path::RelPath;
 use crate::policy::Period;
 use crate::time::Stamp;
@@ -77,7 +77,7 @@ impl Planner<'_, '_> {
 
     /// The hooks whose turn a file has.
     fn due(&self, root: &str, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Vec<usize> {
-        let Some(facts) = member.facts() else {
+        let Some(facts) = member.facts().filter(|facts| facts.kind == Kind::File) else {
             return Vec::new();
         };
         let key = std::cell::OnceCell::new();

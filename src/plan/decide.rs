@@ -13,7 +13,7 @@ use super::{
     Action, Decision, Directory, Floor, Hook, Notice, Otherwise, Plan, Pressed, Step, Totals,
     Unmet, WholeDirectory, breaker,
 };
-use crate::entry::{Entry, Facts, Kind, Unreadable};
+use crate::entry::{Entry, Facts, Kind, Symlinks, Unreadable};
 use crate::path::RelPath;
 use crate::policy::{Collection, Matcher, Membership, Policy, Protector, Subject, Truth, Verdict};
 use crate::scan::Inventory;
@@ -37,6 +37,8 @@ pub struct Ask {
     pub ledger: Vec<Policy>,
     /// Single files that the ledger holds, with the name of what holds each.
     pub held: Arc<HashMap<RelPath, String>>,
+    /// What a symbolic link is: to most policies no file.
+    pub symlinks: Symlinks,
     /// What the scan has to report; passed on.
     pub notices: Vec<Notice>,
 }
@@ -66,6 +68,7 @@ pub fn plan_explained(
     let mut planner = Planner {
         matcher: &matcher,
         held: ask.held.clone(),
+        symlinks: ask.symlinks,
         inventory,
         members: Vec::new(),
         of_collection: vec![Members::new(); policy.collections.len()],
@@ -90,6 +93,7 @@ pub fn plan_explained(
 pub(super) struct Planner<'p, 'e> {
     pub(super) matcher: &'p Matcher<'p>,
     held: Arc<HashMap<RelPath, String>>,
+    symlinks: Symlinks,
     inventory: &'e Inventory,
     pub(super) members: Vec<Member<'e>>,
     /// Members of each collection, in path order.
@@ -135,7 +139,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     fn enter(&mut self) {
         let mut gathered: BTreeMap<(RelPath, usize), Gathered> = BTreeMap::new();
         for entry in &self.inventory.entries {
-            let is_file = !matches!(&entry.facts, Ok(facts) if facts.kind != Kind::File);
+            let is_file = !matches!(&entry.facts, Ok(facts) if !self.symlinks.admits(facts.kind));
             let units = self.matcher.units(&entry.path);
             if !is_file {
                 for (directory, membership) in units {
@@ -712,11 +716,14 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     fn replacement(&self, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Option<Step> {
-        // What stands for a file is its archive already.
+        // What stands for a file is its archive already, and a link has no bytes.
         if member.place.is_some() {
             return None;
         }
         let facts = *member.facts().filter(|_| member.unit.is_none())?;
+        if facts.kind != Kind::File {
+            return None;
+        }
         let (place, replace) = member.memberships.iter().find_map(|place| {
             let collection = self.collection(place.collection)?;
             let replace = collection.replaces.iter().find(|replace| {

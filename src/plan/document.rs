@@ -12,7 +12,7 @@ use super::{
     Action, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step,
     Tally, Totals, Tripped, Unmet, WholeDirectory,
 };
-use crate::entry::{Facts, FileId, Kind};
+use crate::entry::{Facts, FileId, Kind, Symlinks};
 use crate::path::RelPath;
 use crate::receipt::Proof;
 use crate::time::{Now, Stamp};
@@ -583,7 +583,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     if plan
         .steps
         .iter()
-        .any(|step| step.facts.kind != Kind::File || step.path.is_root())
+        .any(|step| !Symlinks::Files.admits(step.facts.kind) || step.path.is_root())
     {
         return Err(DocumentError::Broken(
             "a step is about something that is not a file".to_owned(),

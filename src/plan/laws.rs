@@ -410,6 +410,7 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
         basis: Default::default(),
         ledger: Vec::new(),
         held: Default::default(),
+        symlinks: Default::default(),
         notices: Vec::new(),
     };
     plan(policy, &Inventory::of_entries(entries.to_vec()), ask)

@@ -97,6 +97,7 @@ fn run(policy: &Policy, trial: &mut Trial) {
         basis: std::collections::BTreeMap::new(),
         ledger: Vec::new(),
         held: Default::default(),
+        symlinks: Default::default(),
         notices: Vec::new(),
     };
     let paths: Vec<RelPath> = case.given.iter().map(|given| given.path.clone()).collect();

@@ -3,6 +3,7 @@
 use super::decide::Planner;
 use super::member::Member;
 use super::{Action, Plan};
+use crate::entry::Kind;
 use crate::path::RelPath;
 use crate::policy::{Fate, Protector, Verdict};
 
@@ -31,15 +32,21 @@ impl Planner<'_, '_> {
         };
         let member = self.members.iter().find(|member| member.place() == path);
         let Some(member) = member else {
-            let unread = self
-                .inventory()
-                .entries
-                .iter()
-                .any(|entry| entry.path == *path);
-            return match unread || !self.is_directory(path) {
-                true => keeps(None, "is kept: no collection names it".to_owned()),
-                false => keeps(None, "is kept: no statement removes it".to_owned()),
+            let entries = &self.inventory().entries;
+            let entry = entries.iter().find(|entry| entry.path == *path);
+            let named = !self.matcher.memberships(path).is_empty();
+            let words = match entry.map(|entry| entry.facts.as_ref().map(|facts| facts.kind)) {
+                Some(Ok(Kind::Symlink)) if named => {
+                    "is kept: it is a symbolic link; `symlinks = \"files\"` in the store's \
+                     configuration makes links files"
+                }
+                Some(Ok(Kind::Special)) if named => {
+                    "is kept: it is a socket, a device or a named pipe, and no file"
+                }
+                None if self.is_directory(path) => "is kept: no statement removes it",
+                Some(_) | None => "is kept: no collection names it",
             };
+            return keeps(None, words.to_owned());
         };
         let (rule, words) = self.keeper(member);
         keeps(rule, words)

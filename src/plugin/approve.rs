@@ -21,7 +21,7 @@ use super::replace::{self, Replacement};
 use super::review::{Review, Reviewer};
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
-use crate::entry::Facts;
+use crate::entry::{Facts, Kind};
 use crate::plan::{Hook, Otherwise, Plan, Step, generation};
 use crate::receipt::{DestinationName, Metadata, Receipt};
 use crate::store::{Root, Stale};
@@ -354,6 +354,10 @@ impl<'a> Hooks<'a> {
     }
 
     fn open(&self, step: &Step) -> Result<File, Trouble> {
+        if step.facts.kind == Kind::Symlink {
+            let reason = "it is a symbolic link, which has no bytes to archive";
+            return Err(Trouble::permanent(reason.to_owned()));
+        }
         match self.root.open_file(&step.path, &step.facts) {
             Ok(file) => Ok(file),
             Err(error) if is_stale(&error) => Err(Trouble::changed()),

@@ -461,7 +461,7 @@ pub(super) fn read(plugin: &str, path: &Path) -> Result<Vec<u8>, PluginError> {
         source,
     };
     let mut wasm = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
+    let file = crate::store::open_given(path).map_err(unreadable)?;
     file.take(LARGEST + 1)
         .read_to_end(&mut wasm)
         .map_err(unreadable)?;

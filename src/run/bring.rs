@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{RunError, open_to_restore};
 use crate::apply::{HELD_AGAIN, Undone, mirror_holds, undo};
 use crate::config::{Config, Store};
-use crate::journal::{Journal, JournalError, NewHold, Origin, StoredReceipt};
+use crate::journal::{Journal, JournalError, NewHold, Origin, RunId, StoredReceipt};
 use crate::path::RelPath;
 use crate::plugin::Catalogue;
 use crate::time::Now;
@@ -62,10 +62,10 @@ pub fn bring_back(
     wanted: &[StoredReceipt],
 ) -> Result<Restored, RunError> {
     let now = Now::from_clock();
-    let at = now.timestamp();
+    let name = RunId::new(&now).map_err(|error| RunError::System(error.to_string()))?;
     let mut restored = Restored {
-        held_until: (at + HELD_AGAIN).to_string(),
-        hold: format!("restore-{at}"),
+        held_until: (now.timestamp() + HELD_AGAIN).to_string(),
+        hold: format!("restore-{name}"),
         ..Restored::default()
     };
     let mut paths = BTreeMap::new();

@@ -101,6 +101,9 @@ impl Loaded {
     }
 }
 
+/// The most bytes of a file that is looked at for a change: what a plugin may have.
+const LARGEST: u64 = 64 << 20;
+
 fn fingerprint(
     config: &Config,
     policies: &BTreeMap<String, (Policy, Diagnostics)>,
@@ -108,7 +111,7 @@ fn fingerprint(
     let mut hasher = blake3::Hasher::new();
     let mut add = |path: &Path| {
         hasher.update(path.as_os_str().as_encoded_bytes());
-        match std::fs::read(path) {
+        match crate::store::read_given(path, LARGEST) {
             Ok(bytes) => hasher.update(blake3::hash(&bytes).as_bytes()),
             Err(error) => hasher.update(format!("{:?}", error.kind()).as_bytes()),
         };

@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 
 use crate::config::{MissingRoot, Store};
 use crate::confine::Grounds;
-use crate::entry::{Entry, Kind};
+use crate::entry::Entry;
 use crate::plan::{Plan, Tally};
 use crate::policy::{Limit, Matcher, Measure, Policy, Subject, Truth};
+use crate::run::Job;
 use crate::scan::Inventory;
 use crate::store::{CONTROL, Root, StoreError, in_words};
 use crate::time::Now;
@@ -255,10 +256,11 @@ pub(in crate::service) struct Survey {
 
 impl Survey {
     /// Sums up what a plan was made from.
-    pub(super) fn of(policy: &Policy, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
+    pub(super) fn of(job: &Job<'_>, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
+        let policy = &job.policy;
         let matcher = Matcher::new(policy, &plan.now);
         let mut counted = Counted::new(policy);
-        for entry in files(inventory) {
+        for entry in files(job, inventory) {
             counted.count(&matcher, entry);
         }
         let totals = &plan.totals;
@@ -307,8 +309,11 @@ impl Survey {
     }
 }
 
-fn files(inventory: &Inventory) -> impl Iterator<Item = &Entry> {
-    let is_file = |entry: &&Entry| matches!(&entry.facts, Ok(facts) if facts.kind == Kind::File);
+/// What is a file to the store's policy.
+fn files<'e>(job: &Job<'_>, inventory: &'e Inventory) -> impl Iterator<Item = &'e Entry> {
+    let symlinks = job.store.symlinks;
+    let is_file =
+        move |entry: &&Entry| matches!(&entry.facts, Ok(facts) if symlinks.admits(facts.kind));
     inventory.entries.iter().filter(is_file)
 }
 
@@ -436,12 +441,13 @@ pub(in crate::service) struct GroupView {
 /// Sums by the values of captures, the largest group first, and how many there are. A
 /// file counts once, in the first collection that has all of them.
 pub(super) fn groups(
-    policy: &Policy,
+    job: &Job<'_>,
     inventory: &Inventory,
     now: &Now,
     by: &[String],
 ) -> (Vec<GroupView>, usize) {
     type Sum = (Amount, crate::time::Stamp, crate::time::Stamp);
+    let policy = &job.policy;
     let matcher = Matcher::new(policy, now);
     let places: Vec<Option<Vec<usize>>> = policy
         .collections
@@ -449,7 +455,7 @@ pub(super) fn groups(
         .map(|c| by.iter().map(|name| c.template.capture(name)).collect())
         .collect();
     let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
-    for entry in files(inventory) {
+    for entry in files(job, inventory) {
         let Ok(facts) = &entry.facts else { continue };
         let found = matcher
             .memberships(&entry.path)

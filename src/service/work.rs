@@ -247,12 +247,7 @@ impl Work<'_> {
                     .scan
                     .with_label_values(&[self.store])
                     .observe(planned.scanned.as_secs_f64());
-                survey = Some(Survey::of(
-                    &job.policy,
-                    &planned.inventory,
-                    &planned.plan,
-                    seconds,
-                ));
+                survey = Some(Survey::of(&job, &planned.inventory, &planned.plan, seconds));
                 Ok(taken)
             }
         }
@@ -404,7 +399,7 @@ pub(super) async fn survey(shared: &Arc<Shared>, store: &str) -> Result<Arc<Surv
     }
     let name = store.to_owned();
     let looked = look(shared, store, move |shared, job, planned, seconds| {
-        let survey = Survey::of(&job.policy, &planned.inventory, &planned.plan, seconds);
+        let survey = Survey::of(job, &planned.inventory, &planned.plan, seconds);
         let survey = Arc::new(survey);
         shared.room(&name).state().survey = Some(Arc::clone(&survey));
         gauge(shared, job.store);

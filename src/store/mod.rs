@@ -15,6 +15,7 @@ mod dir;
 mod directory;
 mod durable;
 mod facts;
+mod given;
 mod index;
 mod lease;
 mod lock;
@@ -33,6 +34,7 @@ pub use create::{Attributes, NewFile, NotPut, Shortfall};
 pub use dir::{Dir, Listed, Name};
 pub use directory::Members;
 pub use durable::{make_private_directory, sync_parent};
+pub use given::{open_given, read_given};
 pub use index::{Head, Index, Trashed};
 pub use lock::Lock;
 #[cfg(test)]

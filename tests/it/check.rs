@@ -44,6 +44,42 @@ fn a_policy_that_can_be_mended_as_a_whole_is_sound_afterwards() {
 }
 
 #[test]
+fn a_policy_file_is_checked_with_its_store_or_by_itself() {
+    let shop = Shop::new("delete when older than 1 day\nbefore delete, run bakup into cold");
+    let said = shop.run(&["check", "p.retain"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("R0501"), "{said:?}");
+
+    let text = fs::read_to_string(shop.path("p.retain")).unwrap();
+    shop.write("other.retain", &text);
+    let said = shop.run(&["check", "other.retain"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.out.contains("its plugins were not looked at"),
+        "{said:?}"
+    );
+
+    shop.write("other.retain", text.replace("delete when", "delete whn"));
+    shop.write("retain.toml", "nonsense");
+    let said = shop.run(&["check", "other.retain"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("whn") && !said.err.contains("nonsense"),
+        "{said:?}"
+    );
+    let said = shop.run(&["check", "--fix", "other.retain"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(fs::read_to_string(shop.path("other.retain")).unwrap(), text);
+
+    let said = shop.run(&["check", "nowhere.retain"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("there is no file `nowhere.retain`"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn without_fix_nothing_is_written() {
     let shop = Shop::new(MISTAKES);
     let before = fs::read_to_string(shop.path("p.retain")).unwrap();

@@ -79,6 +79,7 @@ fn ask() -> Ask {
         disk: None,
         ledger: Vec::new(),
         held: Default::default(),
+        symlinks: Default::default(),
         notices: Vec::new(),
     }
 }

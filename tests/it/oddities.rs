@@ -57,6 +57,66 @@ fn links_and_what_they_point_to_stay() {
     assert_eq!(shop.files("other"), ["file"]);
 }
 
+/// The usual configuration for a store whose links are files.
+fn links_are_files(shop: &Shop, more: &str) {
+    let toml = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let marked = "policy = \"p.retain\"\n";
+    let with = format!("{marked}symlinks = \"files\"\n{more}");
+    shop.write("retain.toml", toml.replace(marked, &with));
+}
+
+#[test]
+fn links_that_are_files_go_alone_and_come_back() {
+    for (more, direct) in [("grace = \"1 day\"\n", false), ("exclusive = true\n", true)] {
+        let shop = Shop::new("delete when size under 1 kB");
+        links_are_files(&shop, more);
+        shop.write("outside", "precious");
+        fs::create_dir(shop.path("other")).unwrap();
+        shop.write("other/file", "precious");
+        for (to, name) in [("../outside", "l"), ("../other", "d"), ("nowhere", "n")] {
+            symlink(to, shop.path("store").join(name)).unwrap();
+        }
+        let said = shop.ok(&["apply", "--yes"]);
+        assert!(said.out.contains("3 files"), "{said:?}");
+        assert_eq!(shop.files("store"), [""; 0]);
+        assert_eq!(shop.files("other"), ["file"]);
+        assert_eq!(fs::read(shop.path("outside")).unwrap(), b"precious");
+        if !direct {
+            shop.ok(&["undo", "last"]);
+            assert_eq!(shop.files("store"), ["d", "l", "n"]);
+            let target = fs::read_link(shop.path("store/n")).unwrap();
+            assert_eq!(target, std::path::Path::new("nowhere"));
+        }
+        shop.ok(&["audit", "verify"]);
+    }
+}
+
+#[test]
+fn a_link_has_no_bytes_for_an_archive_so_it_stays() {
+    let shop = Shop::new("delete always\nbefore delete, run backup into cold, otherwise keep");
+    links_are_files(&shop, "");
+    shop.write("outside", "precious");
+    symlink("../outside", shop.path("store/link")).unwrap();
+    shop.file("plain", "x", 10 * DAY);
+    let said = shop.run(&["apply", "--yes"]);
+    assert!(shop.has("link") && !shop.has("plain"), "{said:?}");
+    let words = format!("{}{}", said.out, said.err);
+    assert!(words.contains("no bytes to archive"), "{words}");
+    let archived = shop.files("cold");
+    assert!(
+        archived.iter().all(|name| !name.contains("link")),
+        "{archived:?}"
+    );
+}
+
+#[test]
+fn why_says_what_would_make_a_link_a_file() {
+    let shop = Shop::new("delete always");
+    symlink("nowhere", shop.path("store/link")).unwrap();
+    let said = shop.ok(&["why", "link"]);
+    assert!(said.out.contains("symlinks = \"files\""), "{said:?}");
+}
+
 #[test]
 fn a_fifo_is_never_opened() {
     let shop = Shop::new("delete always");

@@ -85,6 +85,19 @@ fn what_was_put_back_is_named_by_why_and_a_limit_takes_others_instead() {
 }
 
 #[test]
+fn why_knows_when_a_hold_of_the_ledger_ends() {
+    let shop = Shop::new("delete when older than 7 days\nbefore delete, run backup into cold");
+    shop.file("a", "x", 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    let said = shop.ok(&["restore", "a"]);
+    assert!(said.err.contains("note: held until 2"), "{said:?}");
+    let said = shop.ok(&["why", "a"]);
+    assert!(said.out.contains("is kept by hold \"restore-2"), "{said:?}");
+    assert!(said.out.contains("the answer changes in 7 d"), "{said:?}");
+    assert!(said.out.contains("it would be removed"), "{said:?}");
+}
+
+#[test]
 fn undoing_replaces_nothing() {
     let shop = with_grace("1 hour");
     shop.file("a", "old", 10 * DAY);

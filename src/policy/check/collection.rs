@@ -1,20 +1,15 @@
 //! One collection: its clock, its statements, and limits that would contradict each other.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-
-use serde_json::Value as Json;
 
 use super::Checker;
 use super::condition::{ClockHere, Context};
 use super::uses::Grant;
 use crate::diagnostic::Diagnostic;
-use crate::policy::ast::{
-    self, Argument, DownTo, Literal, Measure, Member, Spanned, Statement, When,
-};
+use crate::policy::ast::{self, Literal, Member, Spanned, Statement, When};
 use crate::policy::ir::{
     BackUp, Clock, Collection, Condition, Delete, Direction, EmptyDirectories, Expiry, Floor,
-    Holds, Hook, Keep, Limit, Order, Replace, Test,
+    Holds, Hook, Keep, Replace, Test,
 };
 use crate::policy::template::{Template, ValueKind};
 use crate::units::Span;
@@ -432,82 +427,11 @@ impl Checker<'_> {
         })
     }
 
-    fn limit(
+    pub(super) fn per(
         &mut self,
-        member: &Statement<Member>,
-        limit: &ast::Limit,
+        per: &[Spanned<String>],
         context: &Context<'_>,
-    ) -> Option<Limit> {
-        let rule = self.rule(member);
-        let order = self.order(&limit.order, context);
-        let cap = match limit.measure {
-            Measure::TotalSize => self.size(&limit.cap),
-            Measure::Count => self.number(&limit.cap),
-        };
-        let per = self.per(&limit.per, context);
-        let condition = self.filter(limit.filter.as_ref(), context);
-        let cap = cap?;
-        let down_to = match &limit.down_to {
-            Some(down_to) => self.down_to(down_to, cap)?,
-            None => cap,
-        };
-        Some(Limit {
-            rule,
-            measure: limit.measure,
-            cap,
-            down_to,
-            per: per?,
-            condition: condition?,
-            order: order?,
-        })
-    }
-
-    pub(super) fn order(
-        &mut self,
-        order: &Spanned<ast::Order>,
-        context: &Context<'_>,
-    ) -> Option<Order> {
-        Some(match &order.value {
-            ast::Order::Oldest => {
-                if context.clock == ClockHere::Unsaid {
-                    self.clock_needed(order.at.clone());
-                }
-                Order::Oldest
-            }
-            ast::Order::Largest => Order::Largest,
-            ast::Order::Smallest => Order::Smallest,
-            ast::Order::LeastRecentlyUsed => {
-                self.reads_access_times(&order.at);
-                Order::LeastRecentlyUsed
-            }
-            ast::Order::Lowest(capture) => Order::Lowest(self.capture(capture, context)?),
-        })
-    }
-
-    fn down_to(&mut self, down_to: &Spanned<DownTo>, cap: u64) -> Option<u64> {
-        let floor = match &down_to.value {
-            // Rounded up: in doubt, keep.
-            DownTo::Percent(percent) => {
-                u64::try_from((u128::from(cap) * u128::from(*percent)).div_ceil(100)).unwrap_or(cap)
-            }
-            DownTo::Value(value) => self.size(&Spanned {
-                value: value.clone(),
-                at: down_to.at.clone(),
-            })?,
-        };
-        if floor > cap {
-            self.error(
-                "R0321",
-                down_to.at.clone(),
-                "`down to` is more than the limit itself",
-                "write less than the limit, such as `down to 80%`",
-            );
-            return None;
-        }
-        Some(floor)
-    }
-
-    fn per(&mut self, per: &[Spanned<String>], context: &Context<'_>) -> Option<Vec<usize>> {
+    ) -> Option<Vec<usize>> {
         let found: Vec<_> = per
             .iter()
             .map(|capture| self.capture(capture, context))
@@ -518,252 +442,11 @@ impl Checker<'_> {
         Some(found)
     }
 
-    fn hook(
-        &mut self,
-        rule: usize,
-        plugin: &Spanned<String>,
-        given: &ast::Arguments,
-    ) -> Option<Hook> {
-        let mut arguments = serde_json::Map::new();
-        let mut arguments_at = Vec::new();
-        let mut whole = true;
-        for (name, argument) in given {
-            if arguments.contains_key(&name.value) {
-                self.error(
-                    "R0341",
-                    name.at.clone(),
-                    format!("the argument `{}` is given twice", name.value),
-                    "keep one of the two",
-                );
-            }
-            match self.argument(argument) {
-                Some(value) => {
-                    arguments.insert(name.value.clone(), value);
-                    arguments_at.push((name.value.clone(), name.at.start..argument.at.end));
-                }
-                None => whole = false,
-            }
-        }
-        whole.then(|| Hook {
-            rule,
-            plugin: plugin.value.clone(),
-            plugin_at: plugin.at.clone(),
-            arguments,
-            arguments_at,
-            destination: None,
-            delete_anyway: false,
-            in_place: false,
-            backs_up: false,
-            source: self.source.clone(),
-        })
-    }
-
-    fn argument(&mut self, argument: &Spanned<Argument>) -> Option<Json> {
-        Some(match &argument.value {
-            Argument::Flag(flag) => Json::Bool(*flag),
-            Argument::Value(value) => {
-                let value = Spanned {
-                    value: value.clone(),
-                    at: argument.at.clone(),
-                };
-                self.json(&value)?
-            }
-            Argument::List(items) => {
-                let items: Vec<_> = items.iter().map(|item| self.json(item)).collect();
-                Json::Array(items.into_iter().collect::<Option<_>>()?)
-            }
-        })
-    }
-
-    /// Sizes arrive at a plugin as bytes, ages as milliseconds.
-    fn json(&mut self, value: &Spanned<ast::Value>) -> Option<Json> {
-        Some(match self.resolve(value)? {
-            Literal::Text(text) => Json::String(text),
-            Literal::Count(count) => Json::from(count),
-            Literal::Size(size) => Json::from(size.0),
-            Literal::Span(Span::Exact(seconds)) => Json::from(seconds.saturating_mul(1000)),
-            Literal::Span(Span::Months(_)) => {
-                self.error(
-                    "R0341",
-                    value.at.clone(),
-                    "a plugin is given exact times only",
-                    "write it in days, such as `90 days`",
-                );
-                return None;
-            }
-        })
-    }
-
-    /// Puts limits into the order they are applied in, and refuses sets without one.
-    fn order_limits(&mut self, index: usize, template: &Template) {
-        let Some(mut limits) = self
-            .policy
-            .collections
-            .get_mut(index)
-            .map(|collection| std::mem::take(&mut collection.limits))
-        else {
-            return;
-        };
-        // One limit stands for all of its scope: scopes are few, limits may be many.
-        let mut scopes: BTreeMap<&[usize], &Limit> = BTreeMap::new();
-        for limit in &limits {
-            match scopes.get(limit.per.as_slice()) {
-                Some(other) if other.order != limit.order => {
-                    self.disordered(limit, other, template)
-                }
-                Some(_) => {}
-                None => {
-                    for other in scopes.values() {
-                        self.comparable(limit, other, template);
-                    }
-                    scopes.insert(&limit.per, limit);
-                }
-            }
-        }
-        // The order written decides nothing: equal scopes go by what they say.
-        let rules = &self.policy.rules;
-        limits.sort_by_cached_key(|limit| {
-            let text = rules
-                .get(limit.rule)
-                .map(|rule| rule.text.clone())
-                .unwrap_or_default();
-            let unfiltered = matches!(&limit.condition, Condition::All(parts) if parts.is_empty());
-            (
-                std::cmp::Reverse(limit.per.len()),
-                unfiltered,
-                limit.measure,
-                limit.cap,
-                text,
-            )
-        });
-        if let Some(collection) = self.policy.collections.get_mut(index) {
-            collection.limits = limits;
-        }
-    }
-
-    fn comparable(&mut self, limit: &Limit, other: &Limit, template: &Template) {
-        let within = |a: &Limit, b: &Limit| a.per.iter().all(|capture| b.per.contains(capture));
-        if within(limit, other) || within(other, limit) {
-            return;
-        }
-        let line = self.line(other.rule);
-        let message = format!(
-            "this limit counts per {}, the one on line {line} per {}: neither lies within the other",
-            scope(limit, template),
-            scope(other, template)
-        );
-        self.error(
-            "R0320",
-            self.place(limit.rule),
-            message,
-            "count one of them by captures that contain the other's, or split the collection",
-        );
-    }
-
-    fn disordered(&mut self, limit: &Limit, other: &Limit, template: &Template) {
-        let line = self.line(other.rule);
-        self.error(
-            "R0320",
-            self.place(limit.rule),
-            format!(
-                "two limits over {} evict in different orders",
-                scope(limit, template)
-            ),
-            format!("use one order for both (the other is on line {line})"),
-        );
-    }
-
-    fn line(&self, rule: usize) -> usize {
-        self.policy.rules.get(rule).map_or(0, |rule| rule.line)
-    }
-
     /// Where a rule of the file being checked stands.
     pub(super) fn place(&self, rule: usize) -> Range<usize> {
         self.places
             .get(rule)
             .map(|(_, at)| at.clone())
             .unwrap_or_default()
-    }
-
-    /// Limits of two collections must not compete for one file.
-    pub(super) fn overlapping_limits(&mut self) {
-        let mut limited: Vec<usize> = (0..self.policy.collections.len())
-            .filter(|&index| {
-                self.policy
-                    .collections
-                    .get(index)
-                    .is_some_and(|collection| !collection.limits.is_empty())
-            })
-            .collect();
-        // In the order of what their names begin with: two templates share a name only
-        // if one's beginning is the other's too, and then they stand together.
-        let prefix = |collections: &[Collection], index: usize| {
-            let collection = collections.get(index);
-            collection.map_or_else(Vec::new, |c| c.template.prefix().to_vec())
-        };
-        limited.sort_by_cached_key(|&index| prefix(&self.policy.collections, index));
-        let mut found = 0;
-        for (position, &first) in limited.iter().enumerate() {
-            let begins = prefix(&self.policy.collections, first);
-            for &second in limited.iter().skip(position + 1) {
-                let begin = prefix(&self.policy.collections, second);
-                if !begin.starts_with(&begins) || found >= MAX_OVERLAPS {
-                    break;
-                }
-                found += usize::from(self.check_overlap(first.min(second), first.max(second)));
-            }
-        }
-    }
-
-    fn check_overlap(&mut self, earlier: usize, later: usize) -> bool {
-        let (Some(first), Some(second)) = (
-            self.policy.collections.get(earlier),
-            self.policy.collections.get(later),
-        ) else {
-            return false;
-        };
-        if first.template.is_directory() != second.template.is_directory() {
-            // A unit's limit counts directories; its files are decided by both.
-            return false;
-        }
-        let shared = match first.template.overlap(&second.template) {
-            Ok(None) => return false,
-            Ok(Some(name)) => format!("both match `{}`", name.escape_ascii()),
-            Err(_) => "their templates are too large to be told apart".to_owned(),
-        };
-        let message = format!(
-            "`{}` and `{}` both have limits, and {shared}",
-            first.name, second.name
-        );
-        let (Some((other, first_at)), Some((source, second_at))) =
-            (self.templates.get(earlier), self.templates.get(later))
-        else {
-            return false;
-        };
-        let finding = Diagnostic::error("R0322", source, second_at.clone(), message);
-        let finding = match other.name() == source.name() {
-            true => finding.also(first_at.clone(), "the other template"),
-            false => finding,
-        };
-        let finding = finding.help("which budget evicts a shared file would depend on their order; make the templates disjoint or put both limits into one collection");
-        self.report(finding);
-        true
-    }
-}
-
-/// Pairs of collections that are reported; more are of the same kind.
-const MAX_OVERLAPS: usize = 20;
-
-/// What a limit counts, in words.
-fn scope(limit: &Limit, template: &Template) -> String {
-    let names: Vec<_> = limit
-        .per
-        .iter()
-        .filter_map(|&capture| template.captures().get(capture))
-        .map(|name| format!("{{{name}}}"))
-        .collect();
-    match names.is_empty() {
-        true => "the whole collection".to_owned(),
-        false => names.join("/"),
     }
 }

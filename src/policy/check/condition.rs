@@ -451,6 +451,14 @@ impl Checker<'_> {
         }
         if !self.scope.broken_constants {
             let known: Vec<String> = self.scope.constants.keys().cloned().collect();
+            if let Some(number) = super::super::parse::number_of(name) {
+                let message = "numbers are written in digits";
+                let finding = Diagnostic::error("R0210", &self.source, value.at.clone(), message)
+                    .help(format!("write `{number}`"))
+                    .edit(value.at.clone(), number.to_string());
+                self.findings.push(finding);
+                return None;
+            }
             let message = format!("there is no constant `{name}`");
             let finding = Diagnostic::error("R0210", &self.source, value.at.clone(), message).help(
                 format!("write the value itself, or define it: `let {name} = 6 hours`"),

@@ -3,11 +3,15 @@
 //! Checking goes on after a mistake, so that one run reports them all; a policy
 //! comes out only when there was none.
 
+mod calendar;
 mod collection;
 mod condition;
 mod file_level;
+mod hooks;
+mod limits;
 mod lints;
 mod scope;
+mod templates;
 mod test_blocks;
 mod uses;
 
@@ -15,13 +19,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use jiff::tz::TimeZone;
-
-use super::ast::{File, Item, Moment, Spanned, Statement};
+use super::ast::{File, Item, Spanned, Statement};
 use super::ir::{Policy, Rule, RuleIndex};
-use super::template::{CompileError, Template, TemplateText};
 use crate::diagnostic::{Diagnostic, Severity, Source, is_sole_nearest, nearest};
-use crate::time::Stamp;
 use crate::units::Span;
 
 use scope::Scope;
@@ -302,112 +302,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The zone of the policy: one for all of its files.
-    fn timezone(&mut self, files: &[Loaded]) {
-        let mut first: Option<(&Source, &Spanned<String>)> = None;
-        for file in files {
-            self.source = file.source.clone();
-            let mut here = None;
-            for statement in &file.tree.statements {
-                let Item::Timezone(zone) = &statement.item else {
-                    continue;
-                };
-                if here.replace(zone).is_some() {
-                    self.error(
-                        "R0203",
-                        zone.at.clone(),
-                        "the time zone is stated twice",
-                        "remove one of the two",
-                    );
-                    continue;
-                }
-                match first {
-                    Some((other, known)) if known.value != zone.value => {
-                        let message = format!(
-                            "`{}` keeps its calendar in `{}`, this file in `{}`",
-                            other.name(),
-                            known.value,
-                            zone.value
-                        );
-                        self.error(
-                            "R0203",
-                            zone.at.clone(),
-                            message,
-                            "a policy has one time zone; use the same in all of its files",
-                        );
-                    }
-                    Some(_) => {}
-                    None => {
-                        first = Some((&file.source, zone));
-                        self.resolve_zone(zone);
-                    }
-                }
-            }
-        }
-    }
-
-    fn resolve_zone(&mut self, zone: &Spanned<String>) {
-        match TimeZone::get(&zone.value) {
-            Ok(found) => self.policy.timezone = Some(found),
-            Err(_) => {
-                let message = format!("there is no time zone `{}`", zone.value);
-                let known: Vec<String> = jiff::tz::db()
-                    .available()
-                    .map(|name| name.to_string())
-                    .collect();
-                let finding = Diagnostic::error("R0203", &self.source, zone.at.clone(), message)
-                    .help("write a name of the IANA database such as `\"Europe/Berlin\"`, or `\"UTC\"`");
-                self.unknown(finding, &zone.value, &known, Written::InQuotes);
-                // One mistake, one message: do not ask for a zone that is there.
-                self.policy.timezone = Some(TimeZone::UTC);
-            }
-        }
-    }
-
-    /// The calendar, for what needs one.
-    fn zone_for(&mut self, what: &str, at: &Range<usize>) -> TimeZone {
-        if let Some(zone) = &self.policy.timezone {
-            return zone.clone();
-        }
-        self.error(
-            "R0204",
-            at.clone(),
-            format!("{what} a time zone"),
-            "say where the calendar is kept: `timezone \"Europe/Berlin\"` (or `\"UTC\"`) at the top of the file",
-        );
-        self.policy.timezone = Some(TimeZone::UTC);
-        TimeZone::UTC
-    }
-
-    /// The instant a written moment begins, and the one it is over.
-    fn instants(&mut self, moment: &Spanned<Moment>) -> Option<(Stamp, Stamp)> {
-        let zone = self.zone_for("a date needs", &moment.at);
-        let Moment { at, whole_day } = moment.value;
-        let end = match whole_day {
-            true => at
-                .date()
-                .tomorrow()
-                .map(|day| day.to_datetime(jiff::civil::Time::midnight())),
-            false => Ok(at),
-        };
-        let stamp = |at: jiff::civil::DateTime| {
-            let zoned = at.to_zoned_datetime(zone.clone()).ok()?;
-            Some(Stamp::from(zoned.timestamp()))
-        };
-        match (stamp(at), end.ok().and_then(stamp)) {
-            (Some(begin), Some(end)) => Some((begin, end)),
-            _ => {
-                self.error(
-                    "R0109",
-                    moment.at.clone(),
-                    "this day is out of the calendar's reach",
-                    "write a year from 1 to 9998",
-                );
-                None
-            }
-        }
-    }
-
     /// Enters a statement into the list of rules.
     fn rule<T>(&mut self, statement: &Statement<T>) -> RuleIndex {
         self.label(statement);
@@ -473,110 +367,6 @@ impl<'a> Checker<'a> {
             )),
         };
         self.report(finding);
-    }
-
-    fn template(&mut self, text: &Spanned<String>) -> Option<Template> {
-        let template = match TemplateText::parse(&text.value) {
-            Ok(parts) => match parts.compile(&self.scope.types) {
-                Ok(template) => template,
-                Err(error) => {
-                    self.template_error(text, &error);
-                    return None;
-                }
-            },
-            Err(error) => {
-                let at = self.inside(text, &error.at);
-                self.error("R0301", at, error.message, error.help);
-                return None;
-            }
-        };
-        match template.ambiguity() {
-            Ok(None) => Some(template),
-            Ok(Some(witness)) => {
-                let message = format!(
-                    "this template reads `{}` in two ways",
-                    witness.escape_ascii()
-                );
-                self.error("R0303", text.at.clone(), message, "give the captures types that cannot run into each other, or put a character between them that neither may hold");
-                None
-            }
-            Err(super::template::TooLarge) => {
-                self.error(
-                    "R0304",
-                    text.at.clone(),
-                    "this template is too large to be shown unambiguous",
-                    "use simpler types for its captures",
-                );
-                None
-            }
-        }
-    }
-
-    fn template_error(&mut self, text: &Spanned<String>, error: &CompileError) {
-        match error {
-            // The type may be one that could not be read; that is reported already.
-            CompileError::UnknownType { .. } if self.scope.broken_types => {}
-            CompileError::UnknownType { name, at } => {
-                // The capture is pointed to; its type alone is wrong.
-                let capture = self.inside(text, at);
-                let written = self.source.slice(&capture);
-                let at = match written
-                    .strip_suffix('}')
-                    .is_some_and(|it| it.ends_with(name))
-                {
-                    true => capture.end - 1 - name.len()..capture.end - 1,
-                    false => capture,
-                };
-                let message = format!("there is no type `{name}`");
-                let finding = Diagnostic::error("R0302", &self.source, at.clone(), message);
-                match name.as_str() {
-                    "number" | "semver" | "user" => self.report(finding.help(format!(
-                        "declare it under a name of your own: `type my-{name} = {name}`"
-                    ))),
-                    "date" => self.report(finding.help(
-                        "declare it under a name of your own: `type dated = date \"%Y-%m-%d\"`",
-                    )),
-                    _ => {
-                        let known: Vec<String> = self.scope.types.keys().cloned().collect();
-                        let finding = finding.help(format!(
-                            "declare it: `type {name} = text matching \"…\"`, or leave `:{name}` out"
-                        ));
-                        let write = match self.source.slice(&at) == name {
-                            true => Written::Plain,
-                            false => Written::Elsewhere,
-                        };
-                        self.unknown(finding, name, &known, write);
-                    }
-                }
-            }
-            other => self.error(
-                "R0304",
-                text.at.clone(),
-                other.to_string(),
-                "use simpler types for its captures",
-            ),
-        }
-    }
-
-    /// A span inside a string literal: right as long as the string has no escapes before it.
-    fn inside(&self, text: &Spanned<String>, at: &Range<usize>) -> Range<usize> {
-        let raw = self.source.slice(&text.at);
-        if raw.contains("\\\\") || raw.contains("\\\"") {
-            return text.at.clone();
-        }
-        text.at.start + 1 + at.start..text.at.start + 1 + at.end
-    }
-
-    fn span_index(&mut self, span: Span, at: &Range<usize>) -> usize {
-        if matches!(span, Span::Months(_)) {
-            self.zone_for("months and years need", at);
-        }
-        let next = self.policy.spans.len();
-        let index = *self.spans.entry(span).or_insert(next);
-        if index == next {
-            self.policy.spans.push(span);
-        }
-        index
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::habit::{self, Place};
-use super::{Rule, tokens};
+use super::{Rule, quotes, tokens};
 use crate::diagnostic::{Diagnostic, Source, is_sole_nearest, nearest};
 
 /// The word a keyword rule stands for.
@@ -222,8 +222,8 @@ pub(super) fn translate(
     let wants_text = rules.contains(&Rule::text);
     let wants_name = rules.contains(&Rule::ident);
     if let Some(finding) = habit::of_token(&place)
-        .or_else(|| wants_text.then(|| habit::unquoted(&place)).flatten())
-        .or_else(|| wants_name.then(|| habit::quoted_name(&place)).flatten())
+        .or_else(|| wants_text.then(|| quotes::unquoted(&place)).flatten())
+        .or_else(|| wants_name.then(|| quotes::quoted_name(&place)).flatten())
     {
         return finding;
     }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::tokens;
+use super::{english, foreign, quotes, tokens};
 use crate::diagnostic::{Diagnostic, Source, is_sole_nearest, nearest};
 use crate::policy::parse::unit_of;
 
@@ -45,13 +45,32 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn token(&self) -> &'a str {
+    pub(super) fn token(&self) -> &'a str {
         let at = self.at.clone().unwrap_or_default();
         self.source.text().get(at).unwrap_or_default()
     }
 
+    pub(super) fn before(&self) -> &'a str {
+        self.before
+    }
+
+    pub(super) fn after(&self) -> &'a str {
+        self.after
+    }
+
+    pub(super) fn begins_line(&self) -> bool {
+        self.begins_line
+    }
+
+    /// The token and the rest of its line.
+    pub(super) fn source_line_from_token(&self) -> &'a str {
+        let start = self.at.as_ref().map_or(0, |at| at.start);
+        let rest = self.source.text().get(start..).unwrap_or_default();
+        rest.lines().next().unwrap_or_default()
+    }
+
     /// The tokens before it, the nearest first.
-    fn previous(&self) -> [&'a str; 2] {
+    pub(super) fn previous(&self) -> [&'a str; 2] {
         let before: Vec<&str> = tokens::tokens(self.before)
             .map(|token| token.text(self.before))
             .collect();
@@ -59,29 +78,38 @@ impl<'a> Place<'a> {
         [back(0).unwrap_or_default(), back(1).unwrap_or_default()]
     }
 
-    fn next(&self) -> &'a str {
+    pub(super) fn next(&self) -> &'a str {
         tokens::tokens(self.after)
             .next()
             .map_or("", |token| token.text(self.after))
     }
 
-    fn finding(&self, message: impl Into<String>) -> Diagnostic {
+    pub(super) fn finding(&self, message: impl Into<String>) -> Diagnostic {
         let at = self.at.clone().unwrap_or_default();
         Diagnostic::error("R0102", self.source, at, message)
     }
 
-    fn replaced(&self, finding: Diagnostic, with: impl Into<String>) -> Diagnostic {
+    pub(super) fn replaced(&self, finding: Diagnostic, with: impl Into<String>) -> Diagnostic {
         finding.edit(self.at.clone().unwrap_or_default(), with)
     }
 
     /// Replaces the token and so many bytes behind it.
-    fn replaced_with_next(&self, finding: Diagnostic, bytes: usize, with: String) -> Diagnostic {
+    pub(super) fn replaced_with_next(
+        &self,
+        finding: Diagnostic,
+        bytes: usize,
+        with: String,
+    ) -> Diagnostic {
         let at = self.at.clone().unwrap_or_default();
         finding.edit(at.start..at.end + bytes, with)
     }
 
     /// Replaces the token and the one before it.
-    fn replaced_with_previous(&self, finding: Diagnostic, with: impl Into<String>) -> Diagnostic {
+    pub(super) fn replaced_with_previous(
+        &self,
+        finding: Diagnostic,
+        with: impl Into<String>,
+    ) -> Diagnostic {
         let at = self.at.clone().unwrap_or_default();
         let previous = tokens::tokens(self.before).last();
         let back = previous.map_or(0, |token| self.before.len() - token.at.start);
@@ -108,13 +136,13 @@ pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
     }
     let error = |message: &str| Some(place.finding(message));
     match (previous, token) {
-        (_, "'" | "\u{201c}" | "\u{201d}" | "`") => Some(other_quotes(place, token)),
+        (_, "'" | "\u{201c}" | "\u{201d}" | "`") => Some(quotes::other(place, token)),
         (_, ";") => error("statements do not end with `;`").map(|finding| {
             let finding = finding.help("leave it out; a statement ends where the next begins");
             place.replaced(finding, "")
         }),
-        (_, "=" | "!") if previous != "=" && !place.before.trim_start().starts_with("let") => {
-            error("values are compared in words").map(|finding| {
+        (_, "=" | "!") if is_compared(place, previous) => error("values are compared in words")
+            .map(|finding| {
                 let finding =
                     finding.help("write `{symbol} is \"AAPL\"` or `{symbol} is not \"AAPL\"`");
                 match (previous, token) {
@@ -122,18 +150,39 @@ pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
                     ("}", _) => place.in_words(finding, &['='], "is"),
                     _ => finding,
                 }
-            })
+            }),
+        ("size" | "}", "<" | ">") => {
+            let equal = place.after.starts_with('=');
+            let word = match (token, equal, previous) {
+                (">", true, "size") => "at least",
+                ("<", true, "size") => "at most",
+                (">", ..) => "over",
+                _ => "under",
+            };
+            let finding = place.finding("values are compared in words");
+            let amount = place.after.trim_start_matches('=').trim();
+            match (equal, previous) {
+                (true, "}") => {
+                    Some(finding.help("write `over` or `under` and the number beside it"))
+                }
+                _ => {
+                    let finding = finding.help(format!("write `{word} {amount}`"));
+                    Some(place.in_words(finding, &['='], word))
+                }
+            }
         }
         (_, "<" | ">") => error("values are compared in words").map(|finding| {
             finding.help("write `older than 6 hours`, `size over 10 MB` or `size at most 1 MiB`")
         }),
-        (_, "&" | "|") => error("conditions are joined in words").map(|finding| {
-            let finding = finding.help("write `and` or `or`");
-            match token {
-                "&" => place.in_words(finding, &['&'], "and"),
-                _ => place.in_words(finding, &['|'], "or"),
-            }
-        }),
+        (_, "&" | "|") if !place.before.trim_start().starts_with("type") => {
+            error("conditions are joined in words").map(|finding| {
+                let finding = finding.help("write `and` or `or`");
+                match token {
+                    "&" => place.in_words(finding, &['&'], "and"),
+                    _ => place.in_words(finding, &['|'], "or"),
+                }
+            })
+        }
         (_, "/") if place.next() == "/" || previous.is_empty() => error("comments begin with `#`")
             .map(|finding| {
                 let finding = finding.help("write `# …`; patterns are quoted");
@@ -153,8 +202,17 @@ pub(super) fn of_token(place: &Place<'_>) -> Option<Diagnostic> {
             let finding = finding.help("write `{symbol} in [\"AAPL\", \"MSFT\"]`");
             place.replaced_with_previous(finding, "in [")
         }),
-        _ => of_sentence(place, previous, one_before),
+        _ => of_sentence(place, previous, one_before)
+            .or_else(|| foreign::of_declaration(place, previous, one_before))
+            .or_else(|| english::of_sentence(place, previous, one_before)),
     }
+}
+
+/// Whether `=` or `!` stands where values are compared, not where they are given.
+fn is_compared(place: &Place<'_>, previous: &str) -> bool {
+    let statement = place.before.trim_start();
+    let gives = ["let", "timezone", "edition", "use"];
+    previous != "=" && !previous.is_empty() && !gives.iter().any(|word| statement.starts_with(word))
 }
 
 /// A slip in how a sentence is put.
@@ -273,70 +331,6 @@ fn without_braces(place: &Place<'_>, name: &str) -> Diagnostic {
     place.replaced(finding, format!("{{{name}}}"))
 }
 
-/// Quotes of other languages, and of word processors.
-fn other_quotes(place: &Place<'_>, token: &str) -> Diagnostic {
-    let finding = place
-        .finding(format!("`{token}` does not quote a text here"))
-        .help("use straight double quotes: `\"AAPL\"`");
-    let closing = match token {
-        "\u{201c}" => "\u{201d}",
-        _ => token,
-    };
-    match place.after.split_once(closing) {
-        Some((text, _)) if !text.contains(['"', '\\']) => {
-            place.replaced_with_next(finding, text.len() + closing.len(), format!("\"{text}\""))
-        }
-        _ => finding,
-    }
-}
-
-/// A text without its quotes.
-pub(super) fn unquoted(place: &Place<'_>) -> Option<Diagnostic> {
-    let [previous, _] = place.previous();
-    let takes_text = matches!(
-        previous,
-        "is" | "not"
-            | "at"
-            | "matches"
-            | "matching"
-            | "because"
-            | "protect"
-            | "timezone"
-            | "env"
-            | "of"
-    );
-    let token = place.token();
-    if !takes_text || place.begins_line || token.is_empty() || token.starts_with('"') {
-        return None;
-    }
-    let rest = place.after;
-    let end = match previous {
-        "because" => rest.find('#').unwrap_or(rest.len()),
-        _ => rest
-            .find(|c: char| c.is_whitespace() || matches!(c, ',' | ')' | ']' | '#'))
-            .unwrap_or(rest.len()),
-    };
-    let behind = rest.get(..end).unwrap_or_default().trim_end();
-    let text = format!("{token}{behind}");
-    let finding = place
-        .finding("a text stands in double quotes")
-        .help(format!("write `\"{text}\"`"));
-    Some(match text.contains(['"', '\\']) {
-        true => finding,
-        false => place.replaced_with_next(finding, behind.len(), format!("\"{text}\"")),
-    })
-}
-
-/// A name with quotes.
-pub(super) fn quoted_name(place: &Place<'_>) -> Option<Diagnostic> {
-    let name = place.token().strip_prefix('"')?.strip_suffix('"')?;
-    let finding = place.finding("a name stands without quotes");
-    if !is_word(name) {
-        return Some(finding.help("names have letters, digits, `_` and `-`"));
-    }
-    Some(place.replaced(finding.help(format!("write `{name}`")), name))
-}
-
 /// What only `retain.toml` can say.
 const SCHEDULES: [&str; 4] = ["schedule", "cron", "every", "interval"];
 
@@ -358,7 +352,7 @@ const IN_COLLECTION: [&str; 8] = [
 ];
 
 /// What other tools call it, and what is written here.
-const OTHER_TOOLS: [(&[&str], &str); 3] = [
+const OTHER_TOOLS: [(&[&str], &str); 5] = [
     (
         &["remove", "rm", "purge", "clean", "expire", "unlink"],
         "files go with `delete when older than 6 hours`, or by a `limit`",
@@ -366,6 +360,14 @@ const OTHER_TOOLS: [(&[&str], &str); 3] = [
     (
         &["exclude", "ignore", "skip", "except", "include"],
         "what must stay is kept: write `keep when path matches \"*.log\"`",
+    ),
+    (
+        &["max", "maximum", "budget", "quota", "size", "count"],
+        "a budget is a limit: write `limit total size to 3 GB, evicting oldest first`, or `limit count to 3`",
+    ),
+    (
+        &["compress", "gzip", "zip"],
+        "a file is compressed in its place: write `replace when older than 7 days, using compress`",
     ),
     (
         &["backup", "archive", "copy", "run"],
@@ -472,6 +474,11 @@ pub(super) fn unfinished(place: &Place<'_>) -> Option<String> {
         return Some("say what holds when the variable is not set: `or 6 hours`".to_owned());
     }
     let last = before.split_whitespace().next_back()?;
+    if let Some(number) = before.strip_prefix("keep ").filter(|rest| is_number(rest)) {
+        return Some(format!(
+            "write `keep newest {number}`, or a slot such as `keep {number} daily`"
+        ));
+    }
     (before.starts_with("stop") && last.ends_with('%'))
         .then(|| format!("say of what: `{last} of files`"))
 }
@@ -507,7 +514,7 @@ fn block_around(place: &Place<'_>) -> Block {
     open.last().copied().unwrap_or(Block::File)
 }
 
-fn is_word(token: &str) -> bool {
+pub(super) fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic())
         && token
             .chars()
@@ -530,6 +537,6 @@ fn compared_age(after: &str) -> Option<String> {
     known.then(|| format!("{word} than {number} {unit}"))
 }
 
-fn is_number(token: &str) -> bool {
+pub(super) fn is_number(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit())
 }

@@ -4,10 +4,13 @@
 //! it refuses, the file is read again statement by statement, for the sake of the
 //! other mistakes in it; that tree has a type of its own and ends in a report.
 
+mod english;
 mod expected;
+mod foreign;
 mod habit;
 mod lower;
 mod outline;
+mod quotes;
 mod recover;
 mod tokens;
 
@@ -16,6 +19,7 @@ use pest::Parser as _;
 use super::ast;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 
+pub(crate) use english::number_of;
 pub(crate) use lower::unit_of;
 pub(crate) use outline::{Begins, Piece, PieceKind, outline};
 

@@ -251,12 +251,12 @@ pub(super) async fn group_stats(
     let name = store.to_owned();
     let view = work::look(&ask.shared, store, move |_, job, planned, seconds| {
         let now = planned.plan.now.clone();
-        let (groups, groups_total) = survey::groups(&job.policy, &planned.inventory, &now, &by);
+        let (groups, groups_total) = survey::groups(job, &planned.inventory, &now, &by);
         StatsView {
             store: name,
             by,
             at: now.timestamp().to_string(),
-            seen: Survey::of(&job.policy, &planned.inventory, &planned.plan, seconds),
+            seen: Survey::of(job, &planned.inventory, &planned.plan, seconds),
             groups,
             groups_total,
         }

@@ -48,7 +48,7 @@ async fn look(ask: &Ask, store: &str, now: bool, by: Vec<String>) -> Result<Seen
     let other = moment.map(Other::Moment);
     let looked = work::look_at(&ask.shared, store, other, move |_, job, planned, _| {
         let at = planned.plan.now.clone();
-        let (groups, groups_total) = survey::groups(&job.policy, &planned.inventory, &at, &by);
+        let (groups, groups_total) = survey::groups(job, &planned.inventory, &at, &by);
         // One for another moment cannot be applied, so it is not kept.
         let (digest, plan) = match moment {
             None => keeper.shelve(planned.plan),
