@@ -277,6 +277,15 @@ fn what_went_comes_back_and_is_held() {
         (&json!(3), &json!(3)),
         "{done}"
     );
+    // The page counts what the metrics count.
+    let calls = "retain_plugin_calls_total{plugin=\"backup\",result=\"ok\"} ";
+    let metrics = served.get("/metrics").text;
+    let calls = metrics.split(calls).nth(1).unwrap().lines().next().unwrap();
+    let page = served.get("/plugins").text;
+    assert!(
+        calls != "0" && page.contains(&format!("<dt>Calls</dt><dd>{calls}</dd>")),
+        "{page}"
+    );
     let run = done["run"].as_str().unwrap();
     let trash = served.get("/v1/trash").json();
     assert_eq!(trash[0]["files"], 3, "{trash}");

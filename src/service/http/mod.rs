@@ -1,8 +1,10 @@
 //! The service over HTTP: the API, the page, the probes.
 
+mod advice;
 pub(super) mod auth;
 mod events;
 mod page;
+mod plugins;
 mod problem;
 mod restore;
 mod runs;
@@ -74,8 +76,8 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(stores::plan))
         .routes(routes!(stores::history))
         .routes(routes!(stores::why))
-        .routes(routes!(stores::recommendations))
-        .routes(routes!(stores::plugins))
+        .routes(routes!(advice::recommendations))
+        .routes(routes!(plugins::plugins))
         .routes(routes!(runs::start))
         .routes(routes!(runs::delete_groups))
         .routes(routes!(runs::list))
