@@ -84,6 +84,7 @@ async function accessible(page) {
 const views = [
   ["overview", "/"], ["store", "/stores/charts"], ["store-now", "/stores/charts?when=now#plan"],
   ["uploads", "/stores/uploads"], ["runs", "/runs"], ["trash", "/trash"], ["holds", "/holds"],
+  ["archives", "/stores/datasets/archives?path=2026/690-sectors.csv"],
   ["plugins", "/plugins"], ["advice", "/advice"], ["session", "/session"],
 ];
 
@@ -228,6 +229,39 @@ const steps = {
     assert.ok(existsSync(join(room, "charts", path)));
     await page.getByRole("button", { name: "Put all back" }).click();
     await page.getByText("The trash is empty.").waitFor();
+    await page.context().close();
+  },
+
+  async "an archived file is looked for, and brought back once somebody has seen which"() {
+    const path = "2026/699-sectors.csv";
+    const file = join(room, "datasets", path);
+    const stranger = await open({ javaScriptEnabled: false });
+    await stranger.goto(base + "/stores/datasets");
+    await stranger.getByLabel("Path in the store").fill(path);
+    await stranger.getByRole("button", { name: "Look for it" }).click();
+    await stranger.getByRole("link", { name: "Sign in to bring it back" }).waitFor();
+    assert.equal(await stranger.locator('form[action^="/page/"]').count(), 0);
+    await stranger.context().close();
+    const page = await open({ javaScriptEnabled: false });
+    await signIn(page, "/stores/datasets");
+    await page.getByLabel("Path in the store").fill(path);
+    // From before there was any.
+    await page.getByLabel("As it was at").fill("2001-01-01T12:00");
+    await page.getByRole("button", { name: "Look for it" }).click();
+    await page.getByText("No archived version is as old as that.").waitFor();
+    await page.getByLabel("As it was at").fill("");
+    await page.getByRole("button", { name: "Look for it" }).click();
+    await page.getByText("would come back").waitFor();
+    assert.ok(!existsSync(file));
+    await shot(page, "archives-confirm");
+    await page.getByRole("button", { name: "Bring it back" }).click();
+    await page.getByText("Brought back, with the bytes it had.").waitFor();
+    assert.ok(existsSync(file));
+    // What is there is not overwritten.
+    page.expectsRefusal = true;
+    await page.getByRole("button", { name: "Bring it back" }).click();
+    await page.getByRole("heading", { name: /not brought back/ }).waitFor();
+    await shot(page, "archives-refused");
     await page.context().close();
   },
 

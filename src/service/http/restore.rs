@@ -247,6 +247,51 @@ pub(super) async fn restored(ask: &Ask, restore: Restore) -> Result<RestoredView
     })
 }
 
+/// An archived version of a file.
+#[derive(Clone, Debug)]
+pub(super) struct VersionView {
+    /// When it was last modified, RFC 3339.
+    pub modified: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When it was archived, RFC 3339.
+    pub archived: String,
+    /// The plugin that did, and can bring it back.
+    pub plugin: String,
+    /// Where to.
+    pub destination: String,
+}
+
+/// Every archived version of one file, the newest first.
+pub(super) async fn versions(
+    ask: &Ask,
+    store: &str,
+    path: &str,
+) -> Result<Vec<VersionView>, Problem> {
+    let loaded = ask.shared.loaded();
+    known(&loaded, store)?;
+    let path = in_store(path)?.to_string();
+    let store = store.to_owned();
+    blocking(move || {
+        let Some(journal) = Journal::open_existing(&loaded.config.state)? else {
+            return Ok(Vec::new());
+        };
+        let mut found = journal.receipts(Some(&store), Some(&path), None)?;
+        found.sort_by_key(|stored| std::cmp::Reverse(stored.receipt.modified()));
+        let views = found
+            .into_iter()
+            .map(|StoredReceipt { receipt, .. }| VersionView {
+                modified: receipt.modified().to_string(),
+                bytes: receipt.source.size,
+                archived: receipt.at,
+                plugin: receipt.plugin.name,
+                destination: receipt.destination.name,
+            });
+        Ok(views.collect())
+    })
+    .await
+}
+
 /// Of each named file the one version that is wanted.
 fn receipts(
     config: &Config,
