@@ -35,6 +35,7 @@ mod oddities;
 mod plugin_commands;
 mod plugin_docs;
 mod policies;
+mod problems;
 mod replace;
 mod seed;
 mod served;
