@@ -307,7 +307,7 @@ const steps = {
     await page.context().close();
   },
 
-  async "wrong digits release nothing"() {
+  async "wrong digits release nothing, and another version does not come back"() {
     const page = await open();
     await signIn(page);
     const csrf = await page.locator("input[name=csrf]").first().inputValue();
@@ -315,6 +315,13 @@ const steps = {
       form: { csrf, store: "logs", plan: "0".repeat(64), repeat: "11111111" },
     });
     assert.equal(answer.status(), 422);
+    // Nor does a version that is not the one that was shown bring anything back.
+    const path = "2026/690-sectors.csv";
+    const other = await page.request.post(base + "/page/restore", {
+      form: { csrf, store: "datasets", path, modified: "2001-01-01T00:00:00Z" },
+    });
+    assert.equal(other.status(), 409);
+    assert.ok(!existsSync(join(room, "datasets", path)));
     const without = await page.request.post(base + "/page/run", { form: { store: "charts" } });
     assert.equal(without.status(), 403);
     await page.context().close();

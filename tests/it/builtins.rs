@@ -72,6 +72,9 @@ fn the_reviewer_in_c_gives_the_same_bytes_where_its_compiler_is_installed() {
     assert!(built.status.success(), "{built:?}");
     let built = std::fs::read(room.path().join("keep-linked.wasm")).unwrap();
     let mut all = retain::plugin::builtins().iter();
-    let committed = all.find(|builtin| builtin.name == "keep-linked").unwrap().wasm();
+    let committed = all
+        .find(|builtin| builtin.name == "keep-linked")
+        .unwrap()
+        .wasm();
     assert!(built == committed, "run plugins/build.sh");
 }

@@ -132,23 +132,23 @@ pub(super) async fn restore(ask: Ask, change: Change) -> Result<Response, Proble
     let (store, path) = (change.need("store")?, change.need("path")?);
     let at = moment(change.field("at").unwrap_or_default())?;
     let all = versions(&ask, store, path).await?;
+    let shown = change.need("modified")?;
     let version = all.iter().find(|version| fits(version, at));
     // Another archive may have come in between.
-    if version
-        .is_none_or(|version| version.modified != change.field("modified").unwrap_or_default())
-    {
+    let Some(version) = version.filter(|version| version.modified == shown) else {
         return Err(Problem::new(
             axum::http::StatusCode::CONFLICT,
             "other-version",
             "this is not the version that was shown",
             "look at its versions again; nothing was brought back",
         ));
-    }
+    };
     let wanted = Restore {
         store: store.to_owned(),
         path: Some(path.to_owned()),
         run: None,
-        at: at.map(|at| at.to_string()),
+        // Of that moment, whichever was archived last.
+        at: Some(version.modified.clone()),
     };
     let place = format!("/stores/{}/archives?path={}", encoded(store), encoded(path));
     let done = restored(&ask, wanted).await?;
