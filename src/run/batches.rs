@@ -21,7 +21,7 @@ const BATCH: usize = 256;
 
 /// Steps that are removed together where nothing is archived first: two syncs for as
 /// many files.
-const LARGE_BATCH: usize = 4096;
+const LARGE_BATCH: usize = 16_384;
 
 /// Steps that pressure takes between two looks at what is too full.
 const PRESSURE_BATCH: usize = 64;

@@ -41,7 +41,7 @@ pub use lock::Lock;
 pub(crate) use removal::Moment;
 pub use removal::{End, Recovery, Removal};
 pub use root::{Root, Space, Stale};
-pub use trash::{Cleared, Purge, Return, Slot, Trash};
+pub use trash::{Cleared, Occupied, Purge, Return, Slot, Trash};
 pub use xattr::xattrs;
 
 /// The directory in a store's root that is ours; it is never scanned.

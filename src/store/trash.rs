@@ -1,6 +1,6 @@
 //! `.retain/trash/RUN`: where a file is moved to be looked at before it goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,9 @@ use crate::path::RelPath;
 use crate::time::Stamp;
 
 const TRASH: &str = "trash";
+
+/// Digits of a slot's name.
+const DIGITS: usize = 32;
 
 /// One run's trash directory, held open.
 #[derive(Debug)]
@@ -42,8 +45,9 @@ pub struct Slot(String);
 impl Slot {
     /// The slot of a path: half its BLAKE3, which no two paths of a plan share.
     pub fn of(path: &RelPath) -> Slot {
-        let hash = blake3::hash(path.as_bytes()).to_hex();
-        Slot(hash.chars().take(32).collect())
+        let mut name = blake3::hash(path.as_bytes()).to_hex().to_string();
+        name.truncate(DIGITS);
+        Slot(name)
     }
 
     pub(super) fn name(&self) -> Name<'_> {
@@ -54,6 +58,18 @@ impl Slot {
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The slots of a trash that have something in them.
+#[derive(Debug)]
+pub struct Occupied(HashSet<[u8; DIGITS]>);
+
+impl Occupied {
+    /// Whether the slot of a path is among them.
+    pub fn has(&self, path: &RelPath) -> bool {
+        let slot = Slot::of(path);
+        <&[u8; DIGITS]>::try_from(slot.0.as_bytes()).is_ok_and(|slot| self.0.contains(slot))
     }
 }
 
@@ -223,6 +239,16 @@ impl Trash {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Which of these paths have something in their slots, told by one listing instead
+    /// of a look at each.
+    pub fn occupied(&self) -> io::Result<Occupied> {
+        let mut slots = HashSet::new();
+        self.dir.list(&mut Vec::new(), |listed| {
+            slots.extend(<[u8; DIGITS]>::try_from(listed.name.as_bytes()));
+        })?;
+        Ok(Occupied(slots))
     }
 
     /// Puts what lies in the trash back under its name in the directory it came from,
