@@ -59,6 +59,8 @@ pub enum Way {
     Direct,
     /// Moved, compared, and kept in the trash, which lists them here.
     Kept(Index),
+    /// They were to be kept in the trash, and it can have no list: none goes.
+    Unlisted(std::io::Error),
 }
 
 impl Hand<'_> {
@@ -144,9 +146,23 @@ impl Hand<'_> {
             done.extend(unit.steps.iter().map(|&(i, _)| i).zip(of_files));
             outcomes.extend(of_unit);
         }
+        self.sync_trash();
         journal.settle(batch, &outcomes)?;
         self.forget_archives(&done);
         Ok(done)
+    }
+
+    /// An outcome is in the journal only when it is on the disk. What goes in its place
+    /// needs none of that: after a power cut it is there again, and the next run takes it.
+    fn sync_trash(&self) {
+        match self.way {
+            Way::Verified | Way::Kept(_) => {
+                if let Err(error) = self.trash.sync() {
+                    tracing::warn!(%error, "the trash cannot be synced");
+                }
+            }
+            Way::Direct | Way::Unlisted(_) => {}
+        }
     }
 
     /// Records steps that pressure would have taken and that are not needed any more.
@@ -200,8 +216,10 @@ impl Hand<'_> {
             .iter()
             .filter_map(|unit| self.unit_in_trash(unit))
             .collect();
-        let Way::Kept(index) = &mut self.way else {
-            return Ok(());
+        let index = match &mut self.way {
+            Way::Kept(index) => index,
+            Way::Unlisted(error) => return Err(std::io::Error::new(error.kind(), in_words(error))),
+            Way::Verified | Way::Direct => return Ok(()),
         };
         let trashed: Vec<Trashed> = planned
             .iter()
@@ -238,7 +256,7 @@ impl Hand<'_> {
             end: match self.way {
                 Way::Verified => Ending::Unlinked,
                 Way::Direct => Ending::UnlinkedInPlace,
-                Way::Kept(_) => Ending::Trashed,
+                Way::Kept(_) | Way::Unlisted(_) => Ending::Trashed,
             },
         }
     }

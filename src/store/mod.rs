@@ -110,6 +110,14 @@ pub fn in_words(error: &io::Error) -> String {
     }
 }
 
+/// Whether a call failed because the disk, or what of it this user may have, is full.
+pub fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// Whether a call failed only because too many files are open just now.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(

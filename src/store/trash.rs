@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Mode, OFlags, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, unlinkat};
 use rustix::io::Errno;
 
 use super::control::establish_private;
@@ -19,6 +19,11 @@ use crate::path::RelPath;
 use crate::time::Stamp;
 
 const TRASH: &str = "trash";
+
+/// An empty directory that is the next run's trash. It is kept between runs because a
+/// full disk gives no new one, and that is when a run is needed most; a rename takes
+/// neither a block nor an inode.
+const SPARE: Name<'static> = Name::ours("spare");
 
 /// Digits of a slot's name.
 const DIGITS: usize = 32;
@@ -85,7 +90,7 @@ impl Root {
             .join(run.as_bytes())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
             .and_then(|run| match Name::of(&run) {
-                Some(run) => establish_private(&all, run),
+                Some(run) => take_or_make(&control, &all, run),
                 None => Err(io::ErrorKind::InvalidInput.into()),
             })
             .map_err(|source| self.control_error(&name, "create", source))?;
@@ -157,16 +162,24 @@ impl Root {
         trash.dir.list(&mut Vec::new(), |listed| {
             others += u64::from(listed.name.as_bytes() != INDEX.as_bytes());
         })?;
+        let open = |path: String| {
+            let path = RelPath::parse(path).map_err(io::Error::other)?;
+            self.open_dir(&path)
+        };
+        let control = open(CONTROL.to_owned())?;
         if others > 0 {
+            // Without a spare everything works but on a full disk.
+            let _ = establish_private(&control, SPARE);
             return Ok(Cleared::Occupied);
         }
-        let all = RelPath::parse(format!("{CONTROL}/{TRASH}"))
-            .map_err(io::Error::other)
-            .and_then(|path| self.open_dir(&path))?;
+        let all = open(format!("{CONTROL}/{TRASH}"))?;
         around(Point::RemoveTrash, || {
             match unlinkat(trash.dir.fd(), INDEX, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno.into()),
+            }
+            if all.rename(Name::ours(&trash.run), &control, SPARE).is_ok() {
+                return Ok(Cleared::Removed);
             }
             match unlinkat(all.fd(), trash.run.as_str(), AtFlags::REMOVEDIR) {
                 Ok(()) => Ok(Cleared::Removed),
@@ -175,6 +188,19 @@ impl Root {
             }
         })
     }
+}
+
+/// Opens a run's directory, which is the spare one where there is none of its name.
+fn take_or_make(control: &Dir, all: &Dir, run: Name<'_>) -> io::Result<Dir> {
+    let is_there = control
+        .stat(SPARE)
+        .is_ok_and(|it| it.kind == Kind::Directory);
+    // It cannot be taken where this run has a trash already, or names cannot be moved so.
+    if is_there && control.rename(SPARE, all, run).is_ok() {
+        fsync(all.fd())?;
+        return all.open_child(run);
+    }
+    establish_private(all, run)
 }
 
 /// What came of putting a trashed file back in its place.
@@ -225,6 +251,13 @@ impl Trash {
             now: Some(now),
             ..self
         }
+    }
+
+    /// Makes what was moved and unlinked so far outlast a power cut. Without it, the
+    /// journal could say that a file is gone which a cut leaves in the trash, where
+    /// nobody would look for it any more.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(fsync(self.dir.fd())?)
     }
 
     /// Where the slot of a path lies, below the store's root.
