@@ -98,22 +98,27 @@ impl Dir {
     /// Opens the directory a path leads to from here; the empty path opens this
     /// one again.
     pub(super) fn open_below(&self, path: &RelPath) -> io::Result<Dir> {
-        let here = openat(&self.fd, c".", DIRECTORY, Mode::empty())?;
-        let mut dir = self.sibling(here);
+        if path.is_root() {
+            let here = openat(&self.fd, c".", DIRECTORY, Mode::empty())?;
+            return Ok(self.sibling(here));
+        }
+        let mut reached: Option<Dir> = None;
         match self.reach {
             Reach::Kernel => {
                 for span in spans(path.as_bytes()) {
-                    let next = openat2(&dir.fd, span, DIRECTORY, Mode::empty(), CONFINED)?;
-                    dir = self.sibling(next);
+                    let from = reached.as_ref().unwrap_or(self);
+                    let next = openat2(&from.fd, span, DIRECTORY, Mode::empty(), CONFINED)?;
+                    reached = Some(self.sibling(next));
                 }
             }
             Reach::Steps => {
                 for component in path.components() {
-                    dir = dir.open_child(Name(component))?;
+                    let from = reached.as_ref().unwrap_or(self);
+                    reached = Some(from.open_child(Name(component))?);
                 }
             }
         }
-        Ok(dir)
+        reached.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
     /// Opens anything by its name, on this mount and not through a link.
