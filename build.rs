@@ -10,7 +10,13 @@ use flate2::write::DeflateEncoder;
 
 fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
-    for name in ["backup", "compress", "dedup-backup", "legal-hold"] {
+    for name in [
+        "backup",
+        "compress",
+        "dedup-backup",
+        "keep-linked",
+        "legal-hold",
+    ] {
         let prebuilt = format!("plugins/prebuilt/{name}.wasm");
         println!("cargo::rerun-if-changed={prebuilt}");
         let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());

@@ -10,10 +10,11 @@ use super::{Edge, Exit, say};
 use crate::config::{Config, Store};
 use crate::entry::{Entry, Facts, FileId, Kind};
 use crate::path::RelPath;
-use crate::plan::{Decision, word};
+use crate::plan::{Action, BackedUp, Decision, NextBackUp, generation, word};
+use crate::plugin;
 use crate::policy::{Fate, Matcher};
 use crate::run::{Job, Planned};
-use crate::time::Now;
+use crate::time::{Now, Stamp};
 use crate::units::{Elapsed, Size, Span};
 
 /// Explain what is decided about one file: every statement that speaks of it, with its
@@ -71,9 +72,18 @@ impl Why {
             .with_context(|| format!("nothing is decided about `{path}`"))?;
         let next = next_change(&job, &planned, &path, &now, &decision);
         let matcher = Matcher::new(&job.policy, &now);
-        match edge.is_json() {
-            true => say(&json(&job, &matcher, &entry, &decision, next.as_ref()).to_string())?,
-            false => say(&text(&job, &matcher, &entry, &decision, next.as_ref()))?,
+        let declined = declined(store, &planned, &entry);
+        if edge.is_json() {
+            let mut said = json(&job, &matcher, &entry, &decision, next.as_ref());
+            if let Some(said) = said.as_object_mut() {
+                said.insert("declined".to_owned(), json!(declined));
+            }
+            say(&said.to_string())?;
+            return Ok(Exit::Done);
+        }
+        say(&text(&job, &matcher, &entry, &decision, next.as_ref()))?;
+        if let Some(declined) = declined {
+            say(&declined)?;
         }
         Ok(Exit::Done)
     }
@@ -121,6 +131,23 @@ impl Why {
         }
         Ok(entry)
     }
+}
+
+/// Why a file that would be replaced is not: an earlier run has tried.
+fn declined(store: &Store, planned: &Planned, entry: &Entry) -> Option<String> {
+    let Planned { plan, .. } = planned;
+    let step = plan.steps.iter().find(|step| step.path == entry.path)?;
+    let Action::Replace { hook } = step.action else {
+        return None;
+    };
+    let hook = plan.hooks.get(hook)?;
+    let facts = entry.facts.as_ref().ok()?;
+    let generation = generation(&plan.root, &entry.path, facts);
+    let size = plugin::declined(&store.path.path, hook, &generation)?;
+    Some(format!(
+        "but `{}` has tried: its archive of {size} bytes is not smaller than its {} bytes, so it is kept as it is until it changes",
+        hook.plugin, facts.size
+    ))
 }
 
 /// A file that is not there, as if it were made just now.
@@ -209,6 +236,9 @@ fn text(
             let _ = writeln!(out, "      holds: {}", word(said.holds));
         }
     }
+    for backup in &decision.backups {
+        let _ = writeln!(out, "{}", backed_up(job, backup));
+    }
     let _ = match next {
         Some((moment, then)) => {
             let zone = job.policy.zone();
@@ -229,6 +259,58 @@ fn text(
         None => write!(out, "the answer stays the same as time passes"),
     };
     out
+}
+
+/// One sentence on the archives a `back up` has made, and when the next is due.
+fn backed_up(job: &Job<'_>, backup: &BackedUp) -> String {
+    let local = |stamp: Stamp| {
+        let moment = jiff::Timestamp::from_second(stamp.seconds()).unwrap_or_default();
+        let local = moment.to_zoned_datetime(job.policy.zone());
+        local.strftime("%Y-%m-%d %H:%M %Z").to_string()
+    };
+    let there = match (backup.archives.as_slice(), backup.is_present) {
+        ([], _) => "has no archive".to_owned(),
+        ([last], true) => format!("has an archive, of {}, of the file as it is", local(*last)),
+        ([last], false) => format!("has an archive, of {}, before it changed", local(*last)),
+        ([last, ..], true) => format!(
+            "has {} archives, the last of {}; the file as it is is among them",
+            backup.archives.len(),
+            local(*last)
+        ),
+        ([last, ..], false) => format!(
+            "has {} archives, the last of {}, before it changed",
+            backup.archives.len(),
+            local(*last)
+        ),
+    };
+    let next = match backup.next {
+        NextBackUp::Now => "the next is due at the next run".to_owned(),
+        NextBackUp::Changed => "the next is due once it changes".to_owned(),
+        NextBackUp::From(at) => format!("the next is due from {} on", local(at)),
+        NextBackUp::ChangedFrom(at) => {
+            format!("the next is due once it changes, from {} on", local(at))
+        }
+    };
+    let rule = job.policy.rules().get(backup.rule);
+    let rule = rule.map(ToString::to_string).unwrap_or_default();
+    format!("it {there} in `{}` ({rule}); {next}", backup.destination)
+}
+
+fn backed_up_json(job: &Job<'_>, backup: &BackedUp) -> serde_json::Value {
+    let rule = job.policy.rules().get(backup.rule);
+    let (once_changed, from) = match backup.next {
+        NextBackUp::Now => (false, None),
+        NextBackUp::Changed => (true, None),
+        NextBackUp::From(at) => (false, Some(at)),
+        NextBackUp::ChangedFrom(at) => (true, Some(at)),
+    };
+    json!({
+        "rule": rule.map(ToString::to_string),
+        "destination": backup.destination,
+        "archives": backup.archives.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "is_present": backup.is_present,
+        "next": {"once_changed": once_changed, "from": from.map(|at| at.to_string())},
+    })
 }
 
 fn matcher_now(matcher: &Matcher<'_>) -> i64 {
@@ -273,6 +355,7 @@ fn json(
             .filter_map(|place| job.policy.collection_name(place))
             .collect::<Vec<_>>(),
         "statements": said,
+        "backups": decision.backups.iter().map(|b| backed_up_json(job, b)).collect::<Vec<_>>(),
         "next": next.map(|(moment, then)| json!({
             "at": moment.to_string(),
             "decision": then.words,

@@ -26,6 +26,7 @@ use std::io::Read;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -158,6 +159,28 @@ pub struct Destination {
     pub directory: Place,
 }
 
+/// The bytes of a plugin's component, held so that its file may change meanwhile.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Held(Arc<[u8]>);
+
+impl Held {
+    /// Takes them as they are.
+    pub fn new(bytes: Vec<u8>) -> Held {
+        Held(bytes.into())
+    }
+
+    /// Them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
 /// A plugin with what it is granted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plugin {
@@ -167,7 +190,10 @@ pub struct Plugin {
     pub span: Range<usize>,
     /// Where its component comes from.
     pub wasm: Wasm,
-    /// Where that is written in the configuration.
+    /// Its file's bytes, where somebody holds on to what was checked; the file itself
+    /// is read otherwise.
+    pub held: Option<Held>,
+    /// Where its origin is written in the configuration.
     pub wasm_at: Range<usize>,
     /// The SHA-256 its component must have, in small hexadecimal digits.
     pub sha256: Option<String>,
@@ -195,6 +221,14 @@ pub struct Filter {
     pub restore_args: Vec<String>,
     /// What is appended to the archive's name (`.gz`).
     pub suffix: String,
+}
+
+impl Filter {
+    /// Reads the value of the key `filter`, as a plugin's table has it; `named` is what
+    /// findings call the text.
+    pub fn parse(text: &str, named: &str) -> Result<Filter, Diagnostics> {
+        sections::filter_alone(text, named)
+    }
 }
 
 /// Where a component comes from.

@@ -40,14 +40,13 @@ const STORE: Shape = Keys(&[
     ("max_removals_per_second", Value),
 ]);
 
+const FILTER: Shape = Keys(&[("args", Value), ("restore_args", Value), ("suffix", Value)]);
+
 const PLUGIN: Shape = Keys(&[
     ("wasm", Value),
     ("sha256", Value),
     ("settings", Free),
-    (
-        "filter",
-        Keys(&[("args", Value), ("restore_args", Value), ("suffix", Value)]),
-    ),
+    ("filter", FILTER),
     ("proof", Value),
     (
         "grants",
@@ -101,6 +100,11 @@ const FILE: &[(&str, Shape)] = {
 /// Reports unknown keys, bad names and values where a table belongs.
 pub(super) fn check(document: &DeTable<'_>, findings: &mut Findings) {
     check_keys(document, FILE, "", findings);
+}
+
+/// The same where nothing but a plugin's `filter` is written.
+pub(super) fn check_filter(document: &DeTable<'_>, findings: &mut Findings) {
+    check_keys(document, &[("filter", FILTER)], "", findings);
 }
 
 fn check_keys(

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use toml::de::DeTable;
+
 use crate::config::codes;
-use crate::config::reader::{Complaint, Place, Reader, Section, absolute};
-use crate::config::schema::joined;
+use crate::config::reader::{Complaint, Findings, Place, Reader, Section, absolute};
+use crate::config::schema::{self, joined};
 use crate::config::{
-    Cron, Destination, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule, Service, Store,
-    Warn, Wasm, Writers, service,
+    Cron, Destination, Environment, Filter, Grants, Growth, Io, MissingRoot, Plugin, Schedule,
+    Service, Store, Warn, Wasm, Writers, service, syntax,
 };
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, nearest};
 use crate::entry::Symlinks;
 use crate::receipt::Proof;
 use crate::units::{Size, Span, UnitError};
@@ -224,6 +226,7 @@ fn read_plugin(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> 
         name,
         span: section.span.clone(),
         wasm: wasm?,
+        held: None,
         wasm_at: section.value_span("wasm"),
         sha256,
         sha256_at: section.has("sha256").then(|| section.value_span("sha256")),
@@ -262,6 +265,31 @@ fn read_filter(plugin: &Section<'_>, reader: &mut Reader<'_>) -> Option<Filter> 
         restore_args,
         suffix: suffix.unwrap_or_default(),
     })
+}
+
+/// A filter as `[plugins.X]` has it, from a text by itself.
+pub(super) fn filter_alone(text: &str, named: &str) -> Result<Filter, Diagnostics> {
+    let source = Source::new(named.to_owned(), format!("filter = {text}"));
+    let mut findings = Findings::new(source.clone());
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    syntax::report(&errors, &mut findings);
+    if errors.is_empty() {
+        schema::check_filter(document.get_ref(), &mut findings);
+    }
+    if findings.has_errors() {
+        return Err(Diagnostics(findings.into_sorted()));
+    }
+    let document = document.into_inner();
+    let mut reader = Reader {
+        environment: &Environment::default(),
+        directory: PathBuf::new(),
+        findings,
+    };
+    let filter = read_filter(&Section::document(&document), &mut reader);
+    match filter {
+        Some(filter) if !reader.findings.has_errors() => Ok(filter),
+        Some(_) | None => Err(Diagnostics(reader.findings.into_sorted())),
+    }
 }
 
 fn read_wasm(section: &Section<'_>, reader: &mut Reader<'_>) -> Option<Wasm> {

@@ -4,6 +4,10 @@
 //! What goes or is replaced in the same run and is due is archived before that, as if
 //! a hook had asked for it.
 
+use jiff::ToSpan;
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+
 use super::decide::{Planner, captures};
 use super::floors::{bucket, local};
 use super::member::Member;
@@ -45,7 +49,99 @@ fn archives(step: &Step, wanted: usize, hooks: &[(usize, Hook)]) -> bool {
     })
 }
 
+/// What one `back up` has done and will do for a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackedUp {
+    /// The statement: an index into the policy's rules.
+    pub rule: usize,
+    /// Where its archives lie.
+    pub destination: String,
+    /// When those there are were made, the last one first.
+    pub archives: Vec<Stamp>,
+    /// Whether the file as it is now is among them.
+    pub is_present: bool,
+    /// When it is its turn again.
+    pub next: NextBackUp,
+}
+
+/// When a file is backed up next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextBackUp {
+    /// By the next run.
+    Now,
+    /// Once it has changed.
+    Changed,
+    /// By the first run from that moment on, and not before it has changed.
+    ChangedFrom(Stamp),
+    /// By the first run from that moment on.
+    From(Stamp),
+}
+
+/// When the hour, day or week after a moment's begins; nothing for periods that backups
+/// do not have.
+fn next_period(period: Period, now: Stamp, zone: &TimeZone) -> Option<Stamp> {
+    let now = local(Some(now), zone)?;
+    let date = now.date();
+    let next = match period {
+        Period::Hourly => {
+            let hour = date.at(now.hour(), 0, 0, 0);
+            hour.checked_add(1.hour()).ok()?
+        }
+        Period::Daily => date.tomorrow().ok()?.to_datetime(Time::midnight()),
+        Period::Weekly => {
+            let monday = date.nth_weekday(1, Weekday::Monday).ok()?;
+            monday.to_datetime(Time::midnight())
+        }
+        Period::Monthly | Period::Quarterly | Period::Yearly => return None,
+    };
+    let next = next.to_zoned_datetime(zone.clone()).ok()?.timestamp();
+    Some(Stamp::new(next.as_second(), 0))
+}
+
 impl Planner<'_, '_> {
+    /// What every `back up` that speaks of a path has done for it, and when it is due.
+    pub(super) fn backed_up(&self, root: &str, path: &RelPath) -> Vec<BackedUp> {
+        let member = self.members.iter().find(|member| member.place() == path);
+        let stays = |member: &&Member<'_>| member.place.is_none() && member.unit.is_none();
+        let Some((member, facts)) = member.filter(stays).and_then(|m| Some((m, m.facts()?))) else {
+            return Vec::new();
+        };
+        let key = generation(root, member.path(), facts);
+        let filed = self.inventory().filed.get(&member.path().to_string());
+        let filed = filed.map_or(&[][..], Vec::as_slice);
+        let collections = self.policy().collections.iter().enumerate();
+        let ours = collections
+            .filter(|(of, _)| member.membership(*of).is_some() || self.lies_in(member, *of));
+        let backups = ours.flat_map(|(_, collection)| &collection.backups);
+        let told = backups.filter_map(|backup| {
+            let (destination, _) = backup.hook.destination.as_ref()?;
+            let mut archives: Vec<_> = filed
+                .iter()
+                .filter(|filed| filed.destination == *destination)
+                .collect();
+            archives.sort_by_key(|filed| std::cmp::Reverse((filed.at, filed.receipt)));
+            let is_present = archives.iter().any(|filed| filed.key == key);
+            let in_period = |period: &Period| archives.iter().any(|f| self.is_now(*period, f.at));
+            let from = backup
+                .period
+                .filter(in_period)
+                .and_then(|period| next_period(period, self.matcher.now, &self.matcher.zone));
+            Some(BackedUp {
+                rule: backup.rule,
+                destination: destination.clone(),
+                archives: archives.iter().map(|filed| filed.at).collect(),
+                is_present,
+                next: match (is_present, from) {
+                    (true, None) => NextBackUp::Changed,
+                    (true, Some(from)) => NextBackUp::ChangedFrom(from),
+                    (false, Some(from)) => NextBackUp::From(from),
+                    (false, None) => NextBackUp::Now,
+                },
+            })
+        });
+        told.collect()
+    }
+
     /// Adds what `back up` asks for to the steps there are, and steps of its own.
     pub(super) fn back_up(&self, root: &str, hooks: &[(usize, Hook)], steps: &mut Vec<Step>) {
         if hooks.iter().all(|(_, hook)| !hook.backs_up) {

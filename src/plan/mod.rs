@@ -28,7 +28,7 @@ use crate::receipt::Proof;
 use crate::time::Now;
 
 pub use crate::policy::{Mark, Rule};
-pub use backups::generation;
+pub use backups::{BackedUp, NextBackUp, generation};
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use pressure::{is_above, is_below};

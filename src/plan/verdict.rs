@@ -1,5 +1,6 @@
 //! What is decided about one file, in words, and by which statement.
 
+use super::backups::BackedUp;
 use super::decide::Planner;
 use super::member::Member;
 use super::{Action, Plan};
@@ -17,11 +18,20 @@ pub struct Decision {
     /// The decision as the end of a sentence that begins with the file:
     /// `is kept by charts.retain:15 @aapl`.
     pub words: String,
+    /// What backups there are of it, one for each `back up` that speaks of it.
+    pub backups: Vec<BackedUp>,
 }
 
 impl Planner<'_, '_> {
     /// What a finished plan decides about a path, which may be of a whole directory.
     pub(super) fn decision(&self, plan: &Plan, path: &RelPath) -> Decision {
+        Decision {
+            backups: self.backed_up(&plan.root, path),
+            ..self.fate(plan, path)
+        }
+    }
+
+    fn fate(&self, plan: &Plan, path: &RelPath) -> Decision {
         if let Some(decision) = self.in_plan(plan, path) {
             return decision;
         }
@@ -29,6 +39,7 @@ impl Planner<'_, '_> {
             fate: Fate::Keep,
             rule,
             words,
+            backups: Vec::new(),
         };
         let member = self.members.iter().find(|member| member.place() == path);
         let Some(member) = member else {
@@ -67,6 +78,7 @@ impl Planner<'_, '_> {
             fate: Fate::Delete,
             rule: Some(rule),
             words: format!("would be removed{with} by {}: {reason}", self.name(rule)),
+            backups: Vec::new(),
         };
         if let Some(step) = plan.steps.iter().find(|step| step.path == *path) {
             return Some(match step.action {
@@ -78,6 +90,7 @@ impl Planner<'_, '_> {
                         self.name(step.rule),
                         step.reason
                     ),
+                    backups: Vec::new(),
                 },
                 // It stays, for whatever reason there is.
                 Action::BackUp => return None,

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::archive::{Archiver, Part, Proved};
 use super::blobs::Target;
 use super::contract::{GuestEntry, GuestInstant};
+use super::declined::Declined;
 use super::engine::Machine;
 use super::guest::RunFacts;
 use super::load::{Catalogue, Plugin, Prepared, hexadecimal};
@@ -104,6 +105,8 @@ pub struct Hooks<'a> {
     ready: Vec<Result<Ready, String>>,
     /// Hooks that no file will satisfy, and why.
     given_up: Mutex<BTreeMap<usize, String>>,
+    /// What is known not to be worth replacing, where anything is to be replaced.
+    declined: Option<Mutex<Declined>>,
 }
 
 /// One hook with its plugin compiled and its destination open.
@@ -155,8 +158,12 @@ impl<'a> Hooks<'a> {
             root,
         };
         let ready = |hook: &Hook| Ready::new(hook, catalogue, &places);
+        let ready: Vec<_> = plan.hooks.iter().map(ready).collect();
+        let mut replacing = ready.iter().flatten().filter(|r| r.in_place.is_some());
+        let area = replacing.find_map(|ready| Some(&ready.destination.as_ref()?.0));
         Hooks {
-            ready: plan.hooks.iter().map(ready).collect(),
+            declined: area.map(|area| Mutex::new(Declined::read(area))),
+            ready,
             plan,
             root,
             run,
@@ -268,7 +275,7 @@ impl<'a> Hooks<'a> {
                     (Some(reason), _) => Err(no(hook, Verdict::Failed, reason)),
                     (None, None) => Err(no(hook, Verdict::Failed, "it is gone".to_owned())),
                     (None, Some(step)) => self
-                        .archive(ready, step)
+                        .archive(ready, hook, step)
                         .map_err(|trouble| self.give_up_on(index, hook, trouble)),
                 };
                 lock(&answers).insert(step, answer);
@@ -290,14 +297,14 @@ impl<'a> Hooks<'a> {
     }
 
     /// Archives one file, again where that may help.
-    fn archive(&self, ready: &Ready, step: &Step) -> Result<Agreed, Trouble> {
+    fn archive(&self, ready: &Ready, hook: &Hook, step: &Step) -> Result<Agreed, Trouble> {
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
             if self.run.cancel.is_wished() {
                 return Err(Trouble::cancelled());
             }
-            match self.archive_once(ready, step, attempt) {
+            match self.archive_once(ready, hook, step, attempt) {
                 Err(trouble) if trouble.kind == TroubleKind::Retryable && attempt < ATTEMPTS => {
                     thread::sleep(pause);
                     pause *= 4;
@@ -308,17 +315,32 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    fn archive_once(&self, ready: &Ready, step: &Step, attempt: u32) -> Result<Agreed, Trouble> {
+    fn archive_once(
+        &self,
+        ready: &Ready,
+        hook: &Hook,
+        step: &Step,
+        attempt: u32,
+    ) -> Result<Agreed, Trouble> {
         let (Some(craft), Some((destination, name))) = (ready.prepared.craft(), &ready.destination)
         else {
             return Err(Trouble::permanent("the hook names no destination"));
         };
+        let entry = self.entry(step, attempt);
         let beside = match &ready.in_place {
-            Some(suffix) => Some(replace::place(self.root, step, suffix)?),
+            Some(suffix) => {
+                let declined = self.declined.as_ref();
+                let known = declined.and_then(|known| lock(known).size(hook, &entry.key));
+                if let Some(size) = known {
+                    let reason = replace::no_smaller(size, step);
+                    let reason = format!("{reason}; it is tried again once it changes");
+                    return Err(Trouble::declined(reason));
+                }
+                Some(replace::place(self.root, step, suffix)?)
+            }
             None => None,
         };
         let file = self.open(step)?;
-        let entry = self.entry(step, attempt);
         let archiver = Archiver {
             machine: &ready.machine,
             plugin: &ready.plugin,
@@ -346,8 +368,16 @@ impl<'a> Hooks<'a> {
             .map(|(name, value)| (name, hexadecimal(&value)))
             .collect();
         match beside {
-            Some(path) => Replacement::new(step, path, proved, receipt, destination)
-                .map(|replacement| Agreed::Beside(Box::new(replacement))),
+            Some(path) => {
+                let stored = proved.objects.iter().map(|part| part.record().size).sum();
+                if let Some(declined) = &self.declined
+                    && stored >= step.facts.size
+                {
+                    lock(declined).add(hook, &entry.key, stored);
+                }
+                Replacement::new(step, path, proved, receipt, destination)
+                    .map(|replacement| Agreed::Beside(Box::new(replacement)))
+            }
             None => publish(destination, proved, receipt)
                 .map(|receipt| Agreed::Stored(Box::new(receipt))),
         }

@@ -249,12 +249,14 @@ impl Archiver<'_> {
         let staged = writer
             .finish(&mut checkpoint(deadline, &self.run.cancel))
             .map_err(refused)?;
-        let name = filtered_name(entry, &filter::suffix(&self.settings));
+        let suffix = filter::suffix(&self.settings);
+        // Another generation with the same time has other bytes and the first name.
+        let other = format!("-{}{suffix}", start(&entry.key, 8));
         let on_existing = OnExisting::SameBytes;
         let mut free = None;
-        // Another generation with the same time has other bytes and the first name.
-        for name in [&name, &format!("{name}-{}", start(&entry.key, 8))] {
-            let name = staged.parse_name(name).map_err(refused)?;
+        for suffix in [&suffix, &other] {
+            let name = filtered_name(entry, suffix);
+            let name = staged.parse_name(&name).map_err(refused)?;
             match staged.check_free(
                 &name,
                 on_existing,

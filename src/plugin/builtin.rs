@@ -48,6 +48,7 @@ pub const fn builtins() -> &'static [Builtin] {
         packed!("backup"),
         packed!("compress"),
         packed!("dedup-backup"),
+        packed!("keep-linked"),
         packed!("legal-hold"),
     ]
 }

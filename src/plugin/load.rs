@@ -19,14 +19,25 @@ use super::guest::{Guest, RunFacts, Terms};
 use super::manifest::{FILTER, Kind, Manifest, granted};
 use super::meter::Meter;
 use super::{CodeCache, PluginError, schema};
-use crate::config::{Config, Grants, Plugin as Configured, Wasm};
-use crate::receipt::{PluginVersion, Proof};
+use crate::config::{Config, Grants, Held, Plugin as Configured, Wasm};
+use crate::receipt::{PluginVersion, Proof, Receipt};
 
 /// The largest component that is compiled.
 const LARGEST: u64 = 64 << 20;
 
 /// Time a call gets on top of its limit for each GiB of its file.
 const PER_GIB: Duration = Duration::from_secs(60);
+
+/// Reads the component of every plugin that is a file, once: whoever runs for long goes on
+/// with what was checked when somebody changes the file. What cannot be read is left to
+/// whoever loads it.
+pub fn hold(config: &mut Config) {
+    for plugin in config.plugins.values_mut() {
+        if let Wasm::File(place) = &plugin.wasm {
+            plugin.held = read(&plugin.name, &place.path).ok().map(Held::new);
+        }
+    }
+}
 
 /// A plugin that may be used; it is compiled when it first has to run.
 pub struct Plugin {
@@ -78,7 +89,13 @@ impl Plugin {
         let plugin = &configured.name;
         let (wasm, origin) = match &configured.wasm {
             Wasm::Builtin(wanted) => (builtin(plugin, wanted)?, format!("builtin:{wanted}")),
-            Wasm::File(place) => (read(plugin, &place.path)?, place.path.display().to_string()),
+            Wasm::File(place) => {
+                let wasm = match &configured.held {
+                    Some(held) => held.bytes().to_vec(),
+                    None => read(plugin, &place.path)?,
+                };
+                (wasm, place.path.display().to_string())
+            }
         };
         if let Some(pinned) = &configured.sha256 {
             let actual = hexadecimal(&sha2::Sha256::digest(&wasm));
@@ -139,7 +156,7 @@ impl Plugin {
     }
 
     /// A command that reads stdin and writes stdout, and says nothing of itself.
-    fn filter(
+    pub(super) fn filter(
         name: &str,
         origin: String,
         wasm: Vec<u8>,
@@ -329,6 +346,8 @@ impl Plugin {
 pub struct Catalogue {
     plugins: BTreeMap<String, Result<Arc<Plugin>, Arc<PluginError>>>,
     kept: PathBuf,
+    /// Where stores are today, by name.
+    roots: BTreeMap<String, PathBuf>,
     cache: Option<CodeCache>,
     /// What restores, whatever a receipt says.
     instead: Option<Arc<Plugin>>,
@@ -351,6 +370,11 @@ impl Catalogue {
         Catalogue {
             plugins,
             kept: config.state.join("plugins"),
+            roots: config
+                .stores
+                .iter()
+                .map(|(name, store)| (name.clone(), store.path.path.clone()))
+                .collect(),
             cache,
             instead: None,
         }
@@ -447,6 +471,21 @@ impl Catalogue {
         load(&version.name, origin, wasm, &grants, self.cache.as_ref())
             .ok()
             .map(Arc::new)
+    }
+
+    /// Where copies of archivers are kept, each under its BLAKE3.
+    pub(super) fn kept(&self) -> &Path {
+        &self.kept
+    }
+
+    /// Where the objects of an archive lie. One in its file's place has moved with its
+    /// store, wherever that was when the receipt was written.
+    pub(super) fn objects_at(&self, receipt: &Receipt) -> String {
+        let root = self.roots.get(&receipt.store);
+        match root.filter(|_| receipt.in_place) {
+            Some(root) => crate::url::write(root),
+            None => receipt.destination.url.clone(),
+        }
     }
 
     fn place(&self, digest: &str) -> PathBuf {

@@ -19,10 +19,10 @@ use crate::receipt::{Content, DestinationName, ObjectRecord, Receipt};
 use crate::store::{CONTROL, NotPut, Root, Slot};
 
 /// The directory in a store's control directory for these archives and receipts.
-const AREA: &str = "replaced";
+pub(super) const AREA: &str = "replaced";
 
 /// What the destination of such an archive is called.
-const NAME: &str = "in place";
+pub(super) const NAME: &str = "in place";
 
 /// The longest component file systems take, in bytes.
 const COMPONENT: usize = 255;
@@ -64,10 +64,7 @@ impl Replacement {
         };
         let size = object.staged.size();
         if size >= step.facts.size {
-            return Err(Trouble::declined(format!(
-                "its archive of {size} bytes is not smaller than its {} bytes",
-                step.facts.size
-            )));
+            return Err(Trouble::declined(no_smaller(size, step)));
         }
         receipt.in_place = true;
         receipt.objects = vec![ObjectRecord {
@@ -127,6 +124,14 @@ impl Replacement {
         forget_in(&self.area, &self.receipt.path);
         Err(refused)
     }
+}
+
+/// Why a file is better kept as it is.
+pub(super) fn no_smaller(size: u64, step: &Step) -> String {
+    format!(
+        "its archive of {size} bytes is not smaller than its {} bytes",
+        step.facts.size
+    )
 }
 
 /// Where archives of a store's files are staged that are to take their places.

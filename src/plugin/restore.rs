@@ -40,15 +40,20 @@ pub enum RestoreError {
     },
     /// The version that wrote the archive is not to be had.
     #[error(
-        "the archive was written by `{name}` {version} ({digest}), which is neither configured nor kept"
+        "the archive was written by `{name}` {version}, whose component is neither configured nor \
+         kept in `{}`; put the component with the BLAKE3 `{digest}` under any name into the \
+         configuration, or take another version of it by `--with DIGEST`",
+        kept.display()
     )]
     Version {
         /// The plugin's name.
         name: String,
         /// Its version.
         version: String,
-        /// The beginning of its digest.
+        /// Its digest.
         digest: String,
+        /// Where copies are kept.
+        kept: std::path::PathBuf,
     },
     /// The plugin does not run.
     #[error(transparent)]
@@ -117,14 +122,14 @@ impl Catalogue {
         receipt: &Receipt,
         onward: Option<Box<dyn Write + Send>>,
     ) -> Result<(), RestoreError> {
-        let plugin = self.version(&receipt.plugin).ok_or_else(|| {
-            let digest = &receipt.plugin.digest;
-            RestoreError::Version {
+        let plugin = self
+            .version(&receipt.plugin)
+            .ok_or_else(|| RestoreError::Version {
                 name: receipt.plugin.name.clone(),
                 version: receipt.plugin.version.clone(),
-                digest: digest.get(..12).unwrap_or(digest).to_owned(),
-            }
-        })?;
+                digest: receipt.plugin.digest.clone(),
+                kept: self.kept().to_owned(),
+            })?;
         let failed = |reason: String| RestoreError::Failed {
             plugin: receipt.plugin.name.clone(),
             reason,
@@ -150,7 +155,11 @@ impl Catalogue {
             .ok_or_else(|| RestoreError::Receipt("its note is not hexadecimal".to_owned()))?;
         let restored = Restored::new(receipt.source.size, onward);
         let content = restorer
-            .restore(&note, objects(receipt)?, restored)
+            .restore(
+                &note,
+                objects(receipt, &self.objects_at(receipt))?,
+                restored,
+            )
             .map_err(|trouble| failed(trouble.reason))?;
         match content == receipt.source {
             true => Ok(()),
@@ -162,9 +171,8 @@ impl Catalogue {
 }
 
 /// The stored objects, each compared with its hash before a plugin sees it.
-fn objects(receipt: &Receipt) -> Result<Vec<Source>, RestoreError> {
-    let place = &receipt.destination;
-    let destination = Destination::open_existing(&place.name, &place.url)?;
+fn objects(receipt: &Receipt, url: &str) -> Result<Vec<Source>, RestoreError> {
+    let destination = Destination::open_existing(&receipt.destination.name, url)?;
     let mut sources = Vec::with_capacity(receipt.objects.len());
     for object in &receipt.objects {
         let name = destination.parse_name(&object.name)?;

@@ -17,7 +17,7 @@ use super::load::{Plugin, Prepared, read};
 use super::review::{Review, Reviewer};
 use super::trouble::{Trouble, TroubleKind};
 use super::{Kind, PluginError};
-use crate::config::Grants;
+use crate::config::{Filter, Grants};
 use crate::destination::Destination;
 use crate::path::RelPath;
 use crate::receipt::{Content, ObjectRecord};
@@ -127,13 +127,24 @@ impl Trial {
         settings: &Map<String, Value>,
         grants: &Grants,
     ) -> Result<Trial, PluginError> {
-        let shown = file.display().to_string();
-        let wasm = match shown.strip_prefix(BUILTIN) {
-            Some(name) => builtin(&shown, name)?,
-            None => read(&shown, file)?,
-        };
+        let (shown, wasm) = component(file)?;
         let plugin = Plugin::from_bytes(&shown, shown.clone(), wasm, grants, None)?;
         let settings = plugin.settings_with(settings)?;
+        Trial::of(plugin, settings)
+    }
+
+    /// Loads a command that reads stdin and writes stdout.
+    pub fn load_filter(
+        file: &Path,
+        filter: &Filter,
+        grants: &Grants,
+    ) -> Result<Trial, PluginError> {
+        let (shown, wasm) = component(file)?;
+        let plugin = Plugin::filter(&shown, shown.clone(), wasm, grants, None)?;
+        Trial::of(plugin, super::filter::settings(filter))
+    }
+
+    fn of(plugin: Plugin, settings: Map<String, Value>) -> Result<Trial, PluginError> {
         let machine = Machine::shared()?;
         let prepared = plugin.prepare(&machine)?;
         Ok(Trial {
@@ -237,6 +248,16 @@ impl Trial {
             })
             .collect()
     }
+}
+
+/// A component's bytes, and what it is called.
+fn component(file: &Path) -> Result<(String, Vec<u8>), PluginError> {
+    let shown = file.display().to_string();
+    let wasm = match shown.strip_prefix(BUILTIN) {
+        Some(name) => builtin(&shown, name)?,
+        None => read(&shown, file)?,
+    };
+    Ok((shown, wasm))
 }
 
 fn entry(subject: &Subject) -> GuestEntry {

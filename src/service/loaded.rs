@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Environment, Wasm, read_policy};
+use crate::config::{Config, Environment, Place, Plugin, Wasm, read_policy};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::policy::Policy;
 use crate::run::Job;
@@ -40,7 +40,8 @@ pub struct LoadError(pub Diagnostics);
 impl Loaded {
     /// Reads and checks everything; all mistakes are reported at once.
     pub fn read(origin: Origin) -> Result<Loaded, LoadError> {
-        let config = Config::load(&origin.file, &origin.environment).map_err(LoadError)?;
+        let mut config = Config::load(&origin.file, &origin.environment).map_err(LoadError)?;
+        crate::plugin::hold(&mut config);
         let mut policies = BTreeMap::new();
         let mut mistakes = Vec::new();
         for store in config.stores.values() {
@@ -54,7 +55,11 @@ impl Loaded {
         if !mistakes.is_empty() {
             return Err(LoadError(Diagnostics(mistakes)));
         }
-        let fingerprint = fingerprint(&config, &policies);
+        // Of the bytes that were checked: a component that is changed meanwhile is
+        // another one at the next look.
+        let fingerprint = fingerprint(&config, &policies, |plugin, _| {
+            plugin.held.as_ref().map(|held| blake3::hash(held.bytes()))
+        });
         Ok(Loaded {
             origin,
             config,
@@ -65,7 +70,11 @@ impl Loaded {
 
     /// The digest of the files as they are now; what cannot be read counts as that.
     pub(super) fn fingerprint_now(&self) -> blake3::Hash {
-        fingerprint(&self.config, &self.policies)
+        fingerprint(&self.config, &self.policies, |_, place| {
+            std::fs::read(&place.path)
+                .ok()
+                .map(|wasm| blake3::hash(&wasm))
+        })
     }
 
     /// A store's job, as it was checked.
@@ -107,6 +116,7 @@ const LARGEST: u64 = 64 << 20;
 fn fingerprint(
     config: &Config,
     policies: &BTreeMap<String, (Policy, Diagnostics)>,
+    component: impl Fn(&Plugin, &Place) -> Option<blake3::Hash>,
 ) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     let mut add = |path: &Path| {
@@ -122,7 +132,11 @@ fn fingerprint(
     }
     for plugin in config.plugins.values() {
         if let Wasm::File(place) = &plugin.wasm {
-            add(&place.path);
+            hasher.update(place.path.as_os_str().as_encoded_bytes());
+            match component(plugin, place) {
+                Some(digest) => hasher.update(digest.as_bytes()),
+                None => hasher.update(b"unreadable"),
+            };
         }
     }
     // What policies use is named relative to them.

@@ -326,3 +326,45 @@ fn an_object_that_is_not_the_archive_any_more_is_left_alone() {
     assert_eq!(apply(&shop)["expired"], 1);
     assert!(shop.path("cold").join(first).exists());
 }
+
+#[test]
+fn why_says_which_archives_there_are_and_when_the_next_is_due() {
+    let shop = Shop::new("back up, run backup into cold");
+    shop.file("x", "first", 3 * DAY);
+    let why = || shop.ok(&["why", "x"]).out;
+    let check = |expected: &[&str]| {
+        let said = why();
+        for words in expected {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    };
+    check(&["it has no archive in `cold` (p.retain:4); the next is due at the next run"]);
+    apply(&shop);
+    check(&[
+        "it has an archive, of 20",
+        "of the file as it is in `cold`",
+        "due once it changes",
+    ]);
+    shop.file("x", "second", 2 * DAY);
+    check(&[
+        "before it changed in `cold`",
+        "the next is due at the next run",
+    ]);
+    apply(&shop);
+    check(&["it has 2 archives, the last of 20", "among them"]);
+    let said = shop.ok(&["why", "x", "--format", "json"]).out;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let backup = &said["backups"][0];
+    assert_eq!(backup["destination"], "cold");
+    assert_eq!(backup["archives"].as_array().unwrap().len(), 2);
+    assert_eq!(backup["is_present"], true);
+    assert_eq!(backup["next"]["once_changed"], true);
+
+    // At most one a week: whatever changes waits for Monday.
+    shop.policy("back up weekly, run backup into cold");
+    shop.file("x", "third", DAY);
+    let said = why();
+    assert!(said.contains("00:00 UTC on"), "{said}");
+    shop.policy("keep always");
+    assert!(!why().contains("archive"), "{}", why());
+}

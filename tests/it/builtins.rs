@@ -47,3 +47,31 @@ fn rebuilding_gives_the_same_bytes_where_the_target_is_installed() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn the_reviewer_in_c_gives_the_same_bytes_where_its_compiler_is_installed() {
+    let version = |program: &str| {
+        let said = Command::new(program).arg("--version").output();
+        said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
+            .unwrap_or_default()
+    };
+    if !version("clang").contains("version 14.") || version("wasm-ld").is_empty() {
+        eprintln!("skipped: clang 14 and lld are not installed");
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/keep-linked");
+    let room = tempfile::TempDir::new().unwrap();
+    for file in ["plugin.c", "retain.h", "plugin.json"] {
+        std::fs::copy(source.join(file), room.path().join(file)).unwrap();
+    }
+    let built = Command::new(env!("CARGO_BIN_EXE_retain"))
+        .args(["plugin", "build"])
+        .current_dir(&room)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    let built = std::fs::read(room.path().join("keep-linked.wasm")).unwrap();
+    let mut all = retain::plugin::builtins().iter();
+    let committed = all.find(|builtin| builtin.name == "keep-linked").unwrap().wasm();
+    assert!(built == committed, "run plugins/build.sh");
+}

@@ -90,3 +90,121 @@ fn a_filter_says_how_it_restores_or_is_refused() {
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("has no `restore_args`"), "{said:?}");
 }
+
+const TURN: &str = r#"{ args = ["-c"], restore_args = ["-dc"], suffix = ".turned" }"#;
+
+#[test]
+fn a_command_is_tested_run_and_measured_like_a_plugin() {
+    let shop = Shop::new("keep always");
+    shop.write("turn.wasm", module("turns"));
+    let quick = ["--sparse", "40 MB", "--entries", "2000"];
+    let test = ["plugin", "test", "turn.wasm", "--filter", TURN];
+    let said = shop.run(&[&test[..], &quick].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.out.contains("ok      a large sparse file comes back"),
+        "{said:?}"
+    );
+
+    shop.file("a.txt", "content", DAY);
+    let run = [
+        "plugin",
+        "run",
+        "turn.wasm",
+        "store/a.txt",
+        "--into",
+        "kept",
+        "--filter",
+        TURN,
+    ];
+    let said = shop.run(&run);
+    assert_eq!(said.code, 0, "{said:?}");
+    let [object] = shop.files("kept").try_into().unwrap();
+    assert!(object.ends_with(".turned"), "{object}");
+
+    let bench = [
+        "plugin",
+        "bench",
+        "turn.wasm",
+        "--size",
+        "1 MB",
+        "--rounds",
+        "1",
+        "--filter",
+        TURN,
+    ];
+    let said = shop.run(&bench);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("one file of 1 MB, proved"), "{said:?}");
+}
+
+#[test]
+fn a_command_that_fails_the_suite_is_told_why() {
+    let shop = Shop::new("keep always");
+    shop.write("fails.wasm", module("fails"));
+    let said = shop.run(&[
+        "plugin",
+        "test",
+        "fails.wasm",
+        "--sparse",
+        "1 MB",
+        "--filter",
+        TURN,
+    ]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("FAILED  one byte comes back"), "{said:?}");
+    assert!(
+        said.out.contains("it ended with a failure: cannot go on"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn how_a_command_is_called_is_read_as_the_configuration_s_own() {
+    let shop = Shop::new("keep always");
+    shop.write("turn.wasm", module("turns"));
+    let check = |filter: &[&str], expected: &str| {
+        let said = shop.run(&[&["plugin", "test", "turn.wasm"], filter].concat());
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains(expected), "{expected}: {said:?}");
+    };
+    check(&[], "say how it is called: `--filter");
+    check(&["--filter", "{ args = [] }"], "has no `restore_args`");
+    check(
+        &["--filter", "{ restore_args = [], sufix = \"\" }"],
+        "did you mean `suffix`?",
+    );
+    check(&["--filter", "-dc"], "--filter:1:");
+    check(
+        &["--filter", TURN, "--settings", "{}"],
+        "cannot be used with",
+    );
+}
+
+#[test]
+fn a_stock_compressor_is_a_plugin_as_it_is() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/filter");
+    let shop = Shop::new("keep always");
+    for file in ["retain.toml", "logs.retain", "minigzip.wasm"] {
+        fs::copy(example.join(file), shop.path(file)).unwrap();
+    }
+    let gzip = r#"{ args = ["-9"], restore_args = ["-d"], suffix = ".gz" }"#;
+    let suite = ["--sparse", "20 MB", "--entries", "2000", "--filter", gzip];
+    let said = shop.run(&[&["plugin", "test", "minigzip.wasm"], &suite[..]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+
+    let content = "GET /api/charts AAPL 200\n".repeat(100_000);
+    fs::create_dir(shop.path("logs")).unwrap();
+    shop.file("../logs/old.log", &content, 20 * DAY);
+    shop.file("../logs/new.log", &content, DAY);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(shop.files("logs"), ["new.log"]);
+    let stored = shop.files("cold");
+    let object = stored.iter().find(|name| name.ends_with(".gz")).unwrap();
+    let bytes = fs::read(shop.path("cold").join(object)).unwrap();
+    assert_eq!(bytes[..2], [0x1f, 0x8b], "the magic of gzip");
+    assert!(bytes.len() < content.len() / 50, "{}", bytes.len());
+    shop.ok(&["restore", "--run", "last", "--to", "back"]);
+    assert!(fs::read_to_string(shop.path("back/old.log")).unwrap() == content);
+}

@@ -116,6 +116,7 @@ fn the_program_s_own_plugins_stand_the_suite() {
         ("builtin:backup", "{}"),
         ("builtin:compress", "{}"),
         ("builtin:dedup-backup", "{}"),
+        ("builtin:keep-linked", "{}"),
         ("builtin:legal-hold", r#"{"paths": ["AAPL*"]}"#),
     ] {
         let said = test(&shop, name, &["--settings", settings]);

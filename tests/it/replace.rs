@@ -245,3 +245,84 @@ fn a_plugin_that_lies_replaces_nothing() {
         );
     }
 }
+
+#[test]
+fn what_does_not_compress_is_tried_once_until_something_changes() {
+    let shop = shop("");
+    let mut noise = vec![0; 100_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    shop.file("noise.log", &noise, 10 * DAY);
+    shop.file("x.log", log(1), 10 * DAY);
+    let reasons = || {
+        let said = shop.ok(&["runs", "last"]).out;
+        let (tried, known) = (
+            "is not smaller than its",
+            "it is tried again once it changes",
+        );
+        (said.contains(tried), said.contains(known))
+    };
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(reasons(), (true, false));
+    assert_eq!(shop.files("store"), ["noise.log", "x.log.zst"]);
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(reasons(), (true, true));
+    let said = shop.ok(&["why", "noise.log"]);
+    assert!(said.out.contains("but `compress` has tried"), "{said:?}");
+    let said = shop.ok(&["why", "noise.log", "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert!(
+        said["declined"]
+            .as_str()
+            .unwrap()
+            .contains("until it changes"),
+        "{said}"
+    );
+
+    // Other settings, and other bytes of the same length and time.
+    let policy = fs::read_to_string(shop.path("p.retain")).unwrap();
+    shop.write(
+        "p.retain",
+        policy.replace("using compress", "using compress(level: 9)"),
+    );
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(reasons(), (true, false));
+    noise.reverse();
+    shop.file("noise.log", &noise, 10 * DAY);
+    assert!(!shop.ok(&["why", "noise.log"]).out.contains("has tried"));
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(reasons(), (true, false));
+
+    // A memory that is damaged, or gone, costs a try and nothing else.
+    let memory = shop.path("store/.retain/replaced/no-smaller");
+    fs::write(&memory, b"\xff nonsense\n").unwrap();
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(reasons(), (true, false));
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(reasons(), (true, true));
+    assert_eq!(fs::read(shop.path("store/noise.log")).unwrap(), noise);
+}
+
+#[test]
+fn an_archive_in_its_file_s_place_moves_with_its_store() {
+    let shop = shop("");
+    shop.file("a/x.log", log(1), 10 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    fs::rename(shop.path("store"), shop.path("elsewhere")).unwrap();
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let moved = configuration.replace("path = \"store\"", "path = \"elsewhere\"");
+    shop.write("retain.toml", moved);
+    let check = || {
+        let said = shop.ok(&["verify"]);
+        assert!(said.out.contains("proved 1 of 1"), "{said:?}");
+        shop.ok(&["restore", "a/x.log", "--to", "back"]);
+        let back = shop.path("back/a/x.log");
+        assert_eq!(fs::read_to_string(&back).unwrap(), log(1));
+        fs::remove_file(back).unwrap();
+    };
+    check();
+    // And with a journal that was made again from what lies there.
+    fs::remove_dir_all(shop.path("state")).unwrap();
+    fs::create_dir(shop.path("cold")).unwrap();
+    shop.ok(&["catalogue", "rebuild"]);
+    check();
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -649,5 +650,112 @@ fn whoever_is_to_know_is_told_once_and_with_a_signature() {
             .get("/metrics")
             .text
             .contains("retain_webhook_deliveries_total{result=\"delivered\"} 1")
+    });
+}
+
+/// A configuration whose plugin is a file, pinned to what it is.
+fn pinned(room: &Path, wasm: &[u8]) {
+    charts(room);
+    fs::write(room.join("mine.wasm"), wasm).unwrap();
+    let configured = CHARTS
+        .replace(
+            "[plugins.backup]\nwasm = \"builtin:backup\"",
+            "[plugins.mine]\nwasm = \"mine.wasm\"",
+        )
+        .replace("grace", "every = \"1 second\"\ngrace");
+    let pin = format!("sha256 = \"{}\"\n[state]", sha256(wasm));
+    fs::write(
+        room.join("retain.toml"),
+        configured.replace("[state]", &pin),
+    )
+    .unwrap();
+    let policy = POLICY.replace(
+        "@expired",
+        "before delete, run mine into cold, otherwise keep\n@expired",
+    );
+    fs::write(room.join("p.retain"), policy).unwrap();
+}
+
+fn sha256(wasm: &[u8]) -> String {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(wasm);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn builtin(name: &str) -> Vec<u8> {
+    let mut all = retain::plugin::builtins().iter();
+    all.find(|builtin| builtin.name == name).unwrap().wasm()
+}
+
+#[test]
+fn a_changed_plugin_is_refused_where_it_is_pinned_and_the_one_before_goes_on() {
+    let (old, new) = (builtin("backup"), builtin("dedup-backup"));
+    let served = Served::begin(|room| pinned(room, &old));
+    served.until("the first archive", || {
+        served.path("cold/charts/MSFT_1d").exists()
+    });
+    fs::write(served.path("mine.wasm"), &new).unwrap();
+    served.until("the refusal", || {
+        served.get("/v1/stores").json()["configuration"]["successful"] == false
+    });
+    let said = served.get("/v1/stores").json()["configuration"]["message"].clone();
+    let said = said.as_str().unwrap().replace("\n  │ ", " ");
+    for digest in [sha256(&old), sha256(&new)] {
+        assert!(said.contains(&digest), "{digest}: {said}");
+    }
+    file(&served.path("charts/IBM_1d/0.png"), 10, DAY);
+    served.until("an archive by the plugin before", || {
+        served.path("cold/charts/IBM_1d").exists()
+    });
+    assert!(!served.path("cold/objects").exists());
+
+    // Somebody says that the new one is meant.
+    let file_ = served.path("retain.toml");
+    let text = fs::read_to_string(&file_).unwrap();
+    fs::write(&file_, text.replace(&sha256(&old), &sha256(&new))).unwrap();
+    file(&served.path("charts/SAP_1d/0.png"), 20, DAY);
+    served.until("an archive by the new plugin", || {
+        if !served.path("charts/SAP_1d/0.png").exists() {
+            file(&served.path("charts/SAP_1d/0.png"), 20, DAY);
+        }
+        served.path("cold/objects").exists()
+    });
+    assert_eq!(
+        served.get("/v1/stores").json()["configuration"]["successful"],
+        true
+    );
+}
+
+#[test]
+fn a_changed_plugin_without_a_pin_is_taken_up() {
+    let served = Served::begin(|room| {
+        pinned(room, &builtin("backup"));
+        let configured = fs::read_to_string(room.join("retain.toml")).unwrap();
+        let lines = configured
+            .lines()
+            .filter(|line| !line.starts_with("sha256"));
+        fs::write(
+            room.join("retain.toml"),
+            lines.collect::<Vec<_>>().join("\n"),
+        )
+        .unwrap();
+    });
+    // Half a file, as a copy in progress leaves it, changes nothing.
+    let whole = builtin("dedup-backup");
+    fs::write(served.path("mine.wasm"), &whole[..whole.len() / 2]).unwrap();
+    served.until("the refusal", || {
+        served.get("/v1/stores").json()["configuration"]["successful"] == false
+    });
+    file(&served.path("charts/IBM_1d/0.png"), 10, DAY);
+    served.until("an archive by the plugin before", || {
+        served.path("cold/charts/IBM_1d").exists()
+    });
+    fs::write(served.path("mine.wasm"), whole).unwrap();
+    served.until("the new plugin", || {
+        served.get("/v1/stores").json()["configuration"]["successful"] == true
+    });
+    file(&served.path("charts/SAP_1d/0.png"), 20, DAY);
+    served.until("an archive by the new plugin", || {
+        served.path("cold/objects").exists()
     });
 }

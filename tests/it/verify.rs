@@ -145,3 +145,38 @@ fn a_lost_state_directory_loses_no_backup() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(!shop.has("later"));
 }
+
+#[test]
+fn a_component_that_was_lost_with_the_state_is_named_with_what_to_do() {
+    let shop = Shop::new("delete always\nbefore delete, run mine into cold, otherwise keep");
+    let mut all = retain::plugin::builtins().iter();
+    let mut wasm = all.find(|builtin| builtin.name == "backup").unwrap().wasm();
+    super::guests::section(&mut wasm, "ours", b"not what the program has");
+    shop.write("mine.wasm", &wasm);
+    let usual = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let grants = "grants = { destinations = [\"cold\"] }\n";
+    let plugin = |name: &str| format!("{usual}[plugins.{name}]\nwasm = \"mine.wasm\"\n{grants}");
+    shop.write("retain.toml", plugin("mine"));
+    shop.file("a", "content", 2 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    fs::remove_dir_all(shop.path("state")).unwrap();
+    shop.write("retain.toml", &usual);
+    shop.ok(&["catalogue", "rebuild"]);
+
+    let said = shop.run(&["restore", "a", "--to", "back"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let text = format!("{}{}", said.out, said.err);
+    let digest = blake3::hash(&wasm).to_hex();
+    for words in [
+        "written by `mine` 0.1.0",
+        "neither configured nor kept in",
+        "state/plugins`",
+        digest.as_str(),
+        "--with DIGEST",
+    ] {
+        assert!(text.contains(words), "{words}: {said:?}");
+    }
+    shop.write("retain.toml", plugin("of-old"));
+    shop.ok(&["restore", "a", "--to", "back"]);
+    assert_eq!(fs::read_to_string(shop.path("back/a")).unwrap(), "content");
+}

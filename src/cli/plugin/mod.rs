@@ -13,7 +13,8 @@ use clap::Subcommand;
 use serde_json::{Map, Value};
 
 use super::{Edge, Exit};
-use crate::config::Grants;
+use crate::config::{Filter, Grants};
+use crate::plugin::{PluginError, Trial};
 use crate::units::Size;
 
 /// Write, examine, test and pin plugins.
@@ -61,6 +62,18 @@ struct Component {
     /// Its settings as JSON, sizes and times as text or as bytes and milliseconds.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     settings: String,
+    /// How it is called where it is a command that reads stdin and writes stdout: the
+    /// value of the plugin's key `filter` in the configuration.
+    #[arg(
+        long,
+        value_name = "TABLE",
+        conflicts_with = "settings",
+        allow_hyphen_values = true,
+        long_help = "How it is called where it is a command that reads stdin and writes stdout: \
+            the value of the plugin's key `filter` in the configuration, such as \
+            '{ args = [\"-c\"], restore_args = [\"-dc\"], suffix = \".gz\" }'"
+    )]
+    filter: Option<String>,
     /// The memory it is granted.
     #[arg(long, value_name = "SIZE", default_value = "64 MiB")]
     memory: String,
@@ -70,6 +83,25 @@ struct Component {
 }
 
 impl Component {
+    fn load(&self) -> anyhow::Result<Trial> {
+        let grants = self.grants()?;
+        if let Some(filter) = &self.filter {
+            let filter = Filter::parse(filter, "--filter")?;
+            return Ok(Trial::load_filter(&self.file, &filter, &grants)?);
+        }
+        Trial::load(&self.file, &self.settings()?, &grants).map_err(|error| {
+            let help = match &error {
+                PluginError::Settings { .. } => "give it settings with `--settings '{…}'`",
+                PluginError::Manifest { .. } => {
+                    "if it is a command that reads stdin and writes stdout, say how it is called: \
+                     `--filter '{ args = [\"-c\"], restore_args = [\"-dc\"], suffix = \".gz\" }'`"
+                }
+                _ => return error.into(),
+            };
+            anyhow::anyhow!("{error}\nhelp: {help}")
+        })
+    }
+
     fn settings(&self) -> anyhow::Result<Map<String, Value>> {
         serde_json::from_str(&self.settings)
             .with_context(|| format!("`--settings {}` is no JSON object", self.settings))

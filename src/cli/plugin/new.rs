@@ -112,18 +112,22 @@ impl New {
     }
 
     fn c(&self, directory: &Path) -> anyhow::Result<()> {
-        let manifest = json!({
-            "name": self.name,
-            "version": "0.1.0",
-            "contract": "retain:plugin@0.1.0",
-            "kind": "reviewer",
-            "description": "keeps files that have another name somewhere",
-            "license": "Apache-2.0 OR MIT",
-            "settings": {"type": "object", "properties": {}},
-        });
+        let ours = include_str!("../../../plugins/keep-linked/plugin.json");
+        let mut manifest: serde_json::Value = serde_json::from_str(ours)?;
+        if let Some(name) = manifest.get_mut("name") {
+            *name = self.name.as_str().into();
+        }
         write(directory, "plugin.json", &format!("{manifest:#}\n"))?;
-        write(directory, "plugin.c", include_str!("template/c/plugin.c"))?;
-        write(directory, "retain.h", include_str!("template/c/retain.h"))?;
+        write(
+            directory,
+            "plugin.c",
+            include_str!("../../../plugins/keep-linked/plugin.c"),
+        )?;
+        write(
+            directory,
+            "retain.h",
+            include_str!("../../../plugins/keep-linked/retain.h"),
+        )?;
         write(
             directory,
             "wit/retain.wit",

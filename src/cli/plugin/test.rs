@@ -31,7 +31,7 @@ pub(in crate::cli) struct Test {
 
 impl Test {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
-        let trial = load(&self.component)?;
+        let trial = self.component.load()?;
         let scratch = Scratch::make()?;
         let suite = Conformance {
             scratch: scratch.path().to_owned(),
@@ -65,20 +65,6 @@ fn shown(case: &Case) -> String {
     }
 }
 
-fn load(component: &Component) -> anyhow::Result<Trial> {
-    let loaded = Trial::load(
-        &component.file,
-        &component.settings()?,
-        &component.grants()?,
-    );
-    loaded.map_err(|error| match &error {
-        crate::plugin::PluginError::Settings { .. } => {
-            anyhow::Error::new(error).context("give it settings with `--settings '{…}'`")
-        }
-        _ => error.into(),
-    })
-}
-
 /// Call a component for one file, and show what it makes of it.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Run {
@@ -93,7 +79,7 @@ pub(in crate::cli) struct Run {
 
 impl Run {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
-        let trial = load(&self.component)?;
+        let trial = self.component.load()?;
         let file = File::open(&self.input)
             .with_context(|| format!("cannot open `{}`", self.input.display()))?;
         let subject = subject(&self.input, &file)?;
@@ -222,7 +208,7 @@ const REVIEWED: usize = 100_000;
 impl Bench {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let begun = Instant::now();
-        let trial = load(&self.component)?;
+        let trial = self.component.load()?;
         let loaded = begun.elapsed();
         let scratch = Scratch::make()?;
         let mut rows = vec![("load and compile".to_owned(), loaded, String::new())];
