@@ -53,13 +53,13 @@ impl RelPath {
         if name.contains(&b'/') {
             return Err(PathError::Component);
         }
-        let mut joined = Vec::with_capacity(self.0.len() + 1 + name.len());
-        if !self.is_root() {
-            joined.extend_from_slice(&self.0);
-            joined.push(b'/');
-        }
-        joined.extend_from_slice(name);
-        Ok(RelPath(Arc::from(joined)))
+        // Collected at once, as a scan makes a path for every file.
+        let slash: &[u8] = match self.is_root() {
+            true => b"",
+            false => b"/",
+        };
+        let joined = self.0.iter().chain(slash).chain(name);
+        Ok(RelPath(joined.copied().collect()))
     }
 
     /// The raw bytes.

@@ -31,7 +31,7 @@ use rustix::io::Errno;
 
 pub use access::{AccessTimes, access_times};
 pub use create::{Attributes, NewFile, NotPut, Shortfall};
-pub use dir::{Dir, Listed, Name};
+pub use dir::{Dir, Listed, Name, Names};
 pub use directory::Members;
 pub use durable::{make_private_directory, sync_parent};
 pub use given::{open_given, read_given};
