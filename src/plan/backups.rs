@@ -37,17 +37,25 @@ pub fn generation(root: &str, path: &RelPath, facts: &Facts) -> String {
 /// Whether a step has its file archived just so by another hook, and stays where that
 /// does not succeed.
 fn archives(step: &Step, wanted: usize, hooks: &[(usize, Hook)]) -> bool {
-    let way = |hook: usize| {
-        let (_, hook) = hooks.get(hook)?;
-        Some((&hook.plugin, &hook.arguments, &hook.destination))
-    };
     step.hooks.iter().any(|&hook| {
         let keeps = hooks
             .get(hook)
             .is_some_and(|(_, hook)| hook.otherwise == Otherwise::Keep);
-        keeps && way(hook) == way(wanted)
+        keeps && way(hooks, hook) == way(hooks, wanted)
     })
 }
+
+/// What decides how a hook's archive is made, and where it lies.
+fn way(hooks: &[(usize, Hook)], hook: usize) -> Option<Way<'_>> {
+    let (_, hook) = hooks.get(hook)?;
+    Some((&hook.plugin, &hook.arguments, &hook.destination))
+}
+
+type Way<'h> = (
+    &'h String,
+    &'h serde_json::Map<String, serde_json::Value>,
+    &'h Option<String>,
+);
 
 /// What one `back up` has done and will do for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,7 +204,21 @@ impl Planner<'_, '_> {
                             || period.is_some_and(|period| self.is_now(period, filed.at))
                     })
         });
-        due.map(|(index, _)| index).collect()
+        let due: Vec<usize> = due.map(|(index, _)| index).collect();
+        let served = |&wanted: &usize| due.iter().any(|&other| self.serves(other, wanted, hooks));
+        due.iter().copied().filter(|hook| !served(hook)).collect()
+    }
+
+    /// Whether one archive does for another collection's `back up` as well: it is made
+    /// the same way, and lives for longer than the other's or for ever.
+    fn serves(&self, hook: usize, wanted: usize, hooks: &[(usize, Hook)]) -> bool {
+        let expires = |hook: usize| {
+            let of = hooks.get(hook).map(|(of, _)| *of);
+            let collection = of.and_then(|of| self.collection(of));
+            collection.is_none_or(|collection| !collection.expiries.is_empty())
+        };
+        let alike = way(hooks, hook).is_some() && way(hooks, hook) == way(hooks, wanted);
+        alike && !expires(hook) && (expires(wanted) || hook < wanted)
     }
 
     /// Whether a moment lies in the same hour, day or week of the calendar as the run.

@@ -87,18 +87,28 @@ impl Planner<'_, '_> {
         .collect()
     }
 
-    /// What is known of a file; one that is not there has no facts, and a protection
-    /// that asks for some holds.
+    /// What is known of a file, or of the archive in its place; one that is not there has
+    /// no facts, and a protection that asks for some holds.
     fn entry_of(&self, path: RelPath) -> Entry {
         let entries = &self.inventory().entries;
-        let found = entries.binary_search_by(|entry| entry.path.cmp(&path));
-        let found = found.ok().and_then(|at| entries.get(at)).cloned();
-        found.unwrap_or_else(|| Entry {
+        let find = |path: &RelPath| {
+            let found = entries.binary_search_by(|entry| entry.path.cmp(path));
+            found.ok().and_then(|at| entries.get(at))
+        };
+        let in_place = || {
+            let mut aliases = self.inventory().aliases.iter();
+            aliases.find_map(|(archive, original)| (*original == path).then(|| find(archive))?)
+        };
+        let gone = Unreadable {
+            reason: "it is gone".to_owned(),
+        };
+        let facts = find(&path)
+            .or_else(in_place)
+            .map(|entry| entry.facts.clone());
+        Entry {
+            facts: facts.unwrap_or(Err(gone)),
             path,
-            facts: Err(Unreadable {
-                reason: "it is gone".to_owned(),
-            }),
-        })
+        }
     }
 
     /// Whether a file that is not listed is gone.

@@ -105,6 +105,8 @@ pub struct Hooks<'a> {
     ready: Vec<Result<Ready, String>>,
     /// Hooks that no file will satisfy, and why.
     given_up: Mutex<BTreeMap<usize, String>>,
+    /// Archives there are of the very generations that the plan is about.
+    recorded: BTreeMap<String, Vec<Receipt>>,
     /// What is known not to be worth replacing, where anything is to be replaced.
     declined: Option<Mutex<Declined>>,
 }
@@ -162,6 +164,7 @@ impl<'a> Hooks<'a> {
         let mut replacing = ready.iter().flatten().filter(|r| r.in_place.is_some());
         let area = replacing.find_map(|ready| Some(&ready.destination.as_ref()?.0));
         Hooks {
+            recorded: BTreeMap::new(),
             declined: area.map(|area| Mutex::new(Declined::read(area))),
             ready,
             plan,
@@ -169,6 +172,16 @@ impl<'a> Hooks<'a> {
             run,
             given_up: Mutex::default(),
         }
+    }
+
+    /// The same, knowing archives that were recorded earlier: one that is still good is
+    /// not made again.
+    pub fn knowing(mut self, recorded: impl IntoIterator<Item = Receipt>) -> Hooks<'a> {
+        for receipt in recorded {
+            let known = self.recorded.entry(receipt.key.clone()).or_default();
+            known.push(receipt);
+        }
+        self
     }
 
     /// Asks every hook of the steps in a range, in the order the hooks are written.
@@ -354,7 +367,12 @@ impl<'a> Hooks<'a> {
                 ends_after: None,
             },
         };
-        let proved = archiver.archive(&entry, &file)?;
+        let recorded = self.recorded.get(&entry.key).filter(|_| beside.is_none());
+        let again = recorded.and_then(|known| archiver.again(&entry, &file, name, known));
+        let proved = match again {
+            Some(proved) => proved,
+            None => archiver.archive(&entry, &file)?,
+        };
         let xattrs = crate::store::xattrs(&file).map_err(|error| {
             let reason = crate::store::in_words(&error);
             Trouble::permanent(format!("its attributes cannot be archived: {reason}"))

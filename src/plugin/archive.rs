@@ -358,7 +358,7 @@ impl Archiver<'_> {
     }
 
     /// The host's own look at the file, through the descriptor the guest was lent.
-    fn hash(&self, file: &File, size: u64) -> Result<Content, Trouble> {
+    pub(super) fn hash(&self, file: &File, size: u64) -> Result<Content, Trouble> {
         let wall = self
             .plugin
             .terms(Arc::clone(&self.settings), self.run, size)
@@ -403,7 +403,7 @@ impl Archiver<'_> {
     }
 
     /// An object that was there before, looked at as closely as one of our own.
-    fn shared(&self, name: ObjectName) -> Result<Shared, Trouble> {
+    pub(super) fn shared(&self, name: ObjectName) -> Result<Shared, Trouble> {
         let opened = self.target.destination.open_durable(&name);
         let file = opened.map_err(|error| Trouble::permanent(error.to_string()))?;
         let size = file.metadata().map_err(|error| unreadable(&error))?.len();

@@ -11,6 +11,7 @@
 //!
 //! [`Receipt`]: crate::receipt::Receipt
 
+mod again;
 mod approve;
 mod archive;
 mod blobs;

@@ -207,7 +207,7 @@ pub(super) fn attributes(receipt: &Receipt) -> Result<Attributes, RestoreError> 
     })
 }
 
-fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let pairs = hexadecimal.as_bytes().chunks(2);
     pairs

@@ -7,13 +7,13 @@ use crate::apply::{Expiry, Gait, Hand, Need, Purged, Relief, Way, expire, purge,
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Plan, Step, Tally};
+use crate::plan::{Plan, Step, Tally, generation};
 use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
-use crate::receipt::Proof;
+use crate::receipt::{Proof, Receipt};
 use crate::store::{Head, Trash, is_out_of_room};
 use crate::time::{Clocks, Now};
 
-use super::{Breaker, RunError, Taken, guard};
+use super::{Breaker, Planned, RunError, Taken, guard};
 
 /// Steps that are archived and removed together: few, so that archives never pile up
 /// before the first removal.
@@ -174,7 +174,9 @@ impl Taken<'_> {
                 known.insert(destination.url.clone(), identity);
             }
         }
+        let recorded = recorded(&self.planned, &self.journal)?;
         let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
+        let hooks = hooks.knowing(recorded);
         let (way, trashed_until) = way(self.job.store, plan, &trash, id, now)?;
         let mut hand = Hand {
             plan,
@@ -298,6 +300,31 @@ impl Taken<'_> {
         }
         Ok(())
     }
+}
+
+/// Receipts of archives there are of files that are to be archived, as they are now.
+fn recorded(planned: &Planned, journal: &Journal) -> Result<Vec<Receipt>, JournalError> {
+    let Planned {
+        plan, inventory, ..
+    } = planned;
+    let mut numbers = Vec::new();
+    for step in &plan.steps {
+        let Some(filed) = inventory.filed.get(&step.path.to_string()) else {
+            continue;
+        };
+        let hooks = step.hooks.iter().filter_map(|&hook| plan.hooks.get(hook));
+        let wanted: Vec<_> = hooks.filter_map(|h| h.destination.as_ref()).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let key = generation(&plan.root, &step.path, &step.facts);
+        let alike = filed
+            .iter()
+            .filter(|filed| filed.key == key && wanted.contains(&&filed.destination));
+        numbers.extend(alike.map(|filed| filed.receipt));
+    }
+    let receipts = journal.receipts_numbered(&numbers)?.into_iter();
+    Ok(receipts.map(|(_, receipt)| receipt).collect())
 }
 
 /// Records what a saved plan names and the policy does not take.

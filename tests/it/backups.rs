@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use retain::cancel::Cancel;
 use retain::destination::Destination;
 use retain::plan::{Action, Plan};
 use serde_json::Value;
 
+use super::cancel;
 use super::shop::{DAY, Shop};
 
 fn archives(shop: &Shop) -> Vec<String> {
@@ -367,4 +369,100 @@ fn why_says_which_archives_there_are_and_when_the_next_is_due() {
     assert!(said.contains("00:00 UTC on"), "{said}");
     shop.policy("keep always");
     assert!(!why().contains("archive"), "{}", why());
+}
+
+/// Applies the policy; how many files went, and how many instances of plugins that took.
+fn calls(shop: &Shop) -> (u64, u64) {
+    let done = cancel::apply(shop, &Cancel::default(), &|_, _| {});
+    let calls = done.plugins.iter().map(|plugin| plugin.calls).sum();
+    (done.tallies.removed, calls)
+}
+
+const THEN_GONE: &str = "back up, run backup into cold\ndelete always\n\
+    before delete, run backup into cold, otherwise keep";
+
+#[test]
+fn what_is_backed_up_already_goes_by_that_archive_if_it_is_still_good() {
+    let shop = Shop::new("back up, run backup into cold");
+    shop.file("x", "content", 3 * DAY);
+    assert_eq!(calls(&shop), (0, 2), "an archive and its proof");
+    shop.policy(THEN_GONE);
+    assert_eq!(calls(&shop), (1, 0));
+    assert_eq!(archives(&shop).len(), 1);
+    shop.ok(&["restore", "--run", "last", "--to", "back"]);
+    assert_eq!(fs::read_to_string(shop.path("back/x")).unwrap(), "content");
+    let said = shop.ok(&["verify"]);
+    assert!(said.out.contains("proved 2 of 2"), "{said:?}");
+    shop.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn in_doubt_it_is_archived_again() {
+    type Doubt = fn(&Shop);
+    let doubts: [(&str, Doubt); 4] = [
+        ("its bytes have changed where they lie", |shop| {
+            let [object] = archives(shop).try_into().unwrap();
+            shop.write(&format!("cold/{object}"), "CONTENT");
+        }),
+        ("it is gone", |shop| {
+            let [object] = archives(shop).try_into().unwrap();
+            fs::remove_file(shop.path("cold").join(object)).unwrap();
+        }),
+        ("the file has changed", |shop| {
+            shop.file("x", "CONTENT", 3 * DAY);
+        }),
+        ("the plugin is set otherwise", |shop| {
+            let text = fs::read_to_string(shop.path("p.retain")).unwrap();
+            let other = text.replace(
+                "before delete, run backup",
+                "before delete, run backup(name: \"{path}\")",
+            );
+            shop.write("p.retain", other);
+        }),
+    ];
+    for (doubt, make) in doubts {
+        let shop = Shop::new("back up, run backup into cold");
+        shop.file("x", "content", 3 * DAY);
+        calls(&shop);
+        shop.policy(THEN_GONE);
+        make(&shop);
+        let content = fs::read_to_string(shop.path("store/x")).unwrap();
+        let (gone, calls) = calls(&shop);
+        assert_eq!((gone, calls >= 2), (1, true), "{doubt}");
+        shop.ok(&["restore", "--run", "last", "--to", "back"]);
+        assert_eq!(
+            fs::read_to_string(shop.path("back/x")).unwrap(),
+            content,
+            "{doubt}"
+        );
+    }
+}
+
+#[test]
+fn one_archive_serves_two_collections_that_ask_for_the_same() {
+    let check = |first: &str, second: &str, expected: usize, of: &str| {
+        let shop = Shop::new("keep always");
+        let clock = "age is measured from last modified";
+        shop.write(
+            "p.retain",
+            format!(
+                "edition 2026\n\
+                 collection whole at \"**\" {{\n{clock}\n{first}\n}}\n\
+                 collection texts at \"**/*.txt\" {{\n{clock}\n{second}\n}}\n"
+            ),
+        );
+        shop.file("x.txt", "content", 3 * DAY);
+        assert_eq!(apply(&shop)["archived"], expected, "{first} {second}");
+        assert!(archives(&shop)[0].starts_with(of), "{:?}", archives(&shop));
+        assert_eq!(apply(&shop)["archived"], 0, "{first} {second}");
+    };
+    let plain = "back up, run backup into cold";
+    let named = "back up, run backup(name: \"named/{path}\") into cold";
+    let expiring = "back up, run backup into cold\ndelete backups when older than 9 days";
+    check(plain, plain, 1, "whole/");
+    // An archive that is deleted one day serves nobody who wants it for good.
+    check(expiring, plain, 1, "texts/");
+    check(plain, expiring, 1, "whole/");
+    check(expiring, expiring, 2, "whole/");
+    check(plain, named, 2, "named/");
 }

@@ -16,7 +16,7 @@ use super::guests;
 use super::shop::{DAY, Shop};
 
 /// Applies the shop's policy; `progress` may wish the end.
-fn apply(shop: &Shop, cancel: &Cancel, progress: &dyn Fn(&RunId, usize)) -> Done {
+pub fn apply(shop: &Shop, cancel: &Cancel, progress: &dyn Fn(&RunId, usize)) -> Done {
     let environment = Environment::default().with("HOME", "/nonexistent");
     let config = Config::load(&shop.path("retain.toml"), &environment).unwrap();
     let job = Job::load(&config, &config.stores["files"], &environment).unwrap();

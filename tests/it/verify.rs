@@ -180,3 +180,41 @@ fn a_component_that_was_lost_with_the_state_is_named_with_what_to_do() {
     shop.ok(&["restore", "a", "--to", "back"]);
     assert_eq!(fs::read_to_string(shop.path("back/a")).unwrap(), "content");
 }
+
+/// What `compress` makes of 1 GiB and more, at a size that tests can afford.
+#[test]
+fn an_archive_of_several_frames_comes_back_whole() {
+    let shop = Shop::new("delete always\nbefore delete, run compress into cold, otherwise keep");
+    let text = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let plugin =
+        "[plugins.compress]\nwasm = \"builtin:compress\"\ngrants = { destinations = [\"cold\"] }\n";
+    shop.write("retain.toml", text + plugin);
+    let (first, second) = ("first ".repeat(1000), "second ".repeat(1000));
+    shop.file("a", &first, 2 * DAY);
+    shop.file("b", &second, 2 * DAY);
+    shop.ok(&["apply", "--yes"]);
+    let named = |start: &str, end: &str| {
+        let names = shop.files("cold").into_iter();
+        let mut names = names.filter(|name| name.starts_with(start) && name.ends_with(end));
+        shop.path("cold").join(names.next().unwrap())
+    };
+    let (object, receipt) = (named("all/a@", ".zst"), named("all/a@", ".receipt.json"));
+    let mut frames = fs::read(&object).unwrap();
+    frames.extend(fs::read(named("all/b@", ".zst")).unwrap());
+    fs::write(&object, &frames).unwrap();
+    let whole = first + &second;
+    let content = |bytes: &[u8]| (bytes.len(), blake3::hash(bytes).to_hex().to_string());
+    let mut said: Value = serde_json::from_str(&fs::read_to_string(&receipt).unwrap()).unwrap();
+    let mut say = |of: &str, (size, hash): (usize, String)| {
+        let of = said.pointer_mut(of).unwrap();
+        of["size"] = size.into();
+        of["blake3"] = hash.into();
+    };
+    say("/objects/0", content(&frames));
+    say("/source", content(whole.as_bytes()));
+    fs::write(&receipt, said.to_string()).unwrap();
+    fs::remove_dir_all(shop.path("state")).unwrap();
+    shop.ok(&["catalogue", "rebuild"]);
+    shop.ok(&["restore", "a", "--to", "back"]);
+    assert_eq!(fs::read_to_string(shop.path("back/a")).unwrap(), whole);
+}

@@ -4,7 +4,7 @@
 //! reads it with `zstd -d`. Its checksum is part of the format, and the host's proof
 //! decompresses it before the file goes.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 
 use retain_plugin::{
     Archiver, Destination, Draft, Entry, Failure, GENERATIONS, OnExisting, Sink, SinkWriter, Source,
@@ -43,6 +43,13 @@ fn usual_name() -> String {
 /// one of the highest level everybody's `zstd` decompresses without being told.
 const LONG: u64 = 8 << 20;
 
+/// Bytes of a file in one frame. The encoder counts them in a word of the machine, and
+/// aborts at 4 GiB where that has 32 bits, as here.
+const FRAME: u64 = 1 << 30;
+
+/// Bytes of an object that are asked for at once.
+const CHUNK: usize = 256 << 10;
+
 impl Archiver for Compress {
     fn archive(entry: Entry, source: &Source, destination: &Destination) -> Result<Draft, Failure> {
         let settings: Settings = settings()?;
@@ -66,9 +73,8 @@ impl Archiver for Compress {
             let message = format!("a compressed file is one object, not {}", objects.len());
             return Err(Failure::permanent("objects", message));
         };
-        let mut decoder = StreamingDecoder::<_, FrameDecoder>::new(object.reader());
         let mut writer = sink.writer();
-        let written = io::copy(&mut decoder, &mut writer).map(drop);
+        let written = decode(object, &mut writer);
         writer.end_after(written)
     }
 }
@@ -101,13 +107,35 @@ fn encode(
     source: &Source,
     writer: &mut SinkWriter<'_>,
 ) -> io::Result<()> {
-    let mut encoder = StreamingEncoder::new(writer, level);
-    if let Some(parameters) = parameters {
-        encoder.set_parameters(parameters)?;
+    let mut reader = source.reader();
+    let mut left = source.size();
+    // An empty file has a frame as well.
+    loop {
+        let size = left.min(FRAME);
+        let mut encoder = StreamingEncoder::new(&mut *writer, level);
+        if let Some(parameters) = parameters {
+            encoder.set_parameters(parameters)?;
+        }
+        encoder.set_content_checksum(true)?;
+        encoder.set_pledged_content_size(size)?;
+        io::copy(&mut reader.by_ref().take(size), &mut encoder)?;
+        encoder.finish()?;
+        left -= size;
+        if left == 0 {
+            return Ok(());
+        }
     }
-    encoder.set_content_checksum(true)?;
-    encoder.set_pledged_content_size(source.size())?;
-    io::copy(&mut source.reader(), &mut encoder)?;
-    encoder.finish()?;
-    Ok(())
+}
+
+/// One frame after another, as `zstd -d` reads them.
+fn decode(object: &Source, writer: &mut SinkWriter<'_>) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(CHUNK, object.reader());
+    loop {
+        let mut decoder = StreamingDecoder::<_, FrameDecoder>::new(&mut reader);
+        io::copy(&mut decoder, writer)?;
+        drop(decoder);
+        if reader.fill_buf()?.is_empty() {
+            return Ok(());
+        }
+    }
 }
