@@ -1,18 +1,38 @@
 #!/usr/bin/env bash
 # What people clean directories with, side by side on one tree, alternating.
 #
-#   benches/compare.sh [PLACE...]        default: /dev/shm and the current directory
-#   PLAN=300000 REMOVE=100000 ROUNDS=5   files to plan over, to remove from, rounds
-#   RETAIN=FILE BASELINE=FILE            binaries built elsewhere
+#   benches/compare.sh [--plan N] [--remove N] [--rounds N] [--ext4] [PLACE...]
+#
+#   --plan N    files to plan over, default 200000; up to ten million
+#   --remove N  files of which half are removed, default 100000; 0 leaves a part out
+#   --rounds N  how often everybody has a turn, default 3
+#   --ext4      also in a new ext4 in a file of the current directory, mounted for this;
+#               as root
+#   PLACE       directories, default /dev/shm (and with --ext4 none besides)
+#   RETAIN=FILE BASELINE=FILE   binaries built elsewhere; otherwise a release build is made
 #
 # Every place gets its own trees, in a directory that is made for them and removed. Half
 # of the files are old. Whoever ends with another tree than the rest is an error. What is
 # not installed is left out and said: Debian has `find`, `fd-find`, `systemd`, `tmpreaper`.
-# Prints medians, ratios to find, and peak memory as tables. Seconds are of the wall.
+# Prints medians, ratios to find, and peak memory as tables. Seconds are of the wall; CPU
+# seconds are of all threads, and the ones to read on a machine that is busy. A peak of 13 MB
+# or less is that of the program that measures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PLAN=${PLAN:-300000} REMOVE=${REMOVE:-100000} ROUNDS=${ROUNDS:-5} DAYS=7
+PLAN=200000 REMOVE=100000 ROUNDS=3 DAYS=7 EXT4= places=()
 export LC_ALL=C NO_COLOR=1
+while [ $# -gt 0 ]; do
+    case $1 in
+    --plan) PLAN=$2 && shift ;;
+    --remove) REMOVE=$2 && shift ;;
+    --rounds) ROUNDS=$2 && shift ;;
+    --ext4) EXT4=yes ;;
+    -*) sed -n '2,20s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    *) places+=("$(realpath "$1")") ;;
+    esac
+    shift
+done
+[ ${#places[@]} -gt 0 ] || places=(/dev/shm)
 [ -n "${RETAIN:-}" ] && [ -n "${BASELINE:-}" ] ||
     cargo build --release --locked --quiet --bin retain --example baseline
 retain=$(realpath "${RETAIN:-target/release/retain}")
@@ -75,32 +95,34 @@ with open(out, "wb") as stdout:
     begun = time.monotonic()
     code = subprocess.call(command, stdout=stdout, stderr=subprocess.STDOUT)
     took = time.monotonic() - begun
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
 if code != 0:
     sys.exit(f"{command}: exit {code}\n" + open(out).read()[-2000:])
-open(times, "a").write(f"{took:.4f} {peak}\n")
+open(times, "a").write(f"{took:.4f} {used.ru_utime + used.ru_stime:.4f} {used.ru_maxrss}\n")
 PY
 }
 
 table() {
-    python3 - "$room" "$1" "$2" <<'PY'
+    python3 - "$room" "$1" <<'PY'
 import glob, os, statistics, sys
-room, title, files = sys.argv[1:]
+room, title = sys.argv[1:]
 rows = []
 for path in glob.glob(f"{room}/times.*"):
-    lines = [line.split() for line in open(path)]
-    rows.append((statistics.median(float(t) for t, _ in lines), max(int(p) for _, p in lines), os.path.basename(path)[6:]))
+    lines = [[float(n) for n in line.split()] for line in open(path)]
+    wall, cpu = (statistics.median(column) for column in list(zip(*lines))[:2])
+    rows.append((wall, cpu, max(line[2] for line in lines), os.path.basename(path)[6:]))
     os.remove(path)
-find = next(row[0] for row in rows if row[2].startswith("find"))
-print(f"\n| {title} | seconds | of find | peak MB |\n|---|--:|--:|--:|")
-for seconds, peak, name in sorted(rows):
-    print(f"| {name.replace('_', ' ')} | {seconds:.2f} | {seconds / find:.2f} | {peak / 1024:.0f} |")
+find = next(row for row in rows if row[3].startswith("find"))
+print(f"\n| {title} | seconds | of find | CPU s | of find | peak MB |\n|---|--:|--:|--:|--:|--:|")
+for wall, cpu, peak, name in sorted(rows):
+    print(f"| {name.replace('_', ' ')} | {wall:.2f} | {wall / find[0]:.2f} | {cpu:.2f} | {cpu / find[1]:.2f} | {peak / 1024:.0f} |")
 PY
 }
 
 remains() { find "$1" -name .retain -prune -o -type f -print | sort | sed "s|^$1||" | md5sum; }
 
 plans() {
+    [ "$PLAN" -gt 0 ] || return 0
     local tree=$room/plan
     grow "$tree" "$PLAN"
     configure "$tree" true
@@ -118,11 +140,12 @@ plans() {
         grep -q "would remove $(printf "%'d" $old) files\|would remove $old files" "$room/out" ||
             { echo "retain counted otherwise"; head -5 "$room/out"; exit 1; }
     done
-    table "$PLAN files, which are older than 7 days, $1" "$PLAN"
+    table "$PLAN files, which are older than 7 days, $1"
     rm -rf "$tree" "$room/state"
 }
 
 removals() {
+    [ "$REMOVE" -gt 0 ] || return 0
     local tree=$room/remove round name wanted=
     contest() {
         name=$1
@@ -148,17 +171,35 @@ removals() {
             echo "d $tree - - - m:7d" >"$room/tmpfiles.conf"
             contest systemd-tmpfiles systemd-tmpfiles --clean "$room/tmpfiles.conf"
         fi
-        ! command -v tmpreaper >/dev/null || contest tmpreaper tmpreaper -m 7d "$tree"
+        ! command -v tmpreaper >/dev/null || contest tmpreaper tmpreaper --runtime=0 -m 7d "$tree"
         contest retain_apply,_exclusive "$retain" -c "$room/etc/retain.toml" apply --yes
         contest retain_apply,_verified "$retain" -c "$room/etc/retain.toml" apply --yes
     done
-    table "$((REMOVE / 2)) of $REMOVE files removed, $1" "$REMOVE"
+    table "$((REMOVE / 2)) of $REMOVE files removed, $1"
 }
 
-[ $# -gt 0 ] || set -- /dev/shm .
-for place in "$@"; do
-    room=$(mktemp -d "$(realpath "$place")/retain-compare.XXXXXX")
-    trap 'rm -rf "$room"' EXIT
+# Cleans up after whatever ended it, the mount first.
+room= disk=
+tidy() {
+    [ -z "$room" ] || rm -rf "$room"
+    [ -n "$disk" ] || return 0
+    # What is still mounted must not be removed.
+    if mountpoint -q "$disk/mounted"; then umount "$disk/mounted" || return 0; fi
+    rm -rf "$disk"
+}
+trap tidy EXIT
+if [ -n "$EXT4" ]; then
+    disk=$(mktemp -d "$PWD/target/compare.XXXXXX")
+    mkdir "$disk/mounted"
+    most=$((PLAN > REMOVE ? PLAN : REMOVE))
+    # Files without a byte: an inode each, and the names.
+    truncate -s $((most * 700 + (512 << 20))) "$disk/image"
+    mkfs.ext4 -q -N $((most * 11 / 10 + 10000)) "$disk/image"
+    mount -o loop "$disk/image" "$disk/mounted"
+    places+=("$disk/mounted")
+fi
+for place in "${places[@]}"; do
+    room=$(mktemp -d "$place/retain-compare.XXXXXX")
     kind=$(stat -f -c %T "$room")
     echo "load $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores, $kind"
     plans "$kind"

@@ -1,7 +1,7 @@
 //! What the journal costs: the same files removed with it and without.
 //!
-//! `cargo bench --bench journal -- 100000 /directory` makes its files there, takes
-//! turns, and prints medians. No bound is asserted; the target is a tenth.
+//! `cargo bench --bench journal -- 100000 /directory 5` makes its files there, takes
+//! turns so many times, and prints medians. No bound is asserted; the target is a tenth.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,8 +21,8 @@ use retain::store::{End, Head, Removal, Root, Trashed};
 use retain::time::Now;
 
 const PER_DIRECTORY: usize = 500;
-const BATCH: usize = 4096;
-const ROUNDS: usize = 5;
+/// As a run's own.
+const BATCH: usize = 16_384;
 
 fn main() {
     let mut arguments = std::env::args()
@@ -34,8 +34,9 @@ fn main() {
     let place = arguments
         .next()
         .map_or_else(std::env::temp_dir, PathBuf::from);
+    let rounds = arguments.next().map_or(5, |text| text.parse().unwrap());
     let (mut without, mut with, mut kept, mut undone) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         without.push(measure(&place, files, None, End::Unlink).0);
         with.push(measure(&place, files, Some(()), End::Unlink).0);
         let (trashed, back) = measure(&place, files, Some(()), End::Keep);
@@ -47,7 +48,7 @@ fn main() {
         times[times.len() / 2].as_secs_f64()
     };
     let (without, with) = (seconds(without), seconds(with));
-    println!("{files} files in {}, median of {ROUNDS}", place.display());
+    println!("{files} files in {}, median of {rounds}", place.display());
     println!("verified removal without journal  {without:.3} s");
     println!(
         "verified removal with journal     {with:.3} s  ({:.2} x)",

@@ -53,13 +53,13 @@ impl RelPath {
         if name.contains(&b'/') {
             return Err(PathError::Component);
         }
-        let mut joined = Vec::with_capacity(self.0.len() + 1 + name.len());
-        if !self.is_root() {
-            joined.extend_from_slice(&self.0);
-            joined.push(b'/');
-        }
-        joined.extend_from_slice(name);
-        Ok(RelPath(Arc::from(joined)))
+        // Collected at once, as a scan makes a path for every file.
+        let slash: &[u8] = match self.is_root() {
+            true => b"",
+            false => b"/",
+        };
+        let joined = self.0.iter().chain(slash).chain(name);
+        Ok(RelPath(joined.copied().collect()))
     }
 
     /// The raw bytes.
@@ -99,8 +99,23 @@ impl RelPath {
         if self.is_root() {
             return None;
         }
+        Some(RelPath(Arc::from(self.directory())))
+    }
+
+    /// Whether a path lies directly in this one.
+    pub fn is_parent_of(&self, path: &RelPath) -> bool {
+        !path.is_root() && path.directory() == self.as_bytes()
+    }
+
+    /// Whether two paths lie in one directory.
+    pub fn is_beside(&self, other: &RelPath) -> bool {
+        self.directory() == other.directory()
+    }
+
+    /// The bytes of the directory this path lies in; nothing for the root.
+    fn directory(&self) -> &[u8] {
         let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
-        Some(RelPath(Arc::from(self.0.get(..end).unwrap_or_default())))
+        self.0.get(..end).unwrap_or_default()
     }
 
     /// Whether this path is `ancestor` or lies below it.

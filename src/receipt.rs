@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Stamp;
+
 /// What is known about one archived generation of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -47,6 +49,14 @@ pub struct Receipt {
     /// What the plugin had when it was proved, so that it has no less when it restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+}
+
+impl Receipt {
+    /// When the archived version was last modified.
+    pub fn modified(&self) -> Stamp {
+        let metadata = &self.metadata;
+        Stamp::new(metadata.modified_seconds, metadata.modified_nanoseconds)
+    }
 }
 
 /// What one instance of a plugin may use.

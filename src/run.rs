@@ -34,7 +34,7 @@ use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
 pub use batches::{ByRule, Done};
-pub use bring::{Restored, bring_back, put_back, with_ledger};
+pub use bring::{Restored, Told, bring_back, current_versions, put_back, with_ledger};
 pub use checks::check_plugins;
 pub use error::RunError;
 

@@ -10,8 +10,10 @@ use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 /// An instant as the file system stores it: seconds and nanoseconds since 1970 UTC.
 ///
 /// Unlike a calendar timestamp it holds whatever a file may carry, so a wild
-/// stamp never fails to be read.
+/// stamp never fails to be read. Every file of a store has four: packed, they take a
+/// quarter less memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C, packed(4))]
 pub struct Stamp {
     seconds: i64,
     nanoseconds: u32,
@@ -89,7 +91,7 @@ impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::new(self.seconds, i32::try_from(self.nanoseconds).unwrap_or(0)) {
             Ok(instant) => write!(f, "{instant}"),
-            Err(_) => write!(f, "@{}.{:09}", self.seconds, self.nanoseconds),
+            Err(_) => write!(f, "@{}.{:09}", self.seconds(), self.subsec_nanoseconds()),
         }
     }
 }

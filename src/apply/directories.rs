@@ -106,7 +106,7 @@ impl<'p> Hand<'p> {
         let removal = match parents.of(self.root, path) {
             Ok(parent) => match &self.way {
                 Way::Verified | Way::Direct => self.trash.remove_directory(parent, path, planned),
-                Way::Kept(_) => self.trash.keep_directory(parent, path, planned),
+                Way::Kept(_) | Way::Unlisted(_) => self.trash.keep_directory(parent, path, planned),
             },
             Err(removal) => removal,
         };

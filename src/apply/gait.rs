@@ -86,6 +86,11 @@ impl Gait {
         }
     }
 
+    /// Whether neither the disk's priority nor the number of files is held down.
+    pub fn is_free(&self) -> bool {
+        self.rate.is_none() && self.io == Io::Normal
+    }
+
     /// Does work with the store's disk priority; see [`gently`].
     pub fn gently<T>(&self, work: impl FnOnce() -> T) -> T {
         gently(self.io, work)

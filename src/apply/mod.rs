@@ -11,6 +11,7 @@ mod gait;
 mod held;
 mod recover;
 mod relief;
+mod remover;
 mod replace;
 mod undo;
 
@@ -19,7 +20,9 @@ use crate::journal::{Intent, Journal, JournalError, Outcome, RunId};
 use crate::path::RelPath;
 use crate::plan::{Action, Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
-use crate::store::{Dir, Index, Removal, Root, Trash, Trashed, in_words};
+use crate::store::{Index, Removal, Root, Trash, Trashed, in_words};
+
+use remover::{Ending, Parents, Remover};
 
 pub use expire::{Expiry, expire};
 pub use gait::{Gait, gently};
@@ -56,6 +59,8 @@ pub enum Way {
     Direct,
     /// Moved, compared, and kept in the trash, which lists them here.
     Kept(Index),
+    /// They were to be kept in the trash, and it can have no list: none goes.
+    Unlisted(std::io::Error),
 }
 
 impl Hand<'_> {
@@ -106,16 +111,28 @@ impl Hand<'_> {
         let mut parents = Parents::default();
         let replacements = approved.take_replacements();
         let mut beside = self.put_beside(journal, replacements, &planned)?;
-        let remove = |(index, step): &(usize, &Step)| {
-            self.gait.wait(1);
-            match step.action {
-                Action::Remove => self.remove(&mut parents, &step.path, &step.facts),
-                Action::Replace { .. } => self.replace(&mut parents, step, beside.remove(index)),
-                // Settled above; nothing is done to a file that stays.
-                Action::BackUp => Outcome::BackedUp,
+        let mut outcomes: Vec<Outcome> = self.gait.gently(|| match self.hands(&planned) {
+            1 => {
+                let remove = |(index, step): &(usize, &Step)| {
+                    self.gait.wait(1);
+                    match step.action {
+                        Action::Remove => self.remove(&mut parents, &step.path, &step.facts),
+                        Action::Replace { .. } => {
+                            self.replace(&mut parents, step, beside.remove(index))
+                        }
+                        // Settled above; nothing is done to a file that stays.
+                        Action::BackUp => Outcome::BackedUp,
+                    }
+                };
+                planned.iter().map(remove).collect()
             }
-        };
-        let mut outcomes: Vec<Outcome> = self.gait.gently(|| planned.iter().map(remove).collect());
+            hands => {
+                let files: Vec<&Step> = planned.iter().map(|(_, step)| *step).collect();
+                let removals = self.remover().remove_together(&files, hands);
+                let outcome = |removal| self.outcome(removal);
+                removals.into_iter().map(outcome).collect()
+            }
+        });
         done.extend(
             planned
                 .iter()
@@ -129,9 +146,23 @@ impl Hand<'_> {
             done.extend(unit.steps.iter().map(|&(i, _)| i).zip(of_files));
             outcomes.extend(of_unit);
         }
+        self.sync_trash();
         journal.settle(batch, &outcomes)?;
         self.forget_archives(&done);
         Ok(done)
+    }
+
+    /// An outcome is in the journal only when it is on the disk. What goes in its place
+    /// needs none of that: after a power cut it is there again, and the next run takes it.
+    fn sync_trash(&self) {
+        match self.way {
+            Way::Verified | Way::Kept(_) => {
+                if let Err(error) = self.trash.sync() {
+                    tracing::warn!(%error, "the trash cannot be synced");
+                }
+            }
+            Way::Direct | Way::Unlisted(_) => {}
+        }
     }
 
     /// Records steps that pressure would have taken and that are not needed any more.
@@ -185,8 +216,10 @@ impl Hand<'_> {
             .iter()
             .filter_map(|unit| self.unit_in_trash(unit))
             .collect();
-        let Way::Kept(index) = &mut self.way else {
-            return Ok(());
+        let index = match &mut self.way {
+            Way::Kept(index) => index,
+            Way::Unlisted(error) => return Err(std::io::Error::new(error.kind(), in_words(error))),
+            Way::Verified | Way::Direct => return Ok(()),
         };
         let trashed: Vec<Trashed> = planned
             .iter()
@@ -213,15 +246,28 @@ impl Hand<'_> {
     }
 
     fn remove(&self, parents: &mut Parents, path: &RelPath, facts: &Facts) -> Outcome {
-        let removal = match parents.of(self.root, path) {
-            Ok(parent) => match &self.way {
-                Way::Verified => self.trash.remove(parent, path, facts),
-                Way::Direct => self.trash.remove_direct(parent, path, facts),
-                Way::Kept(_) => self.trash.keep(parent, path, facts),
+        self.outcome(self.remover().remove(parents, path, facts))
+    }
+
+    fn remover(&self) -> Remover<'_> {
+        Remover {
+            root: self.root,
+            trash: self.trash,
+            end: match self.way {
+                Way::Verified => Ending::Unlinked,
+                Way::Direct => Ending::UnlinkedInPlace,
+                Way::Kept(_) | Way::Unlisted(_) => Ending::Trashed,
             },
-            Err(removal) => removal,
-        };
-        self.outcome(removal)
+        }
+    }
+
+    /// How many threads remove a batch.
+    fn hands(&self, planned: &[(usize, &Step)]) -> usize {
+        let plain = |(_, step): &(usize, &Step)| step.action == Action::Remove;
+        match self.gait.is_free() && planned.iter().all(plain) {
+            true => self.remover().hands(planned.len()),
+            false => 1,
+        }
     }
 
     fn outcome(&self, removal: Removal) -> Outcome {
@@ -262,53 +308,5 @@ fn blocked(blocked: &Blocked) -> Outcome {
         Verdict::Failed => Outcome::Blocked { plugin, reason },
         Verdict::Changed => Outcome::Changed,
         Verdict::Cancelled => Outcome::Interrupted,
-    }
-}
-
-/// The directory a file is just being removed from, opened anew from the root for each:
-/// a handle that is kept stays on its directory even when that is moved out of the
-/// store, and its files would go where no policy reaches.
-#[derive(Default)]
-struct Parents(Option<Dir>);
-
-impl Parents {
-    fn of(&mut self, root: &Root, path: &RelPath) -> Result<&Dir, Removal> {
-        let parent = path
-            .parent()
-            .ok_or_else(|| Removal::Unverifiable("it is the store's root".to_owned()))?;
-        let dir = root.open_dir(&parent);
-        let dir = dir.map_err(|error| Removal::out_of_reach(&error))?;
-        Ok(self.0.insert(dir))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_moved_out_of_the_store_is_not_followed() {
-        let place = tempfile::tempdir().unwrap();
-        let store = place.path().join("store");
-        std::fs::create_dir_all(store.join("dir")).unwrap();
-        for name in ["a", "b"] {
-            std::fs::write(store.join("dir").join(name), name).unwrap();
-        }
-        let root = Root::open(&store).unwrap();
-        let trash = root.establish_trash("run").unwrap();
-        let [a, b] = ["dir/a", "dir/b"].map(|name| {
-            let path = RelPath::parse(name).unwrap();
-            let facts = root.stat(&path).unwrap();
-            (path, facts)
-        });
-        let mut parents = Parents::default();
-        let mut remove = |(path, facts): &(RelPath, Facts)| match parents.of(&root, path) {
-            Ok(parent) => trash.remove(parent, path, facts),
-            Err(removal) => removal,
-        };
-        assert!(matches!(remove(&a), Removal::Removed { .. }));
-        std::fs::rename(store.join("dir"), place.path().join("outside")).unwrap();
-        assert_eq!(remove(&b), Removal::Vanished);
-        assert!(place.path().join("outside/b").exists());
     }
 }

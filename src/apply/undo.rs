@@ -6,7 +6,7 @@ use super::gait::Gait;
 use super::held::{HELD_AGAIN, MirrorError, mirror_holds};
 use crate::journal::{Journal, JournalError, NewHold, Origin, Outcome};
 use crate::path::RelPath;
-use crate::store::{Dir, Head, Purge, Return, Root, Slot, StoreError, Trash, Trashed, in_words};
+use crate::store::{Dir, Head, Purge, Return, Root, StoreError, Trash, Trashed, in_words};
 use crate::time::Now;
 
 /// One run's trash as it can be had back.
@@ -86,7 +86,8 @@ fn read(trash: &Trash, run: &str) -> Result<Option<Kept>, UndoError> {
     let Some((head, mut files)) = trash.index().map_err(broken)? else {
         return Ok(None);
     };
-    files.retain(|file| matches!(trash.look(&Slot::of(&file.path)), Ok(Some(_))));
+    let occupied = trash.occupied().map_err(broken)?;
+    files.retain(|file| occupied.has(&file.path));
     Ok(Some(Kept { head, files }))
 }
 

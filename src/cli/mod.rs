@@ -35,11 +35,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use explain::explained_codes;
 
+use crate::apply::MirrorError;
 use crate::config::{Config, Environment, Store};
 use crate::diagnostic::{Diagnostics, Look, Severity};
 use crate::journal::JournalError;
 use crate::run::{Job, RunError};
-use crate::store::StoreError;
+use crate::store::{StoreError, is_out_of_room};
 
 /// Deletes files by policy, and only what can be brought back.
 ///
@@ -387,8 +388,26 @@ fn in_full(error: &anyhow::Error) -> String {
     crate::diagnostic::chain(error.as_ref())
 }
 
+/// What to do where not even the room is left that a run has set aside for this.
+const NO_ROOM: &str = "make a little room by hand: remove ten files that `retain plan` names, then run again; each run keeps for the next what that needs on a full disk";
+
+const NO_STATE_ROOM: &str = "nothing goes before that is on disk: free a few MiB where the state directory is, or put `path` under `[state]` on another disk, then run again";
+
 fn help(error: &RunError) -> Option<&'static str> {
     match error {
+        RunError::Store(StoreError::Control { source, .. }) if is_out_of_room(source) => {
+            Some(NO_ROOM)
+        }
+        RunError::Holds(MirrorError::Store(StoreError::Control { source, .. }))
+            if is_out_of_room(source) =>
+        {
+            Some(NO_ROOM)
+        }
+        RunError::Journal(error) | RunError::Holds(MirrorError::Journal(error))
+            if error.is_out_of_room() =>
+        {
+            Some(NO_STATE_ROOM)
+        }
         RunError::Store(StoreError::Locked { .. })
         | RunError::Journal(JournalError::Locked { .. }) => {
             Some("wait for it to end, then try again, or say `--wait`")
@@ -407,6 +426,7 @@ fn help(error: &RunError) -> Option<&'static str> {
         RunError::Undecided { .. } => Some(
             "nothing is removed before that is known: make the file's directory and `.retain/trash` accessible to this user, then run again",
         ),
+        RunError::Stopped { source, .. } if is_about_room(source) => help(source),
         RunError::Stopped { .. } => Some(
             "what it had done is recorded, `retain runs last` shows it; mend the cause and run again",
         ),
@@ -420,6 +440,10 @@ fn help(error: &RunError) -> Option<&'static str> {
         | RunError::Tripped { .. }
         | RunError::System(_) => None,
     }
+}
+
+fn is_about_room(error: &RunError) -> bool {
+    matches!(help(error), Some(NO_ROOM | NO_STATE_ROOM))
 }
 
 fn show_findings(findings: &Diagnostics, untouched: &str) {

@@ -46,11 +46,11 @@ impl Plan {
             scanning.end();
             let plan = planned?.plan;
             if let Some(file) = &self.output {
-                save(file, &plan.to_json())
+                save(file, &plan)
                     .with_context(|| format!("cannot save the plan as `{}`", file.display()))?;
             }
             match edge.is_json() {
-                true => say(&plan.to_json())?,
+                true => say_json(&plan)?,
                 false => say(&show::plan(
                     &plan,
                     &store.path.path.display().to_string(),
@@ -65,9 +65,16 @@ impl Plan {
     }
 }
 
+/// The whole plan as data, without a second copy of it in memory.
+fn say_json(plan: &crate::plan::Plan) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    plan.write_json(&mut out)?;
+    writeln!(out)
+}
+
 /// A plan decides over files, so nobody else may change it between the two commands:
 /// it is a file of our own from its first byte, and has its name only when it is whole.
-fn save(file: &Path, text: &str) -> std::io::Result<()> {
+fn save(file: &Path, plan: &crate::plan::Plan) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
@@ -78,8 +85,8 @@ fn save(file: &Path, text: &str) -> std::io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&draft)?;
-    let saved = written
-        .write_all(text.as_bytes())
+    let saved = plan
+        .write_json(&written)
         .and_then(|()| written.write_all(b"\n"))
         .and_then(|()| written.sync_all())
         .and_then(|()| std::fs::rename(&draft, file));

@@ -1,8 +1,7 @@
 //! `retain restore`
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
@@ -10,14 +9,14 @@ use serde_json::json;
 use super::show::files;
 use super::versions::{self, Pattern};
 use super::{Edge, Exit, at_seconds, complain, in_full, say};
-use crate::apply::HELD_AGAIN;
 use crate::config::Config;
-use crate::journal::{Journal, NewHold, Origin, RunId, StoredReceipt};
+use crate::journal::{Journal, StoredReceipt};
 use crate::path::RelPath;
 use crate::plan::Action;
-use crate::plugin::Catalogue;
+use crate::plugin::{Catalogue, Restoration};
 use crate::receipt::Receipt;
-use crate::store::{Lock, Root};
+use crate::run::{bring_back, current_versions};
+use crate::store::Root;
 use crate::time::Now;
 use crate::units::Size;
 
@@ -52,13 +51,6 @@ pub(super) struct Restore {
     with: Option<String>,
 }
 
-/// A directory that is restored into.
-struct Place {
-    root: Root,
-    /// Held as long as files are written, so that no run counts or removes them.
-    _lock: Option<Lock>,
-}
-
 impl Restore {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
         let config = edge.load()?;
@@ -76,7 +68,7 @@ impl Restore {
             return Ok(Exit::Done);
         }
         let at = self.at.as_deref().map(versions::moment).transpose()?;
-        let wanted = versions::current(named, at);
+        let wanted = current_versions(named, at);
         if let (true, Some(at)) = (wanted.is_empty(), &self.at) {
             anyhow::bail!(
                 "no archived version is as old as {at}; `retain restore --list` shows those there are"
@@ -87,37 +79,10 @@ impl Restore {
         if let Some(digest) = &self.with {
             catalogue.restore_with(digest)?;
         }
-        if self.to.is_none()
-            && let Err(error) = self.hold(edge, &config, &wanted, &Now::from_clock())
-        {
-            // The next run would take it again.
-            let error = in_full(&error);
-            complain(&format!("error: what comes back cannot be held: {error}"));
-            return Ok(Exit::Trouble);
-        }
-        let mut failed = 0;
-        let mut restored: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut places = BTreeMap::new();
-        for StoredReceipt { receipt, .. } in &wanted {
-            let place = self.place(edge, &config, &journal, receipt, &mut places);
-            match place.and_then(|place| self.restore(edge, &catalogue, receipt, place)) {
-                Ok(()) => {
-                    let paths = restored.entry(receipt.store.clone()).or_default();
-                    paths.insert(receipt.path.clone());
-                }
-                Err(error) => {
-                    failed += 1;
-                    complain(&format!("error: {}: {}", receipt.path, in_full(&error)));
-                }
-            }
-        }
-        // Planning looks at the store again, and needs no lock.
-        drop(places);
-        if self.to.is_none() {
-            for (store, paths) in &restored {
-                warn_of_removal(edge, &config, store, paths);
-            }
-        }
+        let failed = match &self.to {
+            Some(directory) => beside(edge, &catalogue, &wanted, directory)?,
+            None => into_stores(edge, &config, &catalogue, &wanted)?,
+        };
         if wanted.len() > 1 && !edge.is_json() {
             say(&format!(
                 "restored {} of {}",
@@ -129,42 +94,6 @@ impl Restore {
             0 => Exit::Done,
             _ => Exit::Trouble,
         })
-    }
-
-    /// What comes back is held for a week, or the next run would take it again.
-    fn hold(
-        &self,
-        edge: &Edge,
-        config: &Config,
-        wanted: &[StoredReceipt],
-        now: &Now,
-    ) -> anyhow::Result<()> {
-        let mut by_store: BTreeMap<&str, Vec<RelPath>> = BTreeMap::new();
-        for StoredReceipt { receipt, .. } in wanted {
-            let path = RelPath::unescape(&receipt.path)
-                .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
-            by_store.entry(&receipt.store).or_default().push(path);
-        }
-        let name = format!("restore-{}", RunId::new(now)?);
-        let until = (now.timestamp() + HELD_AGAIN).to_string();
-        let shown = at_seconds(&until);
-        for (store, files) in by_store {
-            let store = edge.store(config, store)?;
-            let hold = NewHold {
-                store: store.name.clone(),
-                name: name.clone(),
-                template: None,
-                files,
-                until: Some(until.clone()),
-                reason: Some("brought back by `retain restore`".to_owned()),
-                origin: Origin::Restore,
-            };
-            crate::run::with_ledger(config, store, |journal, at| journal.add_hold(hold, at))?;
-            complain(&format!(
-                "note: held until {shown}, unless `retain hold release {name} --reason TEXT` lets go of it"
-            ));
-        }
-        Ok(())
     }
 
     /// The receipts of everything that is named, the one recorded last first.
@@ -214,79 +143,131 @@ impl Restore {
             },
         }
     }
+}
 
-    /// Where a receipt's file is written: opened once, and a store also locked.
-    fn place<'p>(
-        &self,
-        edge: &Edge,
-        config: &Config,
-        journal: &Journal,
-        receipt: &Receipt,
-        places: &'p mut BTreeMap<String, Place>,
-    ) -> anyhow::Result<&'p Root> {
-        let name = match &self.to {
-            Some(_) => String::new(),
-            None => receipt.store.clone(),
+/// Writes files below a directory that is no store; how many could not be.
+fn beside(
+    edge: &Edge,
+    catalogue: &Catalogue,
+    wanted: &[StoredReceipt],
+    directory: &Path,
+) -> anyhow::Result<usize> {
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make `{}`", directory.display()))?;
+    let root = Root::open(directory)?;
+    let mut failed = 0;
+    for StoredReceipt { receipt, .. } in wanted {
+        let restored = match RelPath::unescape(&receipt.path) {
+            Some(path) => catalogue
+                .restore(receipt, &root, &path)
+                .map_err(|error| crate::diagnostic::chain(&error)),
+            None => Err("its name is no path in a store".to_owned()),
         };
-        let place = match places.entry(name) {
-            Entry::Occupied(place) => return Ok(&place.into_mut().root),
-            Entry::Vacant(place) => place,
-        };
-        let opened = match &self.to {
-            Some(directory) => {
-                std::fs::create_dir_all(directory)
-                    .with_context(|| format!("cannot make `{}`", directory.display()))?;
-                Place {
-                    root: Root::open(directory)?,
-                    _lock: None,
-                }
-            }
-            None => {
-                let store = edge.store(config, &receipt.store)?;
-                let (root, lock) = crate::run::open_to_restore(journal, store, &Now::from_clock())?;
-                Place {
-                    root,
-                    _lock: Some(lock),
-                }
-            }
-        };
-        Ok(&place.insert(opened).root)
+        failed += usize::from(restored.is_err());
+        tell(
+            edge,
+            directory,
+            receipt,
+            restored.as_ref().map_err(String::as_str),
+        )?;
     }
+    Ok(failed)
+}
 
-    fn restore(
-        &self,
-        edge: &Edge,
-        catalogue: &Catalogue,
-        receipt: &Receipt,
-        root: &Root,
-    ) -> anyhow::Result<()> {
-        let path = RelPath::unescape(&receipt.path)
-            .with_context(|| format!("`{}` is no path in a store", receipt.path))?;
-        let restored = catalogue.restore(receipt, root, &path)?;
-        let place = root.path().join(path.as_os());
-        if edge.is_json() {
-            say(&json!({
-                "path": receipt.path,
-                "store": receipt.store,
-                "to": place.display().to_string(),
-                "bytes": restored.bytes,
-                "blake3": receipt.source.blake3,
-                "not_restored": restored.shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }).to_string())?;
-        } else {
-            say(&format!(
-                "restored {path}, {}, archived {} by {} {}",
-                Size(restored.bytes),
-                at_seconds(&receipt.at),
-                receipt.plugin.name,
-                receipt.plugin.version
-            ))?;
+/// Brings files back into the stores they were in; how many did not come.
+fn into_stores(
+    edge: &Edge,
+    config: &Config,
+    catalogue: &Catalogue,
+    wanted: &[StoredReceipt],
+) -> anyhow::Result<usize> {
+    let mut failed = 0;
+    let of_one_store = |a: &StoredReceipt, b: &StoredReceipt| a.receipt.store == b.receipt.store;
+    // By store already.
+    for wanted in wanted.chunk_by(of_one_store) {
+        let Some(name) = wanted.first().map(|stored| stored.receipt.store.as_str()) else {
+            continue;
+        };
+        let mut said = Ok(());
+        let mut told = |receipt: &Receipt, restored: Result<&Restoration, &str>| {
+            let root = config
+                .stores
+                .get(name)
+                .map(|store| store.path.path.as_path());
+            let now = tell(edge, root.unwrap_or(Path::new("")), receipt, restored);
+            said = std::mem::replace(&mut said, Ok(())).and(now);
+        };
+        let back = edge
+            .store(config, name)
+            .and_then(|store| Ok(bring_back(config, store, catalogue, wanted, &mut told)?));
+        said?;
+        match back {
+            Ok(restored) => {
+                failed += restored.failed.len();
+                complain(&format!(
+                    "note: held until {}, unless `retain hold release {} --reason TEXT` lets go of it",
+                    at_seconds(&restored.held_until),
+                    restored.hold
+                ));
+                let paths = restored.back.into_iter().collect();
+                warn_of_removal(edge, config, name, &paths);
+            }
+            Err(error) => {
+                failed += wanted.len();
+                let error = in_full(&error);
+                complain(&format!(
+                    "error: nothing came back into store `{name}`: {error}"
+                ));
+            }
         }
-        for shortfall in &restored.shortfalls {
-            complain(&format!("note: {path}: {shortfall}"));
-        }
-        Ok(())
     }
+    Ok(failed)
+}
+
+/// Says what became of one file.
+fn tell(
+    edge: &Edge,
+    root: &Path,
+    receipt: &Receipt,
+    restored: Result<&Restoration, &str>,
+) -> anyhow::Result<()> {
+    let path = &receipt.path;
+    let restored = match restored {
+        Ok(restored) => restored,
+        Err(reason) => {
+            complain(&format!("error: {path}: {reason}"));
+            return Ok(());
+        }
+    };
+    let shortfalls: Vec<String> = restored
+        .shortfalls
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if edge.is_json() {
+        let place = RelPath::unescape(path).map(|path| root.join(path.as_os()));
+        say(&json!({
+            "path": path,
+            "store": receipt.store,
+            "to": place.unwrap_or_default().display().to_string(),
+            "bytes": restored.bytes,
+            "blake3": receipt.source.blake3,
+            "not_restored": shortfalls,
+        })
+        .to_string())?;
+    } else {
+        say(&format!(
+            "restored {path}, {}, archived {} by {} {}",
+            Size(restored.bytes),
+            at_seconds(&receipt.at),
+            receipt.plugin.name,
+            receipt.plugin.version
+        ))?;
+    }
+    for shortfall in &shortfalls {
+        complain(&format!("note: {path}: {shortfall}"));
+    }
+    Ok(())
 }
 
 /// A restored file is as old as it was: says which of them the next run would remove

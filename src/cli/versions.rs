@@ -1,7 +1,5 @@
 //! Which archived versions of which files are meant.
 
-use std::collections::BTreeSet;
-
 use anyhow::Context;
 use serde_json::json;
 
@@ -10,8 +8,7 @@ use crate::diagnostic::Source;
 use crate::journal::StoredReceipt;
 use crate::path::RelPath;
 use crate::policy::{self, Environment, Matcher, Policy};
-use crate::receipt::Receipt;
-use crate::time::{Now, Stamp};
+use crate::time::Now;
 use crate::units::Size;
 
 /// A template that archived paths are held against.
@@ -55,44 +52,14 @@ pub(super) fn moment(text: &str) -> anyhow::Result<jiff::Timestamp> {
     })
 }
 
-/// Of each file the one version that is wanted: the newest, or the one that was current
-/// at some moment, which is the last that was modified before it.
-pub(super) fn current(
-    receipts: Vec<StoredReceipt>,
-    at: Option<jiff::Timestamp>,
-) -> Vec<StoredReceipt> {
-    let mut versions = receipts;
-    if let Some(at) = at {
-        let at = Stamp::new(at.as_second(), at.subsec_nanosecond().unsigned_abs());
-        versions.retain(|stored| modified(&stored.receipt) <= at);
-        // Stable: of two archives of one version the one recorded last comes first.
-        versions.sort_by_key(|stored| std::cmp::Reverse(modified(&stored.receipt)));
-    }
-    let mut seen = BTreeSet::new();
-    versions.retain(|StoredReceipt { receipt, .. }| {
-        seen.insert((receipt.store.clone(), receipt.path.clone()))
-    });
-    versions.sort_by(|a, b| {
-        let name =
-            |stored: &StoredReceipt| (stored.receipt.store.clone(), stored.receipt.path.clone());
-        name(a).cmp(&name(b))
-    });
-    versions
-}
-
-fn modified(receipt: &Receipt) -> Stamp {
-    let metadata = &receipt.metadata;
-    Stamp::new(metadata.modified_seconds, metadata.modified_nanoseconds)
-}
-
 /// Shows versions, the newest of each file first.
 pub(super) fn list(mut receipts: Vec<StoredReceipt>, as_json: bool) -> anyhow::Result<()> {
     receipts.sort_by(|a, b| {
         let (a, b) = (&a.receipt, &b.receipt);
-        (&a.store, &a.path, modified(b)).cmp(&(&b.store, &b.path, modified(a)))
+        (&a.store, &a.path, b.modified()).cmp(&(&b.store, &b.path, a.modified()))
     });
     for StoredReceipt { run, receipt } in &receipts {
-        let modified = modified(receipt);
+        let modified = receipt.modified();
         match as_json {
             true => say(&json!({
                 "store": receipt.store,

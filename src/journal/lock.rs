@@ -47,9 +47,10 @@ impl Journal {
             }
             Err(TryLockError::Error(error)) => return Err(refuse(error)),
         }
-        file.set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| writeln!(file, "{}", std::process::id()))
+        // Over what is there, not anew: on a full disk a block that was given back may
+        // not be had again.
+        file.seek(SeekFrom::Start(0))
+            .and_then(|_| writeln!(file, "{:<15}", std::process::id()))
             .map_err(refuse)?;
         Ok(StoreLock { _file: file })
     }

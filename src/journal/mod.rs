@@ -17,6 +17,7 @@ mod latch;
 mod lock;
 mod outcome;
 mod prune;
+mod reserve;
 mod run_id;
 mod runs;
 mod samples;
@@ -210,11 +211,31 @@ pub enum JournalError {
     Run(String),
 }
 
+impl JournalError {
+    /// Whether it is that the disk of the state directory is full.
+    pub fn is_out_of_room(&self) -> bool {
+        match self {
+            JournalError::Database { directory, source } => {
+                source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+                    || (reserve::is_full(source) && reserve::is_exhausted(directory))
+            }
+            JournalError::Directory { .. }
+            | JournalError::Newer { .. }
+            | JournalError::Older { .. }
+            | JournalError::Locked { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::Run(_) => false,
+        }
+    }
+}
+
 /// The opened journal.
 #[derive(Debug)]
 pub struct Journal {
     connection: Connection,
     directory: PathBuf,
+    /// Whether the room set aside for a full disk had to be given back.
+    squeezed: bool,
 }
 
 /// A file that is about to go.
@@ -276,11 +297,36 @@ impl Journal {
                 "it lies on {kind}, where SQLite's journal is not safe; use a local directory"
             )));
         }
-        Journal::connect(directory)
+        let journal = Journal::with_room(directory, Journal::connect)?;
+        reserve::establish(directory);
+        if reserve::is_little_left(directory) {
+            let kept = journal.keep_log_short();
+            kept.map_err(|source| journal.failed(source))?;
+        }
+        Ok(journal)
     }
 
     /// Opens the journal if there is one; reading must not leave a trace.
     pub fn open_existing(directory: &Path) -> Result<Option<Journal>, JournalError> {
+        Journal::with_room(directory, Journal::connect_existing)
+    }
+
+    /// Does something once more where the disk is full and room was set aside for that.
+    fn with_room<T>(
+        directory: &Path,
+        attempt: impl Fn(&Path) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        match attempt(directory) {
+            Err(JournalError::Database { source, .. })
+                if reserve::is_full(&source) && reserve::release(directory) =>
+            {
+                attempt(directory)
+            }
+            answer => answer,
+        }
+    }
+
+    fn connect_existing(directory: &Path) -> Result<Option<Journal>, JournalError> {
         let file = directory.join(FILE);
         if !file.exists() {
             return Ok(None);
@@ -310,6 +356,7 @@ impl Journal {
             SCHEMA => Ok(Some(Journal {
                 connection,
                 directory,
+                squeezed: false,
             })),
             found if found < SCHEMA => Err(JournalError::Older { directory, found }),
             found => Err(JournalError::Newer { directory, found }),
@@ -335,6 +382,7 @@ impl Journal {
         let mut journal = Journal {
             connection,
             directory: directory.to_owned(),
+            squeezed: false,
         };
         journal.establish_schema()?;
         Ok(journal)
@@ -398,6 +446,7 @@ impl Journal {
             found,
         } = start;
         let rules: Vec<serde_json::Value> = plan.rules.iter().map(rule_form).collect();
+        let rules = serde_json::Value::from(rules).to_string();
         self.commit(Point::JournalBegin, |c| {
             c.execute(
                 "insert into runs (id, store, root, root_path, plan, policy, version, started, \
@@ -415,7 +464,7 @@ impl Journal {
                     signed(plan.totals.removed.files),
                     signed(plan.totals.removed.bytes),
                     found.map_or(-1, signed),
-                    serde_json::Value::from(rules).to_string(),
+                    rules,
                 ],
             )?;
             chain::note(c, "run", id.as_str())
@@ -575,18 +624,41 @@ impl Journal {
     fn commit<T>(
         &mut self,
         point: Point,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
-        let directory = self.directory.clone();
-        around(point, || -> rusqlite::Result<T> {
-            let transaction = self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        })
-        .map_err(|source| JournalError::Database { directory, source })
+        let done = around(point, || match self.attempt(&work) {
+            Err(error) if reserve::is_full(&error) && reserve::release(&self.directory) => {
+                self.squeezed = true;
+                self.keep_log_short()?;
+                self.attempt(&work)
+            }
+            answer => answer,
+        });
+        done.map_err(|source| self.failed(source))
+    }
+
+    fn attempt<T>(
+        &mut self,
+        work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Lets the log begin anew every few pages, where there is little room for it.
+    fn keep_log_short(&self) -> rusqlite::Result<()> {
+        self.connection
+            .pragma_update(None, "wal_autocheckpoint", 16)
+    }
+
+    /// Whether the state directory's disk has so little room that batches have to be
+    /// small. The first of them makes some.
+    pub fn is_short_of_room(&self) -> bool {
+        self.squeezed || reserve::is_little_left(&self.directory)
     }
 
     fn rows<P: rusqlite::Params, T>(

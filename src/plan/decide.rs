@@ -4,11 +4,10 @@
 //! `delete` statements doom, then limits from the narrowest scope to the widest, then
 //! pressure, then what is replaced. The order of a policy's statements plays no part.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::member::{Member, Members, Removal, Unit};
+use super::member::{Judged, Member, Members, Removal, Unit};
 use super::{
     Action, Decision, Directory, Floor, Hook, Notice, Otherwise, Plan, Pressed, Step, Totals,
     Unmet, WholeDirectory, breaker,
@@ -176,8 +175,8 @@ impl<'p, 'e> Planner<'p, 'e> {
                 join(&mut unit.facts, &entry.facts);
             }
             let (place, entry) = match known {
-                Some((place, entry)) => (Some(place), Cow::Owned(entry)),
-                None => (None, Cow::Borrowed(entry)),
+                Some((place, entry)) => (Some(place), Judged::Made(Box::new(entry))),
+                None => (None, Judged::Seen(entry)),
             };
             self.members.push(Member {
                 place,
@@ -332,11 +331,11 @@ impl<'p, 'e> Planner<'p, 'e> {
                 file.inside.push(index);
             }
         }
-        let mut member = Member::new(Cow::Owned(entry), memberships, verdict);
-        member.unit = Some(Unit {
+        let mut member = Member::new(Judged::Made(Box::new(entry)), memberships, verdict);
+        member.unit = Some(Box::new(Unit {
             files: unit.files,
             directory: own,
-        });
+        }));
         self.members.push(member);
         if let Some(list) = self.of_collection.get_mut(collection) {
             list.push(index);

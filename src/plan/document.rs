@@ -5,8 +5,10 @@
 //! bytes; a document that was edited is refused.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     Action, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step,
@@ -19,6 +21,9 @@ use crate::time::{Now, Stamp};
 
 /// Version of the form written here.
 const VERSION: u32 = 1;
+
+/// How many bytes of a document are hashed or written at once.
+const PIECE: usize = 64 * 1024;
 
 /// Why a document is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -46,15 +51,17 @@ pub enum DocumentError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct Document<B> {
     version: u32,
     digest: String,
-    plan: Body,
+    plan: B,
 }
 
+/// What is read has its floors and steps as forms; what is written makes one form after
+/// the other, as a plan may have millions.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
+struct Body<Floors = Vec<FloorForm>, Steps = Vec<StepForm>> {
     store: String,
     root: String,
     now: String,
@@ -64,18 +71,42 @@ struct Body {
     tripped: Vec<TrippedForm>,
     rules: Vec<RuleForm>,
     hooks: Vec<HookForm>,
-    floors: Vec<FloorForm>,
+    floors: Floors,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     units: Vec<UnitForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pressures: Vec<PressedForm>,
-    steps: Vec<StepForm>,
+    steps: Steps,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     directories: Vec<DirectoryForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     expired: Vec<ExpiredForm>,
     unmet: Vec<UnmetForm>,
     notices: Vec<NoticeForm>,
+}
+
+/// A body as it is written.
+type Written<'a> = Body<Forms<'a, Floor, FloorForm>, Forms<'a, Step, StepForm>>;
+
+/// Parts of a plan that are brought into their form `F` as they are written.
+struct Forms<'a, T, F> {
+    parts: &'a [T],
+    form: PhantomData<F>,
+}
+
+impl<'a, T, F> Forms<'a, T, F> {
+    fn of(parts: &'a [T]) -> Forms<'a, T, F> {
+        Forms {
+            parts,
+            form: PhantomData,
+        }
+    }
+}
+
+impl<'a, T, F: From<&'a T> + Serialize> Serialize for Forms<'a, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.parts.iter().map(F::from))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -323,19 +354,30 @@ impl TallyForm {
 impl Plan {
     /// The digest that names this plan: BLAKE3 over its document's body, in hexadecimal.
     pub fn digest(&self) -> String {
-        digest(&Body::from(self))
+        digest(&Written::from(self))
     }
 
     /// The document, one line of JSON a step so that it can be read and compared.
     pub fn to_json(&self) -> String {
-        let body = Body::from(self);
-        let document = Document {
+        // The form holds nothing that JSON cannot: no maps with other keys than text.
+        serde_json::to_string_pretty(&self.document()).unwrap_or_default()
+    }
+
+    /// [`Plan::to_json`] written part by part, for a plan of which a second copy in
+    /// memory would be too much.
+    pub fn write_json(&self, to: impl Write) -> io::Result<()> {
+        let mut to = BufWriter::with_capacity(PIECE, to);
+        serde_json::to_writer_pretty(&mut to, &self.document())?;
+        to.flush()
+    }
+
+    fn document(&self) -> Document<Written<'_>> {
+        let body = Written::from(self);
+        Document {
             version: VERSION,
             digest: digest(&body),
             plan: body,
-        };
-        // The form holds nothing that JSON cannot: no maps with other keys than text.
-        serde_json::to_string_pretty(&document).unwrap_or_default()
+        }
     }
 
     /// Reads a document back; whatever is not exactly a plan is refused.
@@ -348,7 +390,7 @@ impl Plan {
         if version != VERSION {
             return Err(DocumentError::Version(version));
         }
-        let document: Document = serde_json::from_str(text)?;
+        let document: Document<Body> = serde_json::from_str(text)?;
         let actual = digest(&document.plan);
         if actual != document.digest {
             return Err(DocumentError::Digest {
@@ -360,13 +402,17 @@ impl Plan {
     }
 }
 
-fn digest(body: &Body) -> String {
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
-    blake3::hash(&bytes).to_hex().to_string()
+fn digest(body: &impl Serialize) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut pieces = BufWriter::with_capacity(PIECE, &mut hasher);
+    // Neither a hasher nor this form can fail.
+    let _ = serde_json::to_writer(&mut pieces, body).map(|()| pieces.flush());
+    drop(pieces);
+    hasher.finalize().to_hex().to_string()
 }
 
-impl From<&Plan> for Body {
-    fn from(plan: &Plan) -> Body {
+impl<'a> From<&'a Plan> for Written<'a> {
+    fn from(plan: &'a Plan) -> Written<'a> {
         Body {
             store: plan.store.clone(),
             root: plan.root.clone(),
@@ -393,7 +439,7 @@ impl From<&Plan> for Body {
                 .collect(),
             rules: plan.rules.iter().map(RuleForm::from).collect(),
             hooks: plan.hooks.iter().map(HookForm::from).collect(),
-            floors: plan.floors.iter().map(FloorForm::from).collect(),
+            floors: Forms::of(&plan.floors),
             units: plan
                 .units
                 .iter()
@@ -404,7 +450,7 @@ impl From<&Plan> for Body {
                 })
                 .collect(),
             pressures: plan.pressures.iter().map(PressedForm::from).collect(),
-            steps: plan.steps.iter().map(StepForm::from).collect(),
+            steps: Forms::of(&plan.steps),
             directories: plan.directories.iter().map(DirectoryForm::from).collect(),
             expired: plan.expired.iter().map(ExpiredForm::from).collect(),
             unmet: plan

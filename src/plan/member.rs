@@ -1,6 +1,6 @@
 //! A file, or a whole directory, on its way to a decision.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
 use crate::entry::{Entry, Facts};
 use crate::path::RelPath;
@@ -9,11 +9,29 @@ use crate::policy::{Limit, Measure, Membership, Verdict};
 /// Indices into the planner's members, ascending, which is path order.
 pub(super) type Members = Vec<usize>;
 
+/// What a member is decided on. Nearly all are what the scan has seen, and there may be
+/// millions: the others pay for themselves.
+pub(super) enum Judged<'e> {
+    Seen(&'e Entry),
+    Made(Box<Entry>),
+}
+
+impl Deref for Judged<'_> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        match self {
+            Judged::Seen(entry) => entry,
+            Judged::Made(entry) => entry,
+        }
+    }
+}
+
 /// A file in some collection, or in a directory that is decided on as a whole.
 pub(super) struct Member<'e> {
     /// What a unit is, all its files together. An archive in a file's place goes by
     /// that file's path.
-    pub(super) entry: Cow<'e, Entry>,
+    pub(super) entry: Judged<'e>,
     /// Where it lies, if that is not what it goes by.
     pub(super) place: Option<&'e RelPath>,
     pub(super) memberships: Vec<Membership>,
@@ -24,7 +42,7 @@ pub(super) struct Member<'e> {
     pub(super) in_floors: Vec<usize>,
     pub(super) removal: Option<Removal>,
     /// Set for a directory that goes or stays as one.
-    pub(super) unit: Option<Unit>,
+    pub(super) unit: Option<Box<Unit>>,
     /// The units a file lies in, as indices of members.
     pub(super) inside: Members,
 }
@@ -48,7 +66,7 @@ pub(super) struct Removal {
 
 impl<'e> Member<'e> {
     pub(super) fn new(
-        entry: Cow<'e, Entry>,
+        entry: Judged<'e>,
         memberships: Vec<Membership>,
         verdict: Verdict,
     ) -> Member<'e> {

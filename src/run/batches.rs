@@ -10,7 +10,7 @@ use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start
 use crate::plan::{Plan, Step, Tally, generation};
 use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::{Proof, Receipt};
-use crate::store::{Head, Trash};
+use crate::store::{Head, Trash, is_out_of_room};
 use crate::time::{Clocks, Now};
 
 use super::{Breaker, Planned, RunError, Taken, guard};
@@ -21,7 +21,7 @@ const BATCH: usize = 256;
 
 /// Steps that are removed together where nothing is archived first: two syncs for as
 /// many files.
-const LARGE_BATCH: usize = 4096;
+const LARGE_BATCH: usize = 16_384;
 
 /// Steps that pressure takes between two looks at what is too full.
 const PRESSURE_BATCH: usize = 64;
@@ -207,7 +207,11 @@ impl Taken<'_> {
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() && !cancel.is_wished() {
-            let end = batch_end(plan, begin, gait.batch());
+            let most = match self.journal.is_short_of_room() {
+                true => gait.batch().min(BATCH),
+                false => gait.batch(),
+            };
+            let end = batch_end(plan, begin, most);
             let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
             if let Some(number) = pressure {
                 if relief.as_ref().is_none_or(|(of, _)| *of != number) {
@@ -365,13 +369,15 @@ fn way(
                 .to_string();
             let since = now.timestamp().to_string();
             let head = Head::new(id.as_str(), &store.name, since, until.clone());
-            let index = trash.begin_index(&head).map_err(|error| {
-                RunError::System(format!(
+            match trash.begin_index(&head) {
+                Ok(index) => Ok((Way::Kept(index), Some(until))),
+                // What pressure takes needs no list, and makes room for the next.
+                Err(error) if is_out_of_room(&error) => Ok((Way::Unlisted(error), None)),
+                Err(error) => Err(RunError::System(format!(
                     "cannot begin the list of the trash: {}",
                     crate::store::in_words(&error)
-                ))
-            })?;
-            Ok((Way::Kept(index), Some(until)))
+                ))),
+            }
         }
         (Some(_), _) | (None, Writers::Shared) => Ok((Way::Verified, None)),
         (None, Writers::Exclusive) => Ok((Way::Direct, None)),

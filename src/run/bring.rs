@@ -1,13 +1,14 @@
 //! Bringing files back, and keeping them: what changes a store besides a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{RunError, open_to_restore};
 use crate::apply::{HELD_AGAIN, Undone, mirror_holds, undo};
 use crate::config::{Config, Store};
 use crate::journal::{Journal, JournalError, NewHold, Origin, RunId, StoredReceipt};
 use crate::path::RelPath;
-use crate::plugin::Catalogue;
+use crate::plugin::{Catalogue, Restoration};
+use crate::receipt::Receipt;
 use crate::time::Now;
 
 /// Changes the ledger of a store and its mirror, with the store in hand: a run that
@@ -41,11 +42,31 @@ pub fn put_back(
     Ok(undo(&mut journal, &root, &store.name, run, wanted, &now)?)
 }
 
+/// Of each file the one archived version that is wanted: the newest, or the one that was
+/// current at some moment, which is the last that was modified before it. By store and path.
+pub fn current_versions(
+    receipts: Vec<StoredReceipt>,
+    at: Option<jiff::Timestamp>,
+) -> Vec<StoredReceipt> {
+    let mut versions = receipts;
+    if let Some(at) = at {
+        let at = Now::at(at).stamp();
+        versions.retain(|stored| stored.receipt.modified() <= at);
+        // Stable: of two archives of one version the one recorded last comes first.
+        versions.sort_by_key(|stored| std::cmp::Reverse(stored.receipt.modified()));
+    }
+    let name = |stored: &StoredReceipt| (stored.receipt.store.clone(), stored.receipt.path.clone());
+    let mut seen = BTreeSet::new();
+    versions.retain(|stored| seen.insert(name(stored)));
+    versions.sort_by_key(name);
+    versions
+}
+
 /// What came of restoring archived files into their store.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// In their place, with their lengths in bytes.
-    pub back: Vec<(String, u64)>,
+    /// In their place.
+    pub back: Vec<String>,
     /// Not brought back, and why.
     pub failed: Vec<(String, String)>,
     /// Until when they are held, RFC 3339.
@@ -54,12 +75,17 @@ pub struct Restored {
     pub hold: String,
 }
 
+/// Hears what became of each file, one by one.
+pub type Told<'t> = &'t mut dyn FnMut(&Receipt, Result<&Restoration, &str>);
+
 /// Restores archived files of one store into it. They are held from before the first
 /// is back, or the next run would take them again; nothing is overwritten.
 pub fn bring_back(
     config: &Config,
     store: &Store,
+    catalogue: &Catalogue,
     wanted: &[StoredReceipt],
+    told: Told<'_>,
 ) -> Result<Restored, RunError> {
     let now = Now::from_clock();
     let name = RunId::new(&now).map_err(|error| RunError::System(error.to_string()))?;
@@ -69,13 +95,13 @@ pub fn bring_back(
         ..Restored::default()
     };
     let mut paths = BTreeMap::new();
-    for stored in wanted {
-        let text = &stored.receipt.path;
-        match RelPath::unescape(text) {
-            Some(path) => drop(paths.insert(path, &stored.receipt)),
+    for StoredReceipt { receipt, .. } in wanted {
+        match RelPath::unescape(&receipt.path) {
+            Some(path) => drop(paths.insert(path, receipt)),
             None => {
                 let reason = "its name is no path in a store".to_owned();
-                restored.failed.push((text.clone(), reason));
+                told(receipt, Err(&reason));
+                restored.failed.push((receipt.path.clone(), reason));
             }
         }
     }
@@ -89,17 +115,20 @@ pub fn bring_back(
         origin: Origin::Restore,
     };
     with_ledger(config, store, |journal, at| journal.add_hold(hold, at))?;
-    let names = config.plugins.keys().map(String::as_str);
-    let catalogue = Catalogue::load(config, names);
     let journal = Journal::open(&config.state)?;
     let _ours = Journal::lock_store(&config.state, &store.name)?;
+    // Held as long as files are written, so that no run counts or removes them.
     let (root, _theirs) = open_to_restore(&journal, store, &now)?;
     for (path, receipt) in paths {
         match catalogue.restore(receipt, &root, &path) {
-            Ok(done) => restored.back.push((path.to_string(), done.bytes)),
+            Ok(done) => {
+                told(receipt, Ok(&done));
+                restored.back.push(receipt.path.clone());
+            }
             Err(error) => {
                 let reason = crate::diagnostic::chain(&error);
-                restored.failed.push((path.to_string(), reason));
+                told(receipt, Err(&reason));
+                restored.failed.push((receipt.path.clone(), reason));
             }
         }
     }

@@ -377,6 +377,27 @@ fn a_directory_with_the_mark_of_a_store_is_an_inner_store_unasked() {
 }
 
 #[test]
+fn an_inner_store_is_told_by_its_mark_however_late_that_is_listed() {
+    // Whatever the order of a listing, some of these come before the mark and some after.
+    let tree = TempDir::new().unwrap();
+    let inner = tree.path().join("inner");
+    for n in 0..200 {
+        fs::create_dir_all(inner.join(format!("{n}/deep"))).unwrap();
+        fs::write(inner.join(format!("file-{n}")), "x").unwrap();
+    }
+    fs::create_dir(inner.join(".retain")).unwrap();
+    fs::write(inner.join(".retain/id"), "x").unwrap();
+    for threads in [1, 4] {
+        let root = Root::open(tree.path()).unwrap();
+        let found = scan(&root, &everything, options(threads));
+        assert!(found.entries.is_empty(), "{:?}", found.entries);
+        assert_eq!(paths(&found.directories), ["."]);
+        let (path, why) = (path("inner"), Skip::InnerStore);
+        assert_eq!(found.skipped, [Skipped { path, why }]);
+    }
+}
+
+#[test]
 fn an_inner_store_is_left_alone_and_named() {
     let store = TempDir::new().unwrap();
     fs::create_dir_all(store.path().join("a/inner/deep")).unwrap();

@@ -9,7 +9,7 @@ use super::queue::{ATTEMPTS, Held, Job, Queue, Way};
 use super::{ScanOptions, Skip, Skipped, by_path};
 use crate::entry::{Entry, Facts, Kind, Unreadable, Visit};
 use crate::path::RelPath;
-use crate::store::{CONTROL, Dir, Listed, Name, Root, in_words, is_out_of_descriptors};
+use crate::store::{CONTROL, Dir, Listed, Name, Names, Root, in_words, is_out_of_descriptors};
 
 /// How many subdirectories are collected before other workers may have them.
 const SHARE: usize = 32;
@@ -64,29 +64,31 @@ impl<'a> Worker<'a> {
     /// Lists directories until there are none left.
     pub(super) fn run(&self) -> Findings {
         let mut found = Findings::default();
-        let mut buffer = Vec::new();
+        let mut names = Names::default();
         while let Some((job, _in_hand)) = self.queue.next() {
-            self.take(job, &mut buffer, &mut found);
+            self.take(job, &mut names, &mut found);
         }
         found.entries.sort_unstable_by(by_path);
         found.directories.sort_unstable_by(by_path);
         found
     }
 
-    fn take(&self, mut job: Job, buffer: &mut Vec<u8>, found: &mut Findings) {
+    fn take(&self, mut job: Job, names: &mut Names, found: &mut Findings) {
         match self.open(&job) {
-            // A root that this configuration may not even know.
-            Ok((dir, _)) if !job.path.is_root() && dir.is_marked() => {
-                found.skip(job.path, Skip::InnerStore);
-            }
             Ok((dir, facts)) => {
                 // The parent may be the last thing its handle was needed for.
                 let path = job.path;
                 drop(job.way);
-                let facts = self
-                    .list(&path, self.queue.hold(dir), buffer, found)
-                    .map(|()| facts)
-                    .map_err(|error| unreadable(&error));
+                let listed = dir.names(names);
+                // A root that this configuration may not even know. Its mark is a name like
+                // others, so what was listed to its end without it has none.
+                let maybe_marked = listed.is_err() || names.contains(CONTROL);
+                if !path.is_root() && maybe_marked && dir.is_marked() {
+                    found.skip(path, Skip::InnerStore);
+                    return;
+                }
+                self.look_at_all(&path, self.queue.hold(dir), names, found);
+                let facts = listed.map(|()| facts).map_err(|error| unreadable(&error));
                 found.directories.push(Entry { path, facts });
             }
             Err(error) if is_out_of_descriptors(&error) && job.attempts < ATTEMPTS => {
@@ -121,30 +123,23 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn list(
-        &self,
-        path: &RelPath,
-        dir: Arc<Held>,
-        buffer: &mut Vec<u8>,
-        found: &mut Findings,
-    ) -> io::Result<()> {
+    fn look_at_all(&self, path: &RelPath, dir: Arc<Held>, names: &Names, found: &mut Findings) {
         let mut jobs = Vec::new();
-        let mut names = 0;
-        let listed = dir.list(buffer, |listed| {
+        let mut seen = 0;
+        for listed in names.iter() {
             if path.is_root() && listed.name.as_bytes() == CONTROL.as_bytes() {
-                return;
+                continue;
             }
-            names += 1;
+            seen += 1;
             if let Some(job) = self.look(path, &dir, listed, found) {
                 jobs.push(job);
             }
             if jobs.len() == SHARE {
                 self.queue.push(jobs.drain(..));
             }
-        });
-        self.seen.fetch_add(names, Ordering::Relaxed);
+        }
+        self.seen.fetch_add(seen, Ordering::Relaxed);
         self.queue.push(jobs);
-        listed
     }
 
     /// Notes a file; a directory becomes a job.

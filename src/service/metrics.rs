@@ -58,6 +58,23 @@ pub(super) struct Numbers {
     pub(super) requests: IntCounterVec,
 }
 
+/// What a plugin did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::service) struct PluginFigures {
+    /// Calls that succeeded.
+    pub ok: u64,
+    /// Calls in which it said no.
+    pub refused: u64,
+    /// Calls that failed or were ended.
+    pub failed: u64,
+    /// Time its instances lived.
+    pub seconds: f64,
+    /// Bytes it was given.
+    pub read: u64,
+    /// Bytes it wrote.
+    pub written: u64,
+}
+
 impl Numbers {
     pub(super) fn new() -> Result<Numbers, prometheus::Error> {
         let registry = Registry::new();
@@ -275,6 +292,19 @@ impl Numbers {
             .inc_by(done.receipts);
         for plugin in &done.plugins {
             self.plugin(plugin);
+        }
+    }
+
+    /// What a plugin did since the service began.
+    pub(super) fn of_plugin(&self, name: &str) -> PluginFigures {
+        let calls = |result| self.plugin_calls.with_label_values(&[name, result]).get();
+        PluginFigures {
+            ok: calls("ok"),
+            refused: calls("refused"),
+            failed: calls("failed") + calls("trapped"),
+            seconds: self.plugin_seconds.with_label_values(&[name]).get(),
+            read: self.plugin_read.with_label_values(&[name]).get(),
+            written: self.plugin_written.with_label_values(&[name]).get(),
         }
     }
 

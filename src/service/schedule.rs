@@ -31,6 +31,9 @@ const FIRST: u64 = 10;
 /// Jitter: at most this share of an interval, and at most a minute.
 const JITTER: u64 = 20;
 
+/// How soon a store is looked at again that could not be.
+const UNSEEN: Duration = Duration::from_secs(300);
+
 /// How soon a store is tried again that another process works on.
 const BUSY: i64 = 15;
 
@@ -44,6 +47,7 @@ struct Turn {
     next: Option<jiff::Timestamp>,
     pressed: Option<Instant>,
     looked: Option<Instant>,
+    sampled: Option<Instant>,
 }
 
 /// Keeps every store's schedule for as long as the service runs.
@@ -97,29 +101,40 @@ pub(super) async fn keep(shared: Arc<Shared>) {
                 work::gauge_disk(&shared, store);
                 let longest = turns.get(&store.name).and_then(|turn| turn.longest);
                 shared.alert_of_silence(store, longest);
-                look_hourly(&shared, store);
+                if let Some(turn) = turns.get_mut(&store.name) {
+                    look_hourly(&shared, store, turn);
+                }
             }
         }
     }
 }
 
-/// A store that nobody looks at is sampled all the same.
-fn look_hourly(shared: &Arc<Shared>, store: &Store) {
-    const HOUR: f64 = 3600.0;
+/// A store that nobody looks at is sampled all the same. One that could not be looked at is
+/// not tried again every few seconds: that reads all of it and fails.
+fn look_hourly(shared: &Arc<Shared>, store: &Store, turn: &mut Turn) {
     let survey = shared.room(&store.name).state().survey.clone();
     let age = survey.as_ref().and_then(|survey| {
         let at: jiff::Timestamp = survey.at.parse().ok()?;
         let age = Now::from_clock().timestamp().duration_since(at);
         Some((age.as_secs_f64(), survey.seconds * 50.0))
     });
-    // Also at the beginning, when nothing has been seen yet.
-    if store.enabled && age.is_none_or(|(age, worth)| age > HOUR.max(worth)) {
+    let tried = turn.sampled.map(|at| at.elapsed());
+    if store.enabled && is_sampled_now(age, tried) {
+        turn.sampled = Some(Instant::now());
         let (shared, name) = (Arc::clone(shared), store.name.clone());
         tokio::spawn(async move {
             // What is wrong with it is said by its health.
             let _ = work::survey(&shared, &name).await;
         });
     }
+}
+
+/// Whether a store is looked at, by how old what was seen of it is and for how long that is
+/// worth more than an hour, in seconds, and by how long ago it was last tried.
+fn is_sampled_now(age: Option<(f64, f64)>, tried: Option<Duration>) -> bool {
+    const HOUR: f64 = 3600.0;
+    // Also at the beginning, when nothing has been seen yet.
+    age.is_none_or(|(age, worth)| age > HOUR.max(worth)) && tried.is_none_or(|ago| ago >= UNSEEN)
 }
 
 fn begin(shared: &Arc<Shared>, store: &Store, cause: Cause, turn: &mut Turn) {
@@ -252,4 +267,21 @@ fn is_pressed(shared: &Arc<Shared>, store: &Store, policy: &Policy, turn: &mut T
             known
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_sampled_by_the_hour_and_one_that_cannot_be_not_all_the_time() {
+        let ago = |seconds| Some(Duration::from_secs(seconds));
+        assert!(is_sampled_now(None, None));
+        assert!(!is_sampled_now(None, ago(10)));
+        assert!(is_sampled_now(None, ago(300)));
+        assert!(!is_sampled_now(Some((3599.0, 1.0)), None));
+        assert!(is_sampled_now(Some((3601.0, 1.0)), ago(3600)));
+        // One that takes long is worth longer.
+        assert!(!is_sampled_now(Some((3601.0, 7200.0)), ago(3600)));
+    }
 }

@@ -10,6 +10,7 @@ use rustix::fs::{
     futimens, linkat, mkdirat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::control::{establish_private, random_name};
 use super::dir::{Dir, Name};
@@ -149,12 +150,26 @@ fn open_or_make(dir: &Dir, name: Name<'_>) -> io::Result<Dir> {
         Err(errno) => return Err(errno.into()),
     }
     let (made, around) = (dir.open_child(name)?, dir.facts()?);
+    check_new(&made)?;
     let (owner, group) = (Uid::from_raw(around.owner), Gid::from_raw(around.group));
     if fchown(made.fd(), Some(owner), Some(group)).is_ok() {
         fchmod(made.fd(), Mode::from_raw_mode(around.mode & 0o7777))?;
     }
     fsync(dir.fd())?;
     Ok(made)
+}
+
+/// Whoever may write around it may have put another directory in its place meanwhile,
+/// and would be given that. What is ours alone and empty is as good as what we made.
+fn check_new(made: &Dir) -> io::Result<()> {
+    let facts = made.facts()?;
+    let mut names = 0;
+    made.list(&mut Vec::new(), |_| names += 1)?;
+    let ours = facts.owner == geteuid().as_raw() && facts.mode & 0o077 == 0;
+    match ours && names == 0 {
+        true => Ok(()),
+        false => Err(io::Error::other("another directory has taken its name")),
+    }
 }
 
 /// Why an archive was not put beside its file.
@@ -348,5 +363,30 @@ fn times(modified: Stamp) -> Timestamps {
             tv_sec: modified.seconds(),
             tv_nsec: modified.subsec_nanoseconds().into(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_a_directory_that_can_be_the_one_just_made_is_given_away() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let new = place.path().join("new");
+        let verdict = |mode| {
+            std::fs::set_permissions(&new, PermissionsExt::from_mode(mode)).unwrap();
+            let made = root.open_dir(&RelPath::parse("new").unwrap()).unwrap();
+            check_new(&made).is_ok()
+        };
+        std::fs::create_dir(&new).unwrap();
+        assert!(verdict(0o700));
+        // As it is made in a directory whose group is handed down.
+        assert!(verdict(0o2700));
+        assert!(!verdict(0o750));
+        std::fs::write(new.join("secret"), "root's").unwrap();
+        assert!(!verdict(0o700));
     }
 }

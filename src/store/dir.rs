@@ -18,8 +18,8 @@ use crate::path::RelPath;
 /// of 4,096, which a deep tree exceeds.
 const SPAN: usize = 2048;
 
-/// Room for the names of one `getdents64`; the kernel fills at most 32 KiB.
-const LISTING: usize = 32 * 1024;
+/// Room for the names of one `getdents64`.
+const LISTING: usize = 64 * 1024;
 
 /// One component of a path: not empty, no `/`, no NUL, neither `.` nor `..`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,37 @@ pub struct Listed<'a> {
     pub name: Name<'a>,
     /// What it is, where the file system says so without a `statx`.
     pub kind: Option<Kind>,
+}
+
+/// The names of a directory, one after the other in one piece of memory that is used
+/// again for the next.
+#[derive(Debug, Default)]
+pub struct Names {
+    buffer: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where each name ends in `bytes`, and what it is.
+    ends: Vec<(usize, Option<Kind>)>,
+}
+
+impl Names {
+    /// Every name, in the order the file system has them.
+    pub fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&(end, kind)| {
+            let name = self.bytes.get(begin..end).unwrap_or_default();
+            begin = end;
+            Listed {
+                name: Name(name),
+                kind,
+            }
+        })
+    }
+
+    /// Whether the directory has such a name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.iter()
+            .any(|listed| listed.name.as_bytes() == name.as_bytes())
+    }
 }
 
 /// How a name is resolved without leaving the mount or following a link.
@@ -98,22 +129,27 @@ impl Dir {
     /// Opens the directory a path leads to from here; the empty path opens this
     /// one again.
     pub(super) fn open_below(&self, path: &RelPath) -> io::Result<Dir> {
-        let here = openat(&self.fd, c".", DIRECTORY, Mode::empty())?;
-        let mut dir = self.sibling(here);
+        if path.is_root() {
+            let here = openat(&self.fd, c".", DIRECTORY, Mode::empty())?;
+            return Ok(self.sibling(here));
+        }
+        let mut reached: Option<Dir> = None;
         match self.reach {
             Reach::Kernel => {
                 for span in spans(path.as_bytes()) {
-                    let next = openat2(&dir.fd, span, DIRECTORY, Mode::empty(), CONFINED)?;
-                    dir = self.sibling(next);
+                    let from = reached.as_ref().unwrap_or(self);
+                    let next = openat2(&from.fd, span, DIRECTORY, Mode::empty(), CONFINED)?;
+                    reached = Some(self.sibling(next));
                 }
             }
             Reach::Steps => {
                 for component in path.components() {
-                    dir = dir.open_child(Name(component))?;
+                    let from = reached.as_ref().unwrap_or(self);
+                    reached = Some(from.open_child(Name(component))?);
                 }
             }
         }
-        Ok(dir)
+        reached.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
     /// Opens anything by its name, on this mount and not through a link.
@@ -177,6 +213,23 @@ impl Dir {
             });
         }
         Ok(())
+    }
+
+    /// Lists the whole directory before anything is done about a name in it.
+    ///
+    /// After an error, the names are those listed before it.
+    pub fn names(&self, names: &mut Names) -> io::Result<()> {
+        let Names {
+            buffer,
+            bytes,
+            ends,
+        } = names;
+        bytes.clear();
+        ends.clear();
+        self.list(buffer, |listed| {
+            bytes.extend_from_slice(listed.name.0);
+            ends.push((bytes.len(), listed.kind));
+        })
     }
 
     /// Moves a name into another directory unless its new name is taken there.

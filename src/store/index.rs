@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
-use rustix::fs::{Mode, OFlags, fsync};
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use super::dir::Name;
@@ -93,9 +93,17 @@ impl Trash {
         let mut index = Index {
             file: File::from(file),
         };
-        index.write(&format!("{}\n", serde_json::to_string(head)?))?;
-        fsync(self.dir.fd())?;
-        Ok(index)
+        let written = index
+            .write(&format!("{}\n", serde_json::to_string(head)?))
+            .and_then(|()| Ok(fsync(self.dir.fd())?));
+        match written {
+            Ok(()) => Ok(index),
+            Err(error) => {
+                // Half a head would be a list nobody can read.
+                let _ = unlinkat(self.dir.fd(), INDEX, AtFlags::empty());
+                Err(error)
+            }
+        }
     }
 
     /// What this trash is of and what was to be kept in it; nothing where it has no

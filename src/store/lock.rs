@@ -27,6 +27,9 @@ const LOCK: &str = "lock";
 const BEAT: Duration = Duration::from_secs(20);
 const LEASE_SECONDS: i64 = 120;
 
+/// Bytes of a record, filled up with spaces.
+const RECORD: usize = 255;
+
 /// The right to change a store, held until dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -124,7 +127,7 @@ impl Drop for Lock {
             let _ = heart.join();
         }
         // Nobody has to wait for the lease of who is done.
-        let _ = self.file.set_len(0);
+        let _ = write_record(&self.file, "");
     }
 }
 
@@ -137,11 +140,15 @@ fn read_claim(file: &File) -> Option<Claim> {
 }
 
 fn write_claim(file: &File, claim: &Claim) -> io::Result<()> {
+    write_record(file, &serde_json::to_string(claim)?)
+}
+
+/// Always as long, over what is there: a file cut short gives back its block, and on a
+/// full disk nobody gets it again.
+fn write_record(file: &File, text: &str) -> io::Result<()> {
     let mut file = file;
-    let text = serde_json::to_string(claim)?;
-    file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(text.as_bytes())
+    file.write_all(format!("{text:<RECORD$}\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use rustix::io::Errno;
 
 pub use access::{AccessTimes, access_times};
 pub use create::{Attributes, NewFile, NotPut, Shortfall};
-pub use dir::{Dir, Listed, Name};
+pub use dir::{Dir, Listed, Name, Names};
 pub use directory::Members;
 pub use durable::{make_private_directory, sync_parent};
 pub use given::{open_given, read_given};
@@ -41,7 +41,7 @@ pub use lock::Lock;
 pub(crate) use removal::Moment;
 pub use removal::{End, Recovery, Removal};
 pub use root::{Root, Space, Stale};
-pub use trash::{Cleared, Purge, Return, Slot, Trash};
+pub use trash::{Cleared, Occupied, Purge, Return, Slot, Trash};
 pub use xattr::xattrs;
 
 /// The directory in a store's root that is ours; it is never scanned.
@@ -108,6 +108,14 @@ pub fn in_words(error: &io::Error) -> String {
         Some(first) => first.to_lowercase().chain(characters).collect(),
         None => String::new(),
     }
+}
+
+/// Whether a call failed because the disk, or what of it this user may have, is full.
+pub fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Whether a call failed only because too many files are open just now.

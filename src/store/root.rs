@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, fstatvfs, open};
+use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, open};
 use rustix::io::Errno;
 
 use super::dir::{Dir, Name};
@@ -99,6 +99,13 @@ impl Root {
             return Err(io::Error::other(Stale));
         }
         Ok(file)
+    }
+
+    /// Whether the store lies in memory: on tmpfs.
+    pub fn is_in_memory(&self) -> bool {
+        // From statfs(2).
+        const TMPFS: u32 = 0x0102_1994;
+        fstatfs(self.dir.fd()).is_ok_and(|found| u32::try_from(found.f_type) == Ok(TMPFS))
     }
 
     /// How full the store's file system is.

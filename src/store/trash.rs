@@ -1,11 +1,11 @@
 //! `.retain/trash/RUN`: where a file is moved to be looked at before it goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Mode, OFlags, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, unlinkat};
 use rustix::io::Errno;
 
 use super::control::establish_private;
@@ -19,6 +19,14 @@ use crate::path::RelPath;
 use crate::time::Stamp;
 
 const TRASH: &str = "trash";
+
+/// An empty directory that is the next run's trash. It is kept between runs because a
+/// full disk gives no new one, and that is when a run is needed most; a rename takes
+/// neither a block nor an inode.
+const SPARE: Name<'static> = Name::ours("spare");
+
+/// Digits of a slot's name.
+const DIGITS: usize = 32;
 
 /// One run's trash directory, held open.
 #[derive(Debug)]
@@ -42,8 +50,9 @@ pub struct Slot(String);
 impl Slot {
     /// The slot of a path: half its BLAKE3, which no two paths of a plan share.
     pub fn of(path: &RelPath) -> Slot {
-        let hash = blake3::hash(path.as_bytes()).to_hex();
-        Slot(hash.chars().take(32).collect())
+        let mut name = blake3::hash(path.as_bytes()).to_hex().to_string();
+        name.truncate(DIGITS);
+        Slot(name)
     }
 
     pub(super) fn name(&self) -> Name<'_> {
@@ -54,6 +63,18 @@ impl Slot {
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The slots of a trash that have something in them.
+#[derive(Debug)]
+pub struct Occupied(HashSet<[u8; DIGITS]>);
+
+impl Occupied {
+    /// Whether the slot of a path is among them.
+    pub fn has(&self, path: &RelPath) -> bool {
+        let slot = Slot::of(path);
+        <&[u8; DIGITS]>::try_from(slot.0.as_bytes()).is_ok_and(|slot| self.0.contains(slot))
     }
 }
 
@@ -69,7 +90,7 @@ impl Root {
             .join(run.as_bytes())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
             .and_then(|run| match Name::of(&run) {
-                Some(run) => establish_private(&all, run),
+                Some(run) => take_or_make(&control, &all, run),
                 None => Err(io::ErrorKind::InvalidInput.into()),
             })
             .map_err(|source| self.control_error(&name, "create", source))?;
@@ -141,16 +162,24 @@ impl Root {
         trash.dir.list(&mut Vec::new(), |listed| {
             others += u64::from(listed.name.as_bytes() != INDEX.as_bytes());
         })?;
+        let open = |path: String| {
+            let path = RelPath::parse(path).map_err(io::Error::other)?;
+            self.open_dir(&path)
+        };
+        let control = open(CONTROL.to_owned())?;
         if others > 0 {
+            // Without a spare everything works but on a full disk.
+            let _ = establish_private(&control, SPARE);
             return Ok(Cleared::Occupied);
         }
-        let all = RelPath::parse(format!("{CONTROL}/{TRASH}"))
-            .map_err(io::Error::other)
-            .and_then(|path| self.open_dir(&path))?;
+        let all = open(format!("{CONTROL}/{TRASH}"))?;
         around(Point::RemoveTrash, || {
             match unlinkat(trash.dir.fd(), INDEX, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno.into()),
+            }
+            if all.rename(Name::ours(&trash.run), &control, SPARE).is_ok() {
+                return Ok(Cleared::Removed);
             }
             match unlinkat(all.fd(), trash.run.as_str(), AtFlags::REMOVEDIR) {
                 Ok(()) => Ok(Cleared::Removed),
@@ -159,6 +188,19 @@ impl Root {
             }
         })
     }
+}
+
+/// Opens a run's directory, which is the spare one where there is none of its name.
+fn take_or_make(control: &Dir, all: &Dir, run: Name<'_>) -> io::Result<Dir> {
+    let is_there = control
+        .stat(SPARE)
+        .is_ok_and(|it| it.kind == Kind::Directory);
+    // It cannot be taken where this run has a trash already, or names cannot be moved so.
+    if is_there && control.rename(SPARE, all, run).is_ok() {
+        fsync(all.fd())?;
+        return all.open_child(run);
+    }
+    establish_private(all, run)
 }
 
 /// What came of putting a trashed file back in its place.
@@ -211,6 +253,13 @@ impl Trash {
         }
     }
 
+    /// Makes what was moved and unlinked so far outlast a power cut. Without it, the
+    /// journal could say that a file is gone which a cut leaves in the trash, where
+    /// nobody would look for it any more.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(fsync(self.dir.fd())?)
+    }
+
     /// Where the slot of a path lies, below the store's root.
     pub fn place(&self, slot: &Slot) -> String {
         format!("{CONTROL}/{TRASH}/{}/{slot}", self.run)
@@ -223,6 +272,16 @@ impl Trash {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Which of these paths have something in their slots, told by one listing instead
+    /// of a look at each.
+    pub fn occupied(&self) -> io::Result<Occupied> {
+        let mut slots = HashSet::new();
+        self.dir.list(&mut Vec::new(), |listed| {
+            slots.extend(<[u8; DIGITS]>::try_from(listed.name.as_bytes()));
+        })?;
+        Ok(Occupied(slots))
     }
 
     /// Puts what lies in the trash back under its name in the directory it came from,

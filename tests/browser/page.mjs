@@ -84,6 +84,7 @@ async function accessible(page) {
 const views = [
   ["overview", "/"], ["store", "/stores/charts"], ["store-now", "/stores/charts?when=now#plan"],
   ["uploads", "/stores/uploads"], ["runs", "/runs"], ["trash", "/trash"], ["holds", "/holds"],
+  ["archives", "/stores/datasets/archives?path=2026/690-sectors.csv"],
   ["plugins", "/plugins"], ["advice", "/advice"], ["session", "/session"],
 ];
 
@@ -231,6 +232,39 @@ const steps = {
     await page.context().close();
   },
 
+  async "an archived file is looked for, and brought back once somebody has seen which"() {
+    const path = "2026/699-sectors.csv";
+    const file = join(room, "datasets", path);
+    const stranger = await open({ javaScriptEnabled: false });
+    await stranger.goto(base + "/stores/datasets");
+    await stranger.getByLabel("Path in the store").fill(path);
+    await stranger.getByRole("button", { name: "Look for it" }).click();
+    await stranger.getByRole("link", { name: "Sign in to bring it back" }).waitFor();
+    assert.equal(await stranger.locator('form[action^="/page/"]').count(), 0);
+    await stranger.context().close();
+    const page = await open({ javaScriptEnabled: false });
+    await signIn(page, "/stores/datasets");
+    await page.getByLabel("Path in the store").fill(path);
+    // From before there was any.
+    await page.getByLabel("As it was at").fill("2001-01-01T12:00");
+    await page.getByRole("button", { name: "Look for it" }).click();
+    await page.getByText("No archived version is as old as that.").waitFor();
+    await page.getByLabel("As it was at").fill("");
+    await page.getByRole("button", { name: "Look for it" }).click();
+    await page.getByText("would come back").waitFor();
+    assert.ok(!existsSync(file));
+    await shot(page, "archives-confirm");
+    await page.getByRole("button", { name: "Bring it back" }).click();
+    await page.getByText("Brought back, with the bytes it had.").waitFor();
+    assert.ok(existsSync(file));
+    // What is there is not overwritten.
+    page.expectsRefusal = true;
+    await page.getByRole("button", { name: "Bring it back" }).click();
+    await page.getByRole("heading", { name: /not brought back/ }).waitFor();
+    await shot(page, "archives-refused");
+    await page.context().close();
+  },
+
   async "the breaker latches, shows its plan, and is released in two steps, without script"() {
     const page = await open({ javaScriptEnabled: false });
     await signIn(page, "/stores/logs");
@@ -273,7 +307,7 @@ const steps = {
     await page.context().close();
   },
 
-  async "wrong digits release nothing"() {
+  async "wrong digits release nothing, and another version does not come back"() {
     const page = await open();
     await signIn(page);
     const csrf = await page.locator("input[name=csrf]").first().inputValue();
@@ -281,6 +315,13 @@ const steps = {
       form: { csrf, store: "logs", plan: "0".repeat(64), repeat: "11111111" },
     });
     assert.equal(answer.status(), 422);
+    // Nor does a version that is not the one that was shown bring anything back.
+    const path = "2026/690-sectors.csv";
+    const other = await page.request.post(base + "/page/restore", {
+      form: { csrf, store: "datasets", path, modified: "2001-01-01T00:00:00Z" },
+    });
+    assert.equal(other.status(), 409);
+    assert.ok(!existsSync(join(room, "datasets", path)));
     const without = await page.request.post(base + "/page/run", { form: { store: "charts" } });
     assert.equal(without.status(), 403);
     await page.context().close();

@@ -701,6 +701,54 @@ fn a_file_four_thousand_directories_deep_goes_and_comes_back() {
         .status();
 }
 
+/// The system calls of a plan, one a line.
+fn traced(shop: &Shop, calls: &str) -> Option<String> {
+    let trace = shop.path("trace");
+    let plan = shop.command(&["plan"]);
+    let traced = Command::new("strace")
+        .args(["-f", "-qq", "-e", &format!("trace={calls}"), "-o"])
+        .arg(&trace)
+        .arg(plan.get_program())
+        .arg("plan")
+        .current_dir(shop.path("."))
+        .env_clear()
+        .env("HOME", shop.path("."))
+        .output();
+    let Ok(traced) = traced else {
+        eprintln!("skipped: there is no strace");
+        return None;
+    };
+    assert!(traced.status.success(), "{traced:?}");
+    Some(fs::read_to_string(trace).unwrap())
+}
+
+#[test]
+fn a_file_costs_one_system_call_and_a_directory_one_opening() {
+    let shop = Shop::new("delete when older than 7 days");
+    for dir in 0..40 {
+        for file in 0..5 {
+            shop.file(format!("dir-{dir}/file-{file}"), "x", DAY);
+        }
+    }
+    let Some(trace) = traced(&shop, "%file,%desc") else {
+        return;
+    };
+    // What another thread interrupts is two lines, of which the second names nothing.
+    let count = |call: &str, name: &str| {
+        let calls = trace.lines().filter(|line| line.contains(call));
+        calls.filter(|line| line.contains(name)).count()
+    };
+    assert_eq!(count("", "\"file-"), 200, "{trace}");
+    assert_eq!(count("statx(", "\"file-"), 200, "{trace}");
+    assert_eq!(count("", "\"dir-"), 40, "{trace}");
+    assert_eq!(count("openat2(", "\"dir-"), 40, "{trace}");
+    // Whether a store begins there is told by the listing: only the root is asked.
+    assert!(count("open", ".retain\"") < 20, "{trace}");
+    // One that fills and one that finds the end, and those of the state directory.
+    let listings = count("getdents64(", "");
+    assert!((80..120).contains(&listings), "{listings}: {trace}");
+}
+
 #[test]
 fn a_directory_no_statement_can_touch_is_never_opened() {
     let shop = Shop::new("");
@@ -712,23 +760,9 @@ fn a_directory_no_statement_can_touch_is_never_opened() {
     for name in ["logs/inner/a", "other/deep/b", "precious/c"] {
         shop.file(name, "x", 10 * DAY);
     }
-    let trace = shop.path("trace");
-    let plan = shop.command(&["plan"]);
-    let traced = std::process::Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=%file", "-o"])
-        .arg(&trace)
-        .arg(plan.get_program())
-        .arg("plan")
-        .current_dir(shop.path("."))
-        .env_clear()
-        .env("HOME", shop.path("."))
-        .output();
-    let Ok(traced) = traced else {
-        eprintln!("skipped: there is no strace");
+    let Some(trace) = traced(&shop, "%file") else {
         return;
     };
-    assert!(traced.status.success(), "{traced:?}");
-    let trace = fs::read_to_string(trace).unwrap();
     let opened = |name: &str| {
         let opens = trace.lines().filter(|line| line.contains("open"));
         opens.filter(|line| line.contains(name)).count()

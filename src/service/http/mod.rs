@@ -1,8 +1,10 @@
 //! The service over HTTP: the API, the page, the probes.
 
+mod advice;
 pub(super) mod auth;
 mod events;
 mod page;
+mod plugins;
 mod problem;
 mod restore;
 mod runs;
@@ -19,6 +21,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tracing::Instrument;
 use utoipa::OpenApi;
+use utoipa::openapi::{Content, OpenApi as OpenApiDocument, Ref, RefOr, Response as Described};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -74,8 +77,8 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(stores::plan))
         .routes(routes!(stores::history))
         .routes(routes!(stores::why))
-        .routes(routes!(stores::recommendations))
-        .routes(routes!(stores::plugins))
+        .routes(routes!(advice::recommendations))
+        .routes(routes!(plugins::plugins))
         .routes(routes!(runs::start))
         .routes(routes!(runs::delete_groups))
         .routes(routes!(runs::list))
@@ -101,7 +104,34 @@ fn routes() -> OpenApiRouter<Ask> {
 
 /// The OpenAPI document, generated from the handlers: what `/openapi.json` answers.
 pub fn openapi() -> String {
-    let document = routes().into_openapi();
+    written(routes().into_openapi())
+}
+
+/// What holds for every operation is added once: errors are problem documents, and those
+/// that have to do with HTTP alone can meet anybody.
+fn written(mut document: OpenApiDocument) -> String {
+    const KIND: &str = "application/problem+json";
+    let anything = Described::builder()
+        .description("Any other problem: a request that is not as it should be (400, 401, 403, 405, 408, 413, 415, 421, 422), or a service that cannot (500, 503)")
+        .content(KIND, Content::new(Some(Ref::from_schema_name("Problem"))))
+        .build();
+    for item in document.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.post, &mut item.delete];
+        for operation in methods.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            let problems = responses
+                .iter_mut()
+                .filter(|(code, _)| code.starts_with(['4', '5']));
+            for (_, response) in problems {
+                if let RefOr::T(response) = response
+                    && let Some(content) = response.content.shift_remove("application/json")
+                {
+                    response.content.insert(KIND.to_owned(), content);
+                }
+            }
+            responses.insert("default".to_owned(), anything.clone().into());
+        }
+    }
     document.to_pretty_json().unwrap_or_default()
 }
 
@@ -112,7 +142,7 @@ pub(super) fn app(shared: Arc<Shared>, gate: Gate) -> Router {
         gate: gate.clone(),
     };
     let (router, document) = routes().split_for_parts();
-    let text = document.to_pretty_json().unwrap_or_default();
+    let text = written(document);
     router
         .route(
             "/openapi.json",

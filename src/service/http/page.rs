@@ -5,6 +5,7 @@
 //! only maker: it compares the session's word before a handler sees anything.
 
 mod advice;
+mod archives;
 mod assets;
 mod breaker;
 mod chart;
@@ -39,6 +40,7 @@ pub(super) fn routes() -> Router<Ask> {
         .route("/", get(overview::page))
         .route("/stores/{store}", get(store::page))
         .route("/stores/{store}/release", get(breaker::page))
+        .route("/stores/{store}/archives", get(archives::page))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/trash", get(trash::page))
@@ -53,12 +55,13 @@ pub(super) fn routes() -> Router<Ask> {
 }
 
 /// Everything the page can change.
-fn changes() -> [(&'static str, MethodRouter<Ask>); 6] {
+fn changes() -> [(&'static str, MethodRouter<Ask>); 7] {
     [
         ("/page/sign-out", session::change(session::sign_out)),
         ("/page/run", session::change(store::run)),
         ("/page/release", session::change(breaker::release)),
         ("/page/undo", session::change(trash::undo)),
+        ("/page/restore", session::change(archives::restore)),
         ("/page/hold", session::change(holds::add)),
         ("/page/hold/release", session::change(holds::release)),
     ]

@@ -12,9 +12,10 @@ use crate::config::Config;
 use crate::diagnostic::Diagnostics;
 use crate::journal::{Hold, HoldState, Journal, NewHold, Origin, StoredReceipt};
 use crate::path::RelPath;
-use crate::run::{RunError, bring_back, put_back, with_ledger};
+use crate::plugin::Catalogue;
+use crate::run::{RunError, bring_back, current_versions, put_back, with_ledger};
 use crate::store::Root;
-use crate::time::{Now, Stamp};
+use crate::time::Now;
 
 /// Files of one run that can be put back.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -212,6 +213,10 @@ pub(super) async fn restore(
     State(ask): State<Ask>,
     Body(restore): Body<Restore>,
 ) -> Answer<RestoredView> {
+    restored(&ask, restore).await.map(Json)
+}
+
+pub(super) async fn restored(ask: &Ask, restore: Restore) -> Result<RestoredView, Problem> {
     let loaded = ask.shared.loaded();
     known(&loaded, &restore.store)?;
     if restore.path.is_none() && restore.run.is_none() {
@@ -225,19 +230,66 @@ pub(super) async fn restore(
     let restored = blocking(move || {
         let store = known(&loaded, &restore.store)?;
         let wanted = receipts(&loaded.config, &restore, at)?;
-        bring_back(&loaded.config, store, &wanted).map_err(Problem::from)
+        let config = &loaded.config;
+        let catalogue = Catalogue::load(config, config.plugins.keys().map(String::as_str));
+        bring_back(config, store, &catalogue, &wanted, &mut |_, _| {}).map_err(Problem::from)
     })
     .await?;
     ask.shared.forget_survey(&name);
     let failed = restored.failed.into_iter();
-    Ok(Json(RestoredView {
-        back: restored.back.into_iter().map(|(path, _)| path).collect(),
+    Ok(RestoredView {
+        back: restored.back,
         failed: failed
             .map(|(path, message)| LeftView { path, message })
             .collect(),
         held_until: restored.held_until,
         hold: restored.hold,
-    }))
+    })
+}
+
+/// An archived version of a file.
+#[derive(Clone, Debug)]
+pub(super) struct VersionView {
+    /// When it was last modified, RFC 3339.
+    pub modified: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When it was archived, RFC 3339.
+    pub archived: String,
+    /// The plugin that did, and can bring it back.
+    pub plugin: String,
+    /// Where to.
+    pub destination: String,
+}
+
+/// Every archived version of one file, the newest first.
+pub(super) async fn versions(
+    ask: &Ask,
+    store: &str,
+    path: &str,
+) -> Result<Vec<VersionView>, Problem> {
+    let loaded = ask.shared.loaded();
+    known(&loaded, store)?;
+    let path = in_store(path)?.to_string();
+    let store = store.to_owned();
+    blocking(move || {
+        let Some(journal) = Journal::open_existing(&loaded.config.state)? else {
+            return Ok(Vec::new());
+        };
+        let mut found = journal.receipts(Some(&store), Some(&path), None)?;
+        found.sort_by_key(|stored| std::cmp::Reverse(stored.receipt.modified()));
+        let views = found
+            .into_iter()
+            .map(|StoredReceipt { receipt, .. }| VersionView {
+                modified: receipt.modified().to_string(),
+                bytes: receipt.source.size,
+                archived: receipt.at,
+                plugin: receipt.plugin.name,
+                destination: receipt.destination.name,
+            });
+        Ok(views.collect())
+    })
+    .await
 }
 
 /// Of each named file the one version that is wanted.
@@ -251,18 +303,8 @@ fn receipts(
     let run = restore.run.as_deref().map(|run| journal.find_run(run));
     let run = run.transpose()?;
     let path = restore.path.as_deref();
-    let mut found = journal.receipts(Some(&restore.store), path, run.as_ref())?;
-    let modified = |stored: &StoredReceipt| {
-        let metadata = &stored.receipt.metadata;
-        Stamp::new(metadata.modified_seconds, metadata.modified_nanoseconds)
-    };
-    if let Some(at) = at {
-        let at = Now::at(at);
-        found.retain(|stored| modified(stored) <= at.stamp());
-        found.sort_by_key(|stored| std::cmp::Reverse(modified(stored)));
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    found.retain(|stored| seen.insert(stored.receipt.path.clone()));
+    let found = journal.receipts(Some(&restore.store), path, run.as_ref())?;
+    let found = current_versions(found, at);
     match found.is_empty() {
         true => Err(nothing()),
         false => Ok(found),

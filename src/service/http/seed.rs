@@ -8,8 +8,9 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::advice::{self, AdviceView};
 use super::problem::{Path, Problem};
-use super::stores::{self, AdviceView, StatsView, StoreView, captures};
+use super::stores::{self, StatsView, StoreView, captures};
 use super::{Answer, Ask, known};
 use crate::policy::Request;
 use crate::service::state::Cause;
@@ -53,7 +54,7 @@ pub(super) async fn info(State(ask): State<Ask>) -> Answer<InfoView> {
 /// What somebody should look at in this environment.
 #[utoipa::path(get, path = "/storage/recommendations", tag = "storage", responses((status = 200, body = AdviceView)))]
 pub(super) async fn recommendations(State(ask): State<Ask>) -> Answer<AdviceView> {
-    stores::recommendations(State(ask)).await
+    advice::recommendations(State(ask)).await
 }
 
 /// Statistics of the charts, by symbol and interval.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use maud::html;
 
 use super::super::Ask;
-use super::super::stores::advice;
+use super::super::advice::advice;
 use super::Page;
 use super::frame::{Place, Visit, frame, sentence};
 use super::words::{encoded, marked};

@@ -118,7 +118,7 @@ struct Said {
     words: &'static str,
 }
 
-const SAID: [Said; 9] = [
+const SAID: [Said; 10] = [
     Said {
         name: "signed-in",
         tone: "good",
@@ -143,6 +143,11 @@ const SAID: [Said; 9] = [
         name: "undone",
         tone: "good",
         words: "Put back where it was. It is held for a week, so no run takes it again.",
+    },
+    Said {
+        name: "restored",
+        tone: "good",
+        words: "Brought back, with the bytes it had. It is held for a week, so no run takes it again.",
     },
     Said {
         name: "undone-in-part",

@@ -10,6 +10,7 @@ use super::super::problem::{Path, Problem};
 use super::super::stores::{PlanView, StoreView, captures, samples, view};
 use super::super::{Ask, known, runs};
 use super::Page;
+use super::archives;
 use super::chart::{bar, fullness, history};
 use super::frame::{Place, Visit, after, frame, sentence};
 use super::overview::{amounts, health_pill, last, next, progress, schedule};
@@ -112,6 +113,12 @@ pub(super) async fn page(
         section #store-runs data-live {
             div.section-head { h2 { "Latest runs" } a href={ "/runs?store=" (encoded(&store)) } { "All runs of this store" } }
             (runs_table(&recent, false))
+        }
+        @if !loaded.config.destinations.is_empty() {
+            section #archives {
+                h2 { "Bring back an archived file" }
+                (archives::asking(&store, "", ""))
+            }
         }
     };
     let visit = match shown.running {
