@@ -128,14 +128,19 @@ impl Root {
     }
 
     /// The runs that have a trash here, oldest first: their names begin with when
-    /// they began.
+    /// they began. What else somebody put beside them is passed over and stays.
     pub fn trash_runs(&self) -> Result<Vec<String>, StoreError> {
         let Some(all) = self.all_trash()? else {
             return Ok(Vec::new());
         };
         let mut runs = Vec::new();
         all.list(&mut Vec::new(), |listed| {
-            if let Ok(name) = std::str::from_utf8(listed.name.as_bytes()) {
+            let kind = listed
+                .kind
+                .or_else(|| Some(all.stat(listed.name).ok()?.kind));
+            if let (Some(Kind::Directory), Ok(name)) =
+                (kind, std::str::from_utf8(listed.name.as_bytes()))
+            {
                 runs.push(name.to_owned());
             }
         })

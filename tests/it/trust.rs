@@ -126,6 +126,7 @@ fn the_trash_is_emptied_when_its_time_is_over_and_not_of_strangers() {
     let run = json(&shop.ok(&["trash", "list", "--format", "json"]).out)[0]["run"].clone();
     let trash = shop.path("store/.retain/trash").join(run.as_str().unwrap());
     fs::write(trash.join("stranger"), "not ours").unwrap();
+    fs::write(trash.with_file_name("notes"), "not ours either").unwrap();
     // As if an hour had passed.
     let index = fs::read_to_string(trash.join("index")).unwrap();
     let until = json(index.lines().next().unwrap())["until"].clone();
@@ -139,6 +140,7 @@ fn the_trash_is_emptied_when_its_time_is_over_and_not_of_strangers() {
         .collect();
     assert!(left.iter().any(|name| name == "stranger"), "{left:?}");
     assert_eq!(left.len(), 2, "{left:?}");
+    assert!(trash.with_file_name("notes").exists());
     let files = json(
         &shop
             .ok(&["runs", run.as_str().unwrap(), "--format", "json"])
