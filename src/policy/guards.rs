@@ -5,6 +5,7 @@
 //! looked up by the value instead of being asked one by one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::ir::{Condition, Test};
 
@@ -13,16 +14,52 @@ use super::ir::{Condition, Test};
 pub(super) struct Guards {
     /// Statements that insist on none.
     open: Vec<usize>,
-    by_value: Vec<(usize, HashMap<String, Vec<usize>>)>,
+    by_value: Vec<(usize, HashMap<String, Few<Guarded>>)>,
+}
+
+/// A statement that is found by a value.
+#[derive(Debug)]
+struct Guarded {
+    statement: usize,
+    /// What is left of its condition for a file that has the value. Held here, so that
+    /// asking does not walk through the policy's tree in search of it.
+    rest: Condition,
+}
+
+/// Mostly one, which then takes no memory of its own.
+#[derive(Debug)]
+enum Few<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Few<T> {
+    fn push(&mut self, item: T) {
+        match self {
+            Few::Many(items) => items.push(item),
+            Few::One(_) => {
+                if let Few::One(first) = std::mem::replace(self, Few::Many(Vec::new())) {
+                    *self = Few::Many(vec![first, item]);
+                }
+            }
+        }
+    }
+
+    fn iter(&self) -> std::slice::Iter<'_, T> {
+        match self {
+            Few::One(item) => std::slice::from_ref(item).iter(),
+            Few::Many(items) => items.iter(),
+        }
+    }
 }
 
 impl Guards {
     /// Enters statements' conditions in their order.
     pub(super) fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Guards {
         let mut guards = Guards::default();
-        for (index, condition) in conditions.enumerate() {
+        for (statement, condition) in conditions.enumerate() {
             let Some((capture, values)) = guard(condition) else {
-                guards.open.push(index);
+                guards.open.push(statement);
                 continue;
             };
             let known = guards.by_value.iter().position(|(of, _)| *of == capture);
@@ -30,33 +67,71 @@ impl Guards {
                 guards.by_value.push((capture, HashMap::new()));
                 guards.by_value.len() - 1
             });
-            if let Some((_, table)) = guards.by_value.get_mut(at) {
-                for value in values {
-                    let list = table.entry(value.clone()).or_default();
-                    if list.last() != Some(&index) {
-                        list.push(index);
-                    }
+            let Some((_, table)) = guards.by_value.get_mut(at) else {
+                continue;
+            };
+            for (index, value) in values.iter().enumerate() {
+                // A list may name a value twice.
+                if values.iter().take(index).any(|earlier| earlier == value) {
+                    continue;
+                }
+                let rest = without_guard(condition);
+                let guarded = Guarded { statement, rest };
+                match table.entry(value.clone()) {
+                    Entry::Occupied(mut few) => few.get_mut().push(guarded),
+                    Entry::Vacant(few) => drop(few.insert(Few::One(guarded))),
                 }
             }
         }
         guards
     }
 
-    /// Statements that may hold for a file with these captures, ascending.
-    pub(super) fn of(&self, captures: &[String]) -> Vec<usize> {
-        let mut found = self.open.clone();
+    /// Statements that may hold for a file with these captures, ascending, each with
+    /// what is left to be asked where that is less than its whole condition.
+    pub(super) fn of(&self, captures: &[String]) -> Vec<(usize, Option<&Condition>)> {
+        let whole = |statement: usize| (statement, None);
+        let mut found: Vec<_> = self.open.iter().copied().map(whole).collect();
         for (capture, table) in &self.by_value {
             match captures.get(*capture) {
-                Some(value) => found.extend(table.get(value).into_iter().flatten()),
+                Some(value) => {
+                    let of_value = table.get(value).into_iter().flat_map(Few::iter);
+                    found.extend(of_value.map(|it| (it.statement, Some(&it.rest))));
+                }
                 // Nothing is known: every one may hold.
-                None => found.extend(table.values().flatten()),
+                None => {
+                    let all = table.values().flat_map(Few::iter);
+                    found.extend(all.map(|it| whole(it.statement)));
+                }
             }
         }
-        if !self.by_value.is_empty() {
-            found.sort_unstable();
-            found.dedup();
+        if found.len() > 1 && !self.by_value.is_empty() {
+            found.sort_unstable_by_key(|(statement, _)| *statement);
+            found.dedup_by_key(|(statement, _)| *statement);
         }
         found
+    }
+}
+
+/// A condition without the part that [`guard`] finds, for a file of which that part is
+/// true: an `and` is what its other parts are then.
+fn without_guard(condition: &Condition) -> Condition {
+    let Condition::All(parts) = condition else {
+        return Condition::All(Vec::new());
+    };
+    let at = parts.iter().position(|part| guard(part).is_some());
+    let rest =
+        parts
+            .iter()
+            .enumerate()
+            .filter_map(|(index, part)| match (Some(index) == at, part) {
+                (true, Condition::Test(_)) => None,
+                (true, part) => Some(without_guard(part)),
+                (false, part) => Some(part.clone()),
+            });
+    let mut rest: Vec<Condition> = rest.collect();
+    match rest.len() {
+        1 => rest.remove(0),
+        _ => Condition::All(rest),
     }
 }
 
@@ -66,5 +141,51 @@ pub(crate) fn guard(condition: &Condition) -> Option<(usize, &[String])> {
         Condition::Test(Test::Capture { capture, values }) => Some((*capture, values)),
         Condition::All(parts) => parts.iter().find_map(guard),
         Condition::Any(_) | Condition::Not(_) | Condition::Test(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::ast::Comparison;
+
+    fn capture(capture: usize, values: &[&str]) -> Condition {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        Condition::Test(Test::Capture { capture, values })
+    }
+
+    fn large() -> Condition {
+        let (comparison, bytes) = (Comparison::Over, 3);
+        Condition::Test(Test::Size { comparison, bytes })
+    }
+
+    #[test]
+    fn a_statement_is_found_once_by_its_value_and_asked_only_what_is_left() {
+        let conditions = [
+            Condition::All(vec![large(), capture(0, &["a", "b", "a"])]),
+            large(),
+            capture(1, &["x"]),
+            Condition::All(vec![
+                Condition::All(vec![capture(0, &["a"]), large()]),
+                capture(1, &["x"]),
+            ]),
+        ];
+        let guards = Guards::new(conditions.iter());
+        let of = |captures: &[&str]| {
+            let captures: Vec<String> = captures.iter().map(|&text| text.to_owned()).collect();
+            let found = guards.of(&captures).into_iter();
+            let found =
+                found.map(|(statement, rest)| (statement, rest.map(|it| format!("{it:?}"))));
+            found.collect::<Vec<_>>()
+        };
+        let size = Some(format!("{:?}", large()));
+        let nothing = Some(format!("{:?}", Condition::All(Vec::new())));
+        assert_eq!(of(&["b", "y"]), [(0, size.clone()), (1, None)]);
+        assert_eq!(of(&["c", "x"]), [(1, None), (2, nothing)]);
+        let both = Condition::All(vec![large(), capture(1, &["x"])]);
+        let both = Some(format!("{both:?}"));
+        assert_eq!(of(&["a", "y"]), [(0, size), (1, None), (3, both)]);
+        // A file whose captures are not known is asked everything, each once.
+        assert_eq!(of(&[]), [(0, None), (1, None), (2, None), (3, None)]);
     }
 }

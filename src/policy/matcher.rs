@@ -313,7 +313,7 @@ impl<'p> Matcher<'p> {
         let of_collections = memberships.iter().flat_map(|membership| {
             let keeps = self.keeps(membership).into_iter();
             let subject = self.subject(entry, membership);
-            keeps.filter_map(move |keep| kept(keep.rule, self.truth(&keep.condition, subject?)))
+            keeps.filter_map(move |(rule, left)| kept(rule, self.truth(left, subject?)))
         });
         for protector in of_holds.chain(of_file).chain(of_collections) {
             match protector {
@@ -330,14 +330,18 @@ impl<'p> Matcher<'p> {
             .or_else(|| self.ignorance(entry, memberships))
     }
 
-    fn keeps(&self, membership: &Membership) -> Vec<&'p super::ir::Keep> {
+    /// The `keep` statements that may hold for a file, each with what is to be asked.
+    fn keeps(&self, membership: &Membership) -> Vec<(RuleIndex, &Condition)> {
         let found = self.policy.collections.get(membership.collection);
         let Some((collection, asked)) = found.zip(self.asked.get(membership.collection)) else {
             return Vec::new();
         };
         let candidates = asked.keeps.of(&membership.captures).into_iter();
         candidates
-            .filter_map(|index| collection.keeps.get(index))
+            .filter_map(|(index, left)| {
+                let keep = collection.keeps.get(index)?;
+                Some((keep.rule, left.unwrap_or(&keep.condition)))
+            })
             .collect()
     }
 
@@ -462,9 +466,11 @@ impl<'p> Matcher<'p> {
             };
             let candidates = asked.deletes.of(&membership.captures).into_iter();
             let delete = candidates
-                .filter_map(|index| collection.deletes.get(index))
-                .find(|delete| self.truth(&delete.condition, subject) == Truth::True);
-            if let Some(delete) = delete {
+                .filter_map(|(index, left)| Some((collection.deletes.get(index)?, left)))
+                .find(|(delete, left)| {
+                    self.truth(left.unwrap_or(&delete.condition), subject) == Truth::True
+                });
+            if let Some((delete, _)) = delete {
                 return Verdict::Doomed {
                     membership: index,
                     rule: delete.rule,
