@@ -2,8 +2,8 @@
 //!
 //! The schema was written by whoever wrote the plugin, whom nobody need trust, so
 //! only what can be checked in bounded time is understood: no patterns, no
-//! combinations but a choice of what is required, references within the schema alone. A schema that says more is
-//! refused as a whole rather than held against half of it.
+//! combinations but a choice of what is required, references within the schema alone.
+//! A schema that says more is refused as a whole rather than held against half of it.
 
 use serde_json::{Map, Value};
 
