@@ -59,6 +59,21 @@ void retain_log(uint32_t level, const char *text, size_t length);
 __attribute__((import_module("retain:plugin/config@0.1.0"), import_name("settings")))
 void retain_settings(retain_string *settings);
 
+typedef struct {
+    uint8_t failed;
+    union {
+        uint8_t marked;
+        retain_failure failure;
+    };
+} retain_marked;
+
+_Static_assert(sizeof(retain_marked) == 24, "as the component model lays it out");
+
+/* Whether an entry of that name lies beside the file in a slot, or in a directory above
+ * it up to the store's root. Where that failed, the file had better stay. */
+__attribute__((import_module("retain:plugin/surroundings@0.1.0"), import_name("marked")))
+void retain_is_marked(uint32_t slot, const char *name, size_t length, retain_marked *answer);
+
 /* An instance serves one call, so memory is only ever taken. */
 extern unsigned char __heap_base;
 static uintptr_t retain_heap;

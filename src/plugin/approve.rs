@@ -19,7 +19,8 @@ use super::guest::RunFacts;
 use super::load::{Catalogue, Plugin, Prepared, hexadecimal};
 use super::meter::Event;
 use super::replace::{self, Replacement};
-use super::review::{Review, Reviewer};
+use super::review::{Asked, Review, Reviewer};
+use super::surroundings::Surroundings;
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
 use crate::entry::{Facts, Kind};
@@ -250,17 +251,22 @@ impl<'a> Hooks<'a> {
                     prepared,
                     settings,
                     run: &self.run,
+                    surroundings: &Surroundings::of(self.root),
                 };
                 let steps = steps.iter().filter_map(|&i| self.step(i));
-                let entries: Vec<_> = steps.map(|step| self.entry(step, 1)).collect();
-                let answers = reviewer
-                    .review(&entries)
-                    .into_iter()
-                    .map(|review| match review {
-                        Ok(Review::Proceed) => Ok(Agreed::Yes),
-                        Ok(Review::Keep(reason)) => Err(no(hook, Verdict::Kept, reason)),
-                        Err(trouble) => Err(self.give_up_on(index, hook, trouble)),
-                    });
+                let files = steps.map(|step| Asked {
+                    entry: self.entry(step, 1),
+                    path: step.path.clone(),
+                });
+                let answers =
+                    reviewer
+                        .review(&files.collect::<Vec<_>>())
+                        .into_iter()
+                        .map(|review| match review {
+                            Ok(Review::Proceed) => Ok(Agreed::Yes),
+                            Ok(Review::Keep(reason)) => Err(no(hook, Verdict::Kept, reason)),
+                            Err(trouble) => Err(self.give_up_on(index, hook, trouble)),
+                        });
                 answers.collect()
             }
             Prepared::Archiver(_) | Prepared::Filter(_) => {

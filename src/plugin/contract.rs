@@ -1,7 +1,7 @@
 //! The contract in Rust: what `bindgen!` makes of `plugins/sdk/wit`.
 //!
-//! Two worlds, one set of imports: the reviewer's are the archiver's without the
-//! bytes, so their types are generated once.
+//! Two worlds, and what both import is generated once. Only archivers have bytes, only
+//! reviewers what lies around their files.
 
 pub(super) mod archive {
     wasmtime::component::bindgen!({
@@ -43,4 +43,5 @@ pub(super) use archive::retain::plugin::{
 };
 pub(super) use archive::{ArchivePlugin, ArchivePluginPre};
 pub(super) use review::exports::retain::plugin::reviewer::Verdict as GuestVerdict;
+pub(super) use review::retain::plugin::surroundings as surroundings_api;
 pub(super) use review::{ReviewPlugin, ReviewPluginPre};

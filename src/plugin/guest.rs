@@ -13,6 +13,7 @@ use super::blobs::Shelf;
 use super::contract::{config_api, log_api, run_api};
 use super::engine::Machine;
 use super::meter::{Event, Meter, Meters};
+use super::surroundings::Around;
 use crate::cancel::Cancel;
 use crate::receipt::Limits;
 use crate::time::Now;
@@ -92,6 +93,8 @@ pub(super) struct Guest {
     wasi: WasiCtx,
     pub(super) table: ResourceTable,
     pub(super) shelf: Shelf,
+    /// A reviewer's files, and what lies around them.
+    pub(super) around: Option<Around>,
     /// Objects begun and not finished.
     pub(super) sinks: usize,
     pub(super) deadline: Instant,
@@ -133,6 +136,7 @@ impl Guest {
             wasi: nothing(&terms.run.now, fill),
             table,
             shelf: Shelf::default(),
+            around: None,
             sinks: 0,
             deadline,
             written: 0,

@@ -120,12 +120,14 @@ pub(super) fn granted(grants: &Grants) -> String {
 }
 
 /// Interfaces that every plugin finds, with nothing behind those of the system: what a
-/// standard library imports whatever its program does. Nothing else can be had.
-pub const LINKED: [&str; 23] = [
+/// standard library imports whatever its program does. Only archivers find `blobs`, only
+/// reviewers `surroundings`. Nothing else can be had.
+pub const LINKED: [&str; 24] = [
     "retain:plugin/types",
     "retain:plugin/log",
     "retain:plugin/config",
     "retain:plugin/run",
+    "retain:plugin/surroundings",
     "retain:plugin/blobs",
     "wasi:io/error",
     "wasi:io/poll",

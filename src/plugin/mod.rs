@@ -31,6 +31,7 @@ mod replace;
 mod restore;
 mod review;
 mod schema;
+mod surroundings;
 mod trial;
 mod trouble;
 

@@ -6,7 +6,9 @@ use super::contract::{GuestEntry, GuestVerdict, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts};
 use super::load::Plugin;
+use super::surroundings::{Around, Surroundings};
 use super::trouble::{Trouble, TroubleKind};
+use crate::path::RelPath;
 use crate::time::Stamp;
 
 /// Files in one call.
@@ -26,19 +28,26 @@ pub(super) enum Review {
     Keep(String),
 }
 
+/// One file it is asked about.
+pub(super) struct Asked {
+    pub(super) entry: GuestEntry,
+    pub(super) path: RelPath,
+}
+
 pub(super) struct Reviewer<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
     pub(super) prepared: &'a ReviewPluginPre<Guest>,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
+    pub(super) surroundings: &'a Arc<Surroundings>,
 }
 
 impl Reviewer<'_> {
     /// Reviews files in as many calls as they need.
-    pub(super) fn review(&self, entries: &[GuestEntry]) -> Vec<Result<Review, Trouble>> {
-        let mut answers = Vec::with_capacity(entries.len());
-        let mut rest = entries;
+    pub(super) fn review(&self, files: &[Asked]) -> Vec<Result<Review, Trouble>> {
+        let mut answers = Vec::with_capacity(files.len());
+        let mut rest = files;
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(length(rest));
             let mut poison = 0;
@@ -52,7 +61,7 @@ impl Reviewer<'_> {
     /// fresh instances, until it is found.
     fn bisect(
         &self,
-        batch: &[GuestEntry],
+        batch: &[Asked],
         poison: &mut usize,
         answers: &mut Vec<Result<Review, Trouble>>,
     ) {
@@ -70,15 +79,17 @@ impl Reviewer<'_> {
         answers.extend(batch.iter().map(|_| Err(trouble.clone())));
     }
 
-    fn call(&self, batch: &[GuestEntry]) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
+    fn call(&self, batch: &[Asked]) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
         let terms = self.plugin.terms(Arc::clone(&self.settings), self.run, 0);
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
+        let paths = batch.iter().map(|file| file.path.clone()).collect();
+        store.data_mut().around = Some(Around::files(self.surroundings, paths));
         let numbered: Vec<GuestEntry> = (0..)
             .zip(batch)
-            .map(|(slot, entry)| GuestEntry {
+            .map(|(slot, file)| GuestEntry {
                 slot,
-                ..entry.clone()
+                ..file.entry.clone()
             })
             .collect();
         let call = async {
@@ -106,10 +117,10 @@ impl Reviewer<'_> {
     }
 }
 
-/// How many of these entries fit into one call; at least one.
-fn length(entries: &[GuestEntry]) -> usize {
+/// How many of these files fit into one call; at least one.
+fn length(files: &[Asked]) -> usize {
     let mut bytes = 0;
-    let fitting = entries.iter().take(BATCH).take_while(|entry| {
+    let fitting = files.iter().take(BATCH).take_while(|Asked { entry, .. }| {
         bytes += entry.path.len() + entry.rule.len() + entry.key.len() + 256;
         bytes <= BATCH_BYTES
     });

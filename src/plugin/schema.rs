@@ -2,15 +2,15 @@
 //!
 //! The schema was written by whoever wrote the plugin, whom nobody need trust, so
 //! only what can be checked in bounded time is understood: no patterns, no
-//! combinations, references within the schema alone. A schema that says more is
-//! refused as a whole rather than held against half of it.
+//! combinations but a choice of what is required, references within the schema alone.
+//! A schema that says more is refused as a whole rather than held against half of it.
 
 use serde_json::{Map, Value};
 
 use crate::units::{Size, Span};
 
 /// Keywords that are checked.
-const CHECKED: [&str; 16] = [
+const CHECKED: [&str; 17] = [
     "type",
     "enum",
     "minimum",
@@ -22,6 +22,7 @@ const CHECKED: [&str; 16] = [
     "items",
     "properties",
     "required",
+    "anyOf",
     "additionalProperties",
     "format",
     "memory-from",
@@ -71,12 +72,28 @@ fn fault_in(schema: &Value, depth: usize) -> Option<String> {
             "the schema of its settings uses `{key}`, which is not understood here"
         ));
     }
+    let choices = schema.get("anyOf").map(|choices| choices.as_array());
+    if choices.is_some_and(|choices| !choices.is_some_and(|all| all.iter().all(only_requires))) {
+        let fault = "`anyOf` of the schema of its settings may only choose what is `required`";
+        return Some(fault.to_owned());
+    }
     let tables = ["properties", "$defs"].into_iter();
     let inner = tables.filter_map(|key| schema.get(key)?.as_object());
     let inner = inner.flat_map(|table| table.values());
     inner
         .chain(schema.get("items"))
         .find_map(|schema| fault_in(schema, depth + 1))
+}
+
+/// Whether a schema has nothing but a list of names that are required.
+fn only_requires(schema: &Value) -> bool {
+    let names = |value: &Value| {
+        let names = value.as_array();
+        names.is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_string))
+    };
+    schema
+        .as_object()
+        .is_some_and(|schema| schema.len() == 1 && schema.get("required").is_some_and(names))
 }
 
 /// Settings as the plugin gets them: sizes as bytes and durations as milliseconds,
@@ -112,15 +129,39 @@ pub(super) fn settle(
 
 /// Settings without which the plugin cannot work, and that nobody gave.
 pub(super) fn missing(schema: &Value, settings: &Map<String, Value>) -> Vec<Objection> {
-    let required = schema.get("required").and_then(Value::as_array);
-    let names = required.into_iter().flatten().filter_map(Value::as_str);
-    names
-        .filter(|name| !settings.contains_key(*name))
+    let lacking = required(schema).filter(|name| !settings.contains_key(*name));
+    let mut objections: Vec<_> = lacking
         .map(|name| Objection {
             setting: name.to_owned(),
             problem: format!("the setting `{name}` is missing"),
         })
-        .collect()
+        .collect();
+    objections.extend(no_choice(schema, settings));
+    objections
+}
+
+/// The names a schema requires.
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    let required = schema.get("required").and_then(Value::as_array);
+    required.into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// What to say where none of the choices of `anyOf` is there.
+fn no_choice(schema: &Value, settings: &Map<String, Value>) -> Option<Objection> {
+    let choices = schema.get("anyOf").and_then(Value::as_array)?;
+    let whole = |choice: &Value| required(choice).all(|name| settings.contains_key(name));
+    if choices.iter().any(whole) {
+        return None;
+    }
+    let named = |choice: &Value| {
+        let names: Vec<_> = required(choice).map(|name| format!("`{name}`")).collect();
+        names.join(" and ")
+    };
+    let named: Vec<_> = choices.iter().map(named).collect();
+    Some(Objection {
+        setting: choices.iter().flat_map(required).next()?.to_owned(),
+        problem: format!("one of the settings is missing: {}", named.join(" or ")),
+    })
 }
 
 /// Settings with which the plugin needs more memory than it is granted, by what it
@@ -411,6 +452,36 @@ mod tests {
         assert_eq!(names(399), ["level", "window"]);
         assert_eq!(names(999), ["level"]);
         assert_eq!(names(1000), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_of_several_settings_may_be_required() {
+        let schema = json!({"anyOf": [{"required": ["a"]}, {"required": ["b", "c"]}],
+            "properties": {"a": {}, "b": {}, "c": {}}});
+        assert_eq!(fault(&schema), None);
+        let said = |settings: Value| missing(&schema, settings.as_object().unwrap());
+        let [objection] = said(json!({"b": 1})).try_into().unwrap();
+        assert_eq!(objection.setting, "a");
+        let problem = "one of the settings is missing: `a` or `b` and `c`";
+        assert_eq!(objection.problem, problem);
+        for settings in [
+            json!({"a": 1}),
+            json!({"b": 1, "c": 1}),
+            json!({"a": 1, "c": 1}),
+        ] {
+            assert_eq!(said(settings), []);
+        }
+        for choices in [
+            json!(1),
+            json!({"required": ["a"]}),
+            json!([{"minimum": 1}]),
+            json!([{"required": ["a"], "minimum": 1}]),
+            json!([{"required": []}]),
+            json!([{"required": [1]}]),
+        ] {
+            let said = fault(&json!({"anyOf": choices})).unwrap();
+            assert!(said.contains("`anyOf`"), "{said}");
+        }
     }
 
     #[test]

@@ -14,13 +14,15 @@ use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
 use super::guest::RunFacts;
 use super::load::{Plugin, Prepared, read};
-use super::review::{Review, Reviewer};
+use super::review::{Asked, Review, Reviewer};
+use super::surroundings::Surroundings;
 use super::trouble::{Trouble, TroubleKind};
 use super::{Kind, PluginError};
 use crate::config::{Filter, Grants};
 use crate::destination::Destination;
 use crate::path::RelPath;
 use crate::receipt::{Content, ObjectRecord};
+use crate::store::Root;
 use crate::time::Now;
 
 /// The file name some commands take for a plugin that is part of the program.
@@ -34,6 +36,7 @@ pub struct Trial {
     prepared: Prepared,
     settings: Arc<str>,
     run: RunFacts,
+    surroundings: Arc<Surroundings>,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -153,7 +156,17 @@ impl Trial {
             prepared,
             settings: Value::from(settings).to_string().into(),
             run: RunFacts::new("trial".to_owned(), Now::from_clock()),
+            surroundings: Surroundings::pretended(),
         })
+    }
+
+    /// The same for a reviewer's files that lie in a directory: the store that is
+    /// pretended. Otherwise nothing lies beside them.
+    pub fn in_store(self, root: &Root) -> Trial {
+        Trial {
+            surroundings: Surroundings::of(root),
+            ..self
+        }
     }
 
     /// What it does with files.
@@ -237,9 +250,13 @@ impl Trial {
             prepared,
             settings: Arc::clone(&self.settings),
             run: &self.run,
+            surroundings: &self.surroundings,
         };
-        let entries: Vec<_> = subjects.iter().map(entry).collect();
-        let answers = reviewer.review(&entries).into_iter();
+        let files = subjects.iter().map(|subject| Asked {
+            entry: entry(subject),
+            path: subject.path.clone(),
+        });
+        let answers = reviewer.review(&files.collect::<Vec<_>>()).into_iter();
         answers
             .map(|answer| match answer {
                 Ok(Review::Proceed) => Ok(None),

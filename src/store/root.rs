@@ -67,6 +67,14 @@ impl Root {
         })
     }
 
+    /// Another handle on the same directory.
+    pub fn again(&self) -> io::Result<Root> {
+        Ok(Root {
+            dir: self.open_dir(&RelPath::root())?,
+            path: self.path.clone(),
+        })
+    }
+
     /// The path the store was opened by, for messages only.
     pub fn path(&self) -> &Path {
         &self.path

@@ -5,7 +5,7 @@ use super::guests;
 use super::shop::{DAY, Shop};
 
 /// Each guest, and the words the report must have.
-const GUESTS: [(&str, &str); 33] = [
+const GUESTS: [(&str, &str); 35] = [
     (
         "trap",
         "it trapped: wasm `unreachable` instruction executed (in archives)",
@@ -53,6 +53,8 @@ const GUESTS: [(&str, &str); 33] = [
     ("review-spin", "it took longer than"),
     ("review-fails", "failed on purpose"),
     ("review-nonsense", "it failed: "),
+    ("review-outside", "failed on purpose"),
+    ("review-asks", "it took longer than"),
     ("review-poison", "it trapped: wasm `unreachable`"),
 ];
 

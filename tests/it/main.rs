@@ -29,6 +29,7 @@ mod guests;
 mod hostile;
 mod inventory;
 mod junk;
+mod legal_hold;
 mod main_job;
 mod mistakes;
 mod oddities;

@@ -118,6 +118,7 @@ fn the_program_s_own_plugins_stand_the_suite() {
         ("builtin:dedup-backup", "{}"),
         ("builtin:keep-linked", "{}"),
         ("builtin:legal-hold", r#"{"paths": ["AAPL*"]}"#),
+        ("builtin:legal-hold", r#"{"marker": ".legal-hold"}"#),
     ] {
         let said = test(&shop, name, &["--settings", settings]);
         assert_eq!(said.code, 0, "{name}: {said:?}");
@@ -157,7 +158,8 @@ fn settings_without_which_it_cannot_work_are_asked_for() {
     let said = test(&shop, "builtin:legal-hold", &[]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(
-        said.err.contains("the setting `paths` is missing"),
+        said.err
+            .contains("one of the settings is missing: `paths` or `marker`"),
         "{said:?}"
     );
     assert!(said.err.contains("--settings"), "{said:?}");

@@ -117,7 +117,8 @@ fn reference() -> String {
     out.push_str(
         "A standard library imports these whatever its program does. Behind those of the\n\
          system lies nothing: no directory, no variable, no argument, a fixed seed, the run's\n\
-         moment standing still. Whatever else a component imports, it does not load.\n\n",
+         moment standing still. Only archivers find `blobs`, only reviewers `surroundings`.\n\
+         Whatever else a component imports, it does not load.\n\n",
     );
     for name in retain::plugin::LINKED {
         let _ = writeln!(out, "- `{name}`");

@@ -78,6 +78,14 @@ pub mod __private {
     pub use crate::bindings::review::__export_review_plugin;
 }
 
+/// Whether an entry of that name lies beside a file or in a directory above it, up to
+/// the store's root. A failure where that cannot be known: hand it on, so that the file
+/// stays.
+#[cfg(feature = "reviewer")]
+pub fn marked(entry: &Entry, name: &str) -> Result<bool, Failure> {
+    bindings::review::retain::plugin::surroundings::marked(entry.slot, name)
+}
+
 /// Puts files' bytes somewhere safe, and brings them back.
 #[cfg(feature = "archiver")]
 pub trait Archiver {

@@ -14,6 +14,7 @@ use super::{Component, Scratch};
 use crate::destination::Destination;
 use crate::path::RelPath;
 use crate::plugin::{Case, Conformance, Kind, Room, Subject, Trial};
+use crate::store::Root;
 use crate::units::Size;
 
 /// Try everything on a component that plugins have to stand.
@@ -84,12 +85,13 @@ impl Run {
             .with_context(|| format!("cannot open `{}`", self.input.display()))?;
         let subject = subject(&self.input, &file)?;
         match trial.kind() {
-            Kind::Reviewer => self.review(edge, &trial, &subject),
+            Kind::Reviewer => self.review(edge, trial, &subject),
             Kind::Archiver => self.archive(edge, &trial, &subject, &file),
         }
     }
 
-    fn review(&self, edge: &Edge, trial: &Trial, subject: &Subject) -> anyhow::Result<Exit> {
+    fn review(&self, edge: &Edge, trial: Trial, subject: &Subject) -> anyhow::Result<Exit> {
+        let trial = trial.in_store(&Root::open(beside(&self.input))?);
         let answer = trial.review(std::slice::from_ref(subject)).pop();
         let answer = answer.context("it gave no answer")?;
         let (words, exit) = match &answer {
@@ -175,6 +177,15 @@ fn subject(path: &Path, file: &File) -> anyhow::Result<Subject> {
         key: blake3::hash(key.as_bytes()).to_hex().to_string(),
         attempt: 1,
     })
+}
+
+/// The directory a file lies in.
+fn beside(file: &Path) -> &Path {
+    let parent = file.parent().unwrap_or(file);
+    match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    }
 }
 
 fn open(directory: &Path) -> anyhow::Result<Arc<Destination>> {
