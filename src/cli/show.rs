@@ -345,8 +345,9 @@ pub(super) fn done(store: &str, done: &Done) -> String {
     if let (Some(until), 1..) = (&done.trashed_until, tallies.trashed) {
         let _ = write!(
             out,
-            "; {} in the trash until {until}, `retain undo {}` puts them back",
+            "; {} in the trash until {}, `retain undo {}` puts them back",
             files(tallies.trashed),
+            super::at_seconds(until),
             done.id
         );
     }

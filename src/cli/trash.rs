@@ -66,7 +66,7 @@ fn show(store: &str, kept: &Kept, all: bool) -> anyhow::Result<()> {
         head.run,
         files(kept.files.len() as u64),
         Size(bytes(kept)),
-        head.until
+        super::at_seconds(&head.until)
     ))?;
     if all {
         for file in &kept.files {
