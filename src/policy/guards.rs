@@ -22,8 +22,9 @@ pub(super) struct Guards {
 struct Guarded {
     statement: usize,
     /// What is left of its condition for a file that has the value. Held here, so that
-    /// asking does not walk through the policy's tree in search of it.
-    rest: Condition,
+    /// asking does not walk through the policy's tree in search of it. Not for a list of
+    /// values: each would hold a copy, and what is left may be a list as long.
+    rest: Option<Condition>,
 }
 
 /// Mostly one, which then takes no memory of its own.
@@ -53,6 +54,15 @@ impl<T> Few<T> {
     }
 }
 
+impl Few<Guarded> {
+    /// Statements are entered one after the other, so only the last can be this one.
+    fn last_is_of(&self, statement: usize) -> bool {
+        self.iter()
+            .last()
+            .is_some_and(|it| it.statement == statement)
+    }
+}
+
 impl Guards {
     /// Enters statements' conditions in their order.
     pub(super) fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Guards {
@@ -70,14 +80,12 @@ impl Guards {
             let Some((_, table)) = guards.by_value.get_mut(at) else {
                 continue;
             };
-            for (index, value) in values.iter().enumerate() {
-                // A list may name a value twice.
-                if values.iter().take(index).any(|earlier| earlier == value) {
-                    continue;
-                }
-                let rest = without_guard(condition);
+            for value in values {
+                let rest = (values.len() == 1).then(|| without_guard(condition));
                 let guarded = Guarded { statement, rest };
                 match table.entry(value.clone()) {
+                    // A list may name a value twice.
+                    Entry::Occupied(few) if few.get().last_is_of(statement) => {}
                     Entry::Occupied(mut few) => few.get_mut().push(guarded),
                     Entry::Vacant(few) => drop(few.insert(Few::One(guarded))),
                 }
@@ -95,7 +103,7 @@ impl Guards {
             match captures.get(*capture) {
                 Some(value) => {
                     let of_value = table.get(value).into_iter().flat_map(Few::iter);
-                    found.extend(of_value.map(|it| (it.statement, Some(&it.rest))));
+                    found.extend(of_value.map(|it| (it.statement, it.rest.as_ref())));
                 }
                 // Nothing is known: every one may hold.
                 None => {
@@ -178,13 +186,12 @@ mod tests {
                 found.map(|(statement, rest)| (statement, rest.map(|it| format!("{it:?}"))));
             found.collect::<Vec<_>>()
         };
-        let size = Some(format!("{:?}", large()));
         let nothing = Some(format!("{:?}", Condition::All(Vec::new())));
-        assert_eq!(of(&["b", "y"]), [(0, size.clone()), (1, None)]);
+        assert_eq!(of(&["b", "y"]), [(0, None), (1, None)]);
         assert_eq!(of(&["c", "x"]), [(1, None), (2, nothing)]);
         let both = Condition::All(vec![large(), capture(1, &["x"])]);
         let both = Some(format!("{both:?}"));
-        assert_eq!(of(&["a", "y"]), [(0, size), (1, None), (3, both)]);
+        assert_eq!(of(&["a", "y"]), [(0, None), (1, None), (3, both)]);
         // A file whose captures are not known is asked everything, each once.
         assert_eq!(of(&[]), [(0, None), (1, None), (2, None), (3, None)]);
     }
