@@ -14,15 +14,7 @@ use serde_json::{Value, json};
 
 use super::served::{CHARTS, Served, charts, file, receive};
 use super::shop::DAY;
-
-const STORES: [&str; 6] = [
-    "analysis",
-    "cache",
-    "charts",
-    "datasets",
-    "enhanced-data",
-    "logs",
-];
+use super::stock_analysis::STORES;
 
 /// Where each lies below the base in staging and production.
 const PLACES: [&str; 6] = [

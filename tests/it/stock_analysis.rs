@@ -8,7 +8,7 @@ use retain::units::Span;
 
 use crate::inventory::{check, policy, repository};
 
-const STORES: [&str; 6] = [
+pub(crate) const STORES: [&str; 6] = [
     "analysis",
     "cache",
     "charts",
