@@ -57,7 +57,7 @@ pub(super) fn release(directory: &Path) -> bool {
     if released {
         tracing::warn!(
             directory = %directory.display(),
-            "the disk of the state directory is full; the room set aside there was given back to it"
+            "the state directory cannot be written to, as on a full disk; the room set aside there was given back to it"
         );
     }
     released
