@@ -13,6 +13,8 @@
 //! changes nothing about it.
 
 mod alerts;
+#[cfg(test)]
+mod heard;
 mod http;
 mod listen;
 mod loaded;

@@ -145,7 +145,7 @@ impl HttpClient for Client {
 mod tests {
     use super::*;
     use crate::config::{Config, Environment};
-    use std::io::{BufRead, BufReader, Read, Write};
+    use crate::service::heard::receive;
     use std::net::{SocketAddr, TcpListener};
     use std::time::Instant;
     use tracing_subscriber::layer::SubscriberExt;
@@ -160,23 +160,6 @@ mod tests {
         config.service.otlp.unwrap()
     }
 
-    /// One request of HTTP: its head in small letters, and its body.
-    fn receive(listener: &TcpListener) -> (String, Vec<u8>) {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut head).unwrap(), 0);
-        }
-        let head = head.to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1).unwrap();
-        let mut body = vec![0; length.split("\r\n").next().unwrap().parse().unwrap()];
-        reader.read_exact(&mut body).unwrap();
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        reader.get_mut().write_all(answer).unwrap();
-        (head, body)
-    }
-
     fn holds(body: &[u8], part: &[u8]) -> bool {
         body.windows(part.len()).any(|window| window == part)
     }
@@ -185,7 +168,7 @@ mod tests {
     fn spans_arrive_under_the_name_of_the_service_and_in_the_trace_of_the_request() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let receiver = std::thread::spawn(move || receive(&listener));
+        let receiver = std::thread::spawn(move || receive(&listener, "200 OK"));
         let telemetry = Telemetry::start(&collector(address)).unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.layer());
         tracing::subscriber::with_default(subscriber, || {

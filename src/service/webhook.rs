@@ -435,7 +435,7 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader, Read, Write};
+    use crate::service::heard::receive;
     use std::net::TcpListener;
     use std::sync::mpsc;
 
@@ -465,20 +465,7 @@ mod tests {
         let (sender, asked) = mpsc::channel();
         std::thread::spawn(move || {
             for answer in answers {
-                let (stream, _) = listener.accept().unwrap();
-                let mut reader = BufReader::new(stream);
-                let mut head = String::new();
-                while !head.ends_with("\r\n\r\n") {
-                    assert_ne!(reader.read_line(&mut head).unwrap(), 0);
-                }
-                let head = head.to_ascii_lowercase();
-                let length = head.split("content-length: ").nth(1).unwrap();
-                let length = length.split("\r\n").next().unwrap().parse().unwrap();
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                let answer =
-                    format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+                let (head, body) = receive(&listener, &answer);
                 sender
                     .send((head, String::from_utf8(body).unwrap()))
                     .unwrap();
