@@ -8,6 +8,7 @@ mod directories;
 mod expire;
 mod floors;
 mod gait;
+mod hands;
 mod held;
 mod recover;
 mod relief;
@@ -29,7 +30,9 @@ pub use gait::{Gait, gently};
 pub use held::{Asked, HELD_AGAIN, Held, MirrorError, mirror_holds};
 pub use recover::{Recovered, recover};
 pub use relief::{Need, Relief};
-pub use undo::{Kept, Purged, UndoError, Undone, purge, purge_for_room, trash_list, undo};
+pub use undo::{
+    Kept, Purged, UndoError, Undone, purge, purge_for_room, trash_list, trash_runs, undo,
+};
 
 /// What a run removes with.
 #[derive(Debug)]

@@ -1,20 +1,11 @@
 //! Files of a batch removed one after the other, or by several threads where the file
 //! system gains from that.
 
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
+use super::hands::{hands, shared_out};
 use crate::entry::Facts;
 use crate::path::RelPath;
 use crate::plan::Step;
 use crate::store::{Dir, Removal, Root, Trash};
-
-/// Threads at most: more of them wait for each other in the kernel.
-const HANDS: usize = 4;
-
-/// Files that are worth a thread.
-const LOAD: usize = 512;
 
 /// How a file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,77 +46,32 @@ impl Remover<'_> {
     /// Only in memory, where nothing but the directories' own locks is waited for: on
     /// ext4 every unlink goes through one journal, and a second thread only waits.
     pub(super) fn hands(self, files: usize) -> usize {
-        if self.root.is_in_memory() {
-            let cores = thread::available_parallelism().map_or(1, usize::from);
-            return cores.min(HANDS).min(files / LOAD).max(1);
+        match self.root.is_in_memory() {
+            true => hands(files),
+            false => 1,
         }
-        1
     }
 
-    /// Removes files by several threads, each a directory's worth or more at a time.
-    /// The answers are in the order of the files.
+    /// Removes files by several threads. The answers are in the order of the files.
     pub(super) fn remove_together(self, files: &[&Step], hands: usize) -> Vec<Removal> {
-        let loads = loads(files);
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut parents = Parents::default();
-            let mut done = Vec::new();
-            while let Some(&(begin, load)) = loads.get(next.fetch_add(1, Ordering::Relaxed)) {
-                for (index, step) in (begin..).zip(load) {
-                    // Unlinking one name of a file alters the others' change time, which
-                    // only goes well one after the other.
-                    if step.facts.links == 1 {
-                        let removal = self.remove(&mut parents, &step.path, &step.facts);
-                        done.push((index, removal));
-                    }
-                }
-            }
-            done
-        };
-        let mut removals: Vec<Option<Removal>> = thread::scope(|scope| {
-            let hands: Vec<_> = (1..hands).map(|_| scope.spawn(work)).collect();
-            let mut all = vec![None; files.len()];
-            let mut enter = |done: Vec<(usize, Removal)>| {
-                for (index, removal) in done {
-                    if let Some(place) = all.get_mut(index) {
-                        *place = Some(removal);
-                    }
-                }
-            };
-            enter(work());
-            for hand in hands {
-                enter(hand.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            }
-            all
-        });
+        let removals = shared_out(
+            files,
+            hands,
+            |step| &step.path,
+            // Unlinking one name of a file alters the others' change time, which only
+            // goes well one after the other.
+            |parents, step| {
+                (step.facts.links == 1).then(|| self.remove(parents, &step.path, &step.facts))
+            },
+        );
         let mut parents = Parents::default();
-        let rest = files.iter().zip(&mut removals);
-        rest.map(|(step, removal)| match removal.take() {
+        let rest = files.iter().zip(removals);
+        rest.map(|(step, removal)| match removal {
             Some(removal) => removal,
             None => self.remove(&mut parents, &step.path, &step.facts),
         })
         .collect()
     }
-}
-
-/// Files in pieces, with where each begins; no two pieces share a directory's files
-/// unless they do not come one after the other.
-fn loads<'f, 's>(files: &'f [&'s Step]) -> Vec<(usize, &'f [&'s Step])> {
-    let mut loads = Vec::new();
-    let (mut begin, mut rest) = (0, files);
-    while !rest.is_empty() {
-        let ends = rest.windows(2).enumerate().skip(LOAD / 8);
-        let end = ends
-            .filter_map(|(at, pair)| match pair {
-                [one, next] if !one.path.is_beside(&next.path) => Some(at + 1),
-                _ => None,
-            })
-            .next();
-        let (load, left) = rest.split_at(end.unwrap_or(rest.len()));
-        loads.push((begin, load));
-        (begin, rest) = (begin + load.len(), left);
-    }
-    loads
 }
 
 /// The directory a file is just being removed from.

@@ -1,9 +1,12 @@
 //! The trash afterwards: put back, or gone for good when its time is over.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::gait::Gait;
+use super::hands::{hands, shared_out};
 use super::held::{HELD_AGAIN, MirrorError, mirror_holds};
+use crate::entry::Kind;
 use crate::journal::{Journal, JournalError, NewHold, Origin, Outcome};
 use crate::path::RelPath;
 use crate::store::{Dir, Head, Purge, Return, Root, StoreError, Trash, Trashed, in_words};
@@ -78,6 +81,23 @@ pub fn trash_list(root: &Root) -> Result<Vec<Kept>, UndoError> {
     Ok(all)
 }
 
+/// The runs in whose trash something lies, oldest first. Their lists are not read.
+pub fn trash_runs(root: &Root) -> Result<Vec<String>, UndoError> {
+    let mut runs = root.trash_runs()?;
+    let mut trouble = None;
+    runs.retain(|run| match root.open_trash(run) {
+        Ok(trash) => trash.is_some_and(|trash| trash.is_kept()),
+        Err(error) => {
+            trouble = Some(error);
+            false
+        }
+    });
+    match trouble {
+        Some(error) => Err(error.into()),
+        None => Ok(runs),
+    }
+}
+
 fn read(trash: &Trash, run: &str) -> Result<Option<Kept>, UndoError> {
     let broken = |error: std::io::Error| UndoError::Index {
         run: run.to_owned(),
@@ -126,25 +146,35 @@ pub fn undo(
         held_until: until,
         ..Undone::default()
     };
-    let mut parents = Returns { root, held: None };
-    for file in &files {
-        let answer = match parents.of(&file.path) {
+    let making = Mutex::new(root);
+    let put_back = |returns: &mut Returns, file: &Trashed| {
+        Some(match returns.of(&making, &file.path) {
             Ok(parent) => trash.put_back(parent, file),
             Err(error) => Return::Failed(in_words(&error)),
-        };
+        })
+    };
+    // Directories first and one after the other: a hand that puts back what had gone from
+    // one before would make the directory anew, and its own could not come back.
+    let (directories, files): (Vec<Trashed>, Vec<Trashed>) = files
+        .into_iter()
+        .partition(|file| file.facts.kind == Kind::Directory);
+    let mut answers = shared_out(&directories, 1, |file| &file.path, put_back);
+    let together = hands(files.len());
+    answers.extend(shared_out(&files, together, |file| &file.path, put_back));
+    for (file, answer) in directories.iter().chain(&files).zip(answers) {
         let path = file.path.clone();
         match answer {
-            Return::Back => undone.back.push(path),
-            Return::Taken => {
+            Some(Return::Back) => undone.back.push(path),
+            Some(Return::Taken) => {
                 let reason = "a file of that name is there, and nothing is overwritten";
                 undone.left.push((path, reason.to_owned()));
             }
-            Return::Gone => undone.left.push((path, "it is gone".to_owned())),
-            Return::Stranger => {
+            Some(Return::Gone) | None => undone.left.push((path, "it is gone".to_owned())),
+            Some(Return::Stranger) => {
                 let reason = "something else lies in its place in the trash";
                 undone.left.push((path, reason.to_owned()));
             }
-            Return::Failed(reason) => undone.left.push((path, reason)),
+            Some(Return::Failed(reason)) => undone.left.push((path, reason)),
         }
     }
     let files: Vec<(RelPath, Outcome)> = undone
@@ -166,25 +196,24 @@ fn paths(trashed: &Trashed) -> impl Iterator<Item = RelPath> {
 
 /// Directories files go back to, made where they are missing; files come in path
 /// order, so one handle serves all of a directory's.
-struct Returns<'r> {
-    root: &'r Root,
-    held: Option<(RelPath, Dir)>,
-}
+#[derive(Default)]
+struct Returns(Option<(RelPath, Dir)>);
 
-impl Returns<'_> {
-    fn of(&mut self, path: &RelPath) -> std::io::Result<&Dir> {
-        let parent = path
-            .parent()
-            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-        let held = self.held.take_if(|(held, _)| *held == parent);
-        let (_, dir) = match held {
-            Some(held) => self.held.insert(held),
+impl Returns {
+    /// Directories are made one at a time, or a new one would not be found as it was left.
+    fn of(&mut self, root: &Mutex<&Root>, path: &RelPath) -> std::io::Result<&Dir> {
+        let held = match self.0.take_if(|(held, _)| held.is_parent_of(path)) {
+            Some(held) => held,
             None => {
-                let dir = self.root.open_or_create_dir(&parent)?;
-                self.held.insert((parent, dir))
+                let parent = path
+                    .parent()
+                    .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+                let root = root.lock().unwrap_or_else(PoisonError::into_inner);
+                let dir = root.open_or_create_dir(&parent)?;
+                (parent, dir)
             }
         };
-        Ok(dir)
+        Ok(&self.0.insert(held).1)
     }
 }
 

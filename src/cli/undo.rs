@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::show::files;
 use super::{Edge, Exit, at_seconds, complain, say};
-use crate::apply::{Undone, trash_list};
+use crate::apply::{Undone, trash_list, trash_runs};
 use crate::config::{Config, Store};
 use crate::path::RelPath;
 use crate::store::Root;
@@ -61,7 +61,7 @@ impl Undo {
             let Ok(root) = Root::open(&store.path.path) else {
                 continue;
             };
-            let runs = trash_list(&root)?.into_iter().map(|kept| kept.head.run);
+            let runs = trash_runs(&root)?.into_iter();
             found.extend(
                 runs.filter(|run| {
                     let what = self.what.as_str();

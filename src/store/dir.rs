@@ -190,13 +190,27 @@ impl Dir {
     /// Begins anew at each call; two calls on one handle must not overlap. The
     /// buffer is only scratch space and may be used again.
     pub fn list(&self, buffer: &mut Vec<u8>, mut see: impl FnMut(Listed<'_>)) -> io::Result<()> {
+        self.any(buffer, |listed| {
+            see(listed);
+            false
+        })
+        .map(drop)
+    }
+
+    /// Lists the directory until one of its names is the one that is looked for; whether
+    /// there is one.
+    pub fn any(
+        &self,
+        buffer: &mut Vec<u8>,
+        mut wanted: impl FnMut(Listed<'_>) -> bool,
+    ) -> io::Result<bool> {
         seek(&self.fd, SeekFrom::Start(0))?;
         let mut names = RawDir::new(&self.fd, scratch(buffer));
         while let Some(entry) = names.next() {
             let entry = match entry {
                 Ok(entry) => entry,
                 // A directory that was removed while it is open lists nothing.
-                Err(Errno::NOENT) => return Ok(()),
+                Err(Errno::NOENT) => return Ok(false),
                 Err(errno) => return Err(errno.into()),
             };
             let name = entry.file_name().to_bytes();
@@ -207,12 +221,15 @@ impl Dir {
                 FileType::Unknown => None,
                 known => Some(kind(known)),
             };
-            see(Listed {
+            let listed = Listed {
                 name: Name(name),
                 kind,
-            });
+            };
+            if wanted(listed) {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Lists the whole directory before anything is done about a name in it.

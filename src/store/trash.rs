@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, fsync, unlinkat};
 use rustix::io::Errno;
 
 use super::control::establish_private;
-use super::dir::{Dir, Name};
+use super::dir::{Dir, Listed, Name};
 use super::facts::look_at;
 use super::index::{INDEX, Trashed};
 use super::{CONTROL, Root, StoreError};
@@ -277,6 +277,13 @@ impl Trash {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether it has a list and anything besides. What cannot be listed may have.
+    pub fn is_kept(&self) -> bool {
+        let mut buffer = Vec::new();
+        let other = |listed: Listed<'_>| listed.name.as_bytes() != INDEX.as_bytes();
+        self.dir.stat(Name::ours(INDEX)).is_ok() && self.dir.any(&mut buffer, other).unwrap_or(true)
     }
 
     /// Which of these paths have something in their slots, told by one listing instead

@@ -1,7 +1,8 @@
 //! What a run did can be undone, what is held stays, and what looks wrong waits.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_json::Value;
 
@@ -115,6 +116,36 @@ fn undoing_replaces_nothing() {
         said.code == 2 && said.err.contains("does not lie in the trash"),
         "{said:?}"
     );
+}
+
+#[test]
+fn several_hands_put_back_what_lay_in_directories_that_are_gone() {
+    let shop = Shop::new(&format!("{OLD}\n    stop never because \"all go\""));
+    shop.configure("grace = \"1 hour\"");
+    // Enough files for several threads, of many directories with common missing parents.
+    let names: Vec<String> = (0..3000)
+        .map(|n| format!("a/b{}/c{}/{n}", n / 500, n / 10))
+        .collect();
+    for name in &names {
+        shop.file(name, name, 10 * DAY);
+    }
+    fs::set_permissions(shop.path("store"), Permissions::from_mode(0o751)).unwrap();
+    shop.ok(&["apply", "--yes"]);
+    fs::remove_dir_all(shop.path("store/a")).unwrap();
+    let said = shop.ok(&["undo", "last"]);
+    assert!(said.out.contains("put back 3000 files"), "{said:?}");
+    assert_eq!(said.err, "", "{said:?}");
+    for name in &names {
+        assert_eq!(
+            &fs::read_to_string(shop.path("store").join(name)).unwrap(),
+            name
+        );
+    }
+    // Made anew, a directory is as open as the one it lies in.
+    for place in ["store/a", "store/a/b3", "store/a/b3/c160"] {
+        let mode = fs::metadata(shop.path(place)).unwrap().mode() & 0o7777;
+        assert_eq!(mode, 0o751, "{place}");
+    }
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! Work on files of many directories, shared out among threads.
+
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::path::RelPath;
+
+/// Threads at most: more of them wait for each other in the kernel.
+const HANDS: usize = 4;
+
+/// Files that are worth a thread.
+const LOAD: usize = 512;
+
+/// How many threads so many files are worth here.
+pub(super) fn hands(files: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    cores.min(HANDS).min(files / LOAD).max(1)
+}
+
+/// Does the work on each item by so many threads, each a directory's worth or more at a
+/// time and with a state of its own. The answers are in the order of the items.
+pub(super) fn shared_out<T: Sync, S: Default, R: Send>(
+    items: &[T],
+    hands: usize,
+    path: impl Fn(&T) -> &RelPath,
+    work: impl Fn(&mut S, &T) -> Option<R> + Sync,
+) -> Vec<Option<R>> {
+    let loads = loads(items, path);
+    let next = AtomicUsize::new(0);
+    let hand = || {
+        let mut state = S::default();
+        let mut done = Vec::new();
+        while let Some(&(begin, load)) = loads.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for (index, item) in (begin..).zip(load) {
+                done.extend(work(&mut state, item).map(|answer| (index, answer)));
+            }
+        }
+        done
+    };
+    thread::scope(|scope| {
+        let hands: Vec<_> = (1..hands).map(|_| scope.spawn(hand)).collect();
+        let mut all: Vec<Option<R>> = items.iter().map(|_| None).collect();
+        let mut enter = |done: Vec<(usize, R)>| {
+            for (index, answer) in done {
+                if let Some(place) = all.get_mut(index) {
+                    *place = Some(answer);
+                }
+            }
+        };
+        enter(hand());
+        for hand in hands {
+            enter(hand.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        all
+    })
+}
+
+/// Items in pieces, with where each begins; no two pieces share a directory's files
+/// unless they do not come one after the other.
+fn loads<T>(items: &[T], path: impl Fn(&T) -> &RelPath) -> Vec<(usize, &[T])> {
+    let mut loads = Vec::new();
+    let (mut begin, mut rest) = (0, items);
+    while !rest.is_empty() {
+        let ends = rest.windows(2).enumerate().skip(LOAD / 8);
+        let end = ends
+            .filter_map(|(at, pair)| match pair {
+                [one, next] if !path(one).is_beside(path(next)) => Some(at + 1),
+                _ => None,
+            })
+            .next();
+        let (load, left) = rest.split_at(end.unwrap_or(rest.len()));
+        loads.push((begin, load));
+        (begin, rest) = (begin + load.len(), left);
+    }
+    loads
+}
