@@ -1,6 +1,6 @@
 //! Names inside a store: relative, bytes, and unable to leave it.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -151,6 +151,16 @@ impl RelPath {
     }
 }
 
+impl RelPath {
+    /// What [`fmt::Display`] writes; without a copy for the names most files have.
+    pub fn shown(&self) -> Cow<'_, str> {
+        match self.as_str() {
+            Some(text) if !self.is_root() && text.chars().all(|c| !is_escaped(c)) => text.into(),
+            Some(_) | None => self.to_string().into(),
+        }
+    }
+}
+
 fn check_component(component: &[u8]) -> Result<(), PathError> {
     match component {
         b"" | b"." | b".." => Err(PathError::Component),
@@ -191,6 +201,11 @@ fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What [`escape`] does not write as it is.
+fn is_escaped(c: char) -> bool {
+    c == '\\' || is_unprintable(c)
 }
 
 /// Control characters, and the bidirectional overrides that reorder a terminal's line.
@@ -252,6 +267,7 @@ mod tests {
         #[test]
         fn showing_a_path_loses_nothing(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
             if let Ok(path) = RelPath::parse(&bytes) {
+                prop_assert_eq!(path.shown(), path.to_string());
                 prop_assert_eq!(RelPath::unescape(&path.to_string()), Some(path));
             }
         }

@@ -4,6 +4,8 @@
 //! What goes or is replaced in the same run and is due is archived before that, as if
 //! a hook had asked for it.
 
+use std::sync::Arc;
+
 use jiff::ToSpan;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
@@ -11,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::decide::{Planner, captures};
 use super::floors::{bucket, local};
 use super::member::Member;
-use super::{Action, Hook, Otherwise, Step};
+use super::{Action, Captures, Hook, Indices, Otherwise, Step};
 use crate::entry::{Facts, Kind};
 use crate::path::RelPath;
 use crate::policy::Period;
@@ -157,6 +159,7 @@ impl Planner<'_, '_> {
         }
         steps.sort_by(|a, b| a.path.cmp(&b.path));
         let mut further = Vec::new();
+        let words = Arc::from("its present bytes have no archive yet");
         for member in &self.members {
             // An archive in a file's place is archived already.
             if member.place.is_some() || member.unit.is_some() {
@@ -173,7 +176,7 @@ impl Planner<'_, '_> {
                     let due: Vec<usize> = due.collect();
                     step.hooks.extend(due);
                 }
-                None => further.extend(self.backing(member, due, hooks)),
+                None => further.extend(self.backing(member, due, hooks, &words)),
             }
         }
         steps.extend(further);
@@ -235,12 +238,13 @@ impl Planner<'_, '_> {
         member: &Member<'_>,
         due: Vec<usize>,
         hooks: &[(usize, Hook)],
+        words: &Arc<str>,
     ) -> Option<Step> {
         let (of, hook) = hooks.get(*due.first()?)?;
         let collection = self.collection(*of)?;
         let captures = match member.membership(*of) {
-            Some(place) => captures(collection, place),
-            None => Vec::new(),
+            Some(place) => captures(collection, member, place),
+            None => Captures::default(),
         };
         Some(Step {
             path: member.place().clone(),
@@ -252,9 +256,9 @@ impl Planner<'_, '_> {
             collection: collection.name.clone(),
             captures,
             rule: hook.rule,
-            reason: "its present bytes have no archive yet".to_owned(),
-            hooks: due,
-            floors: Vec::new(),
+            reason: Arc::clone(words),
+            hooks: due.into(),
+            floors: Indices::new(),
         })
     }
 }

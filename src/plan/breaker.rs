@@ -132,7 +132,7 @@ fn explicit(policy: &Policy, breaker: &Breaker, counted: &Counted) -> Option<Tri
     let collection = breaker
         .collection
         .and_then(|index| policy.collections.get(index))
-        .map(|c| c.name.clone());
+        .map(|c| c.name.to_string());
     reason.map(|reason| Tripped {
         rule: Some(breaker.rule),
         collection,

@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::member::{Judged, Member, Members, Removal, Unit};
+use super::words::Words;
 use super::{
-    Action, Decision, Directory, Floor, Hook, Notice, Otherwise, Plan, Pressed, Step, Totals,
-    Unmet, WholeDirectory, breaker,
+    Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Plan, Pressed,
+    Step, Totals, Unmet, WholeDirectory, breaker,
 };
 use crate::entry::{Entry, Facts, Kind, Symlinks, Unreadable};
 use crate::path::RelPath;
-use crate::policy::{Collection, Matcher, Membership, Policy, Protector, Subject, Truth, Verdict};
+use crate::policy::{
+    Collection, Matcher, Membership, Memberships, Policy, Protector, Subject, Truth, Verdict,
+};
 use crate::scan::Inventory;
 use crate::time::{Now, Stamp};
 
@@ -76,6 +79,7 @@ pub fn plan_explained(
         unmet: Vec::new(),
         totals: Totals::default(),
         notices: ask.notices.clone(),
+        words: Words::new(),
     };
     planner.enter();
     planner.fill_floors();
@@ -102,6 +106,7 @@ pub(super) struct Planner<'p, 'e> {
     pub(super) unmet: Vec<Unmet>,
     totals: Totals,
     pub(super) notices: Vec<Notice>,
+    pub(super) words: Words,
 }
 
 /// What [`Protector::Held`] says of a file that is held by its name: no index of a hold
@@ -323,7 +328,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             path: directory,
             facts: unit.facts,
         };
-        let memberships = vec![unit.membership];
+        let memberships = Memberships::from_iter([unit.membership]);
         let verdict = self.matcher.judge(&entry, &memberships);
         let index = self.members.len();
         for &file in &unit.files {
@@ -412,13 +417,12 @@ impl<'p, 'e> Planner<'p, 'e> {
                 let subject = matcher.subject(&member.entry, place)?;
                 Some(matcher.reasons(&delete.condition, subject))
             });
-            let reason = reason
-                .filter(|words| !words.is_empty())
-                .unwrap_or_else(|| "this collection deletes every file".to_owned());
+            let reason = reason.as_deref().filter(|words| !words.is_empty());
+            let reason = reason.unwrap_or("this collection deletes every file");
             member.removal = Some(Removal {
                 membership,
                 rule,
-                reason,
+                reason: self.words.shared(reason),
                 pressure: None,
             });
         }
@@ -603,19 +607,21 @@ impl<'p, 'e> Planner<'p, 'e> {
         directories: &mut Vec<WholeDirectory>,
         numbers: &mut BTreeMap<usize, usize>,
     ) -> Vec<Step> {
+        // Neighbours often have equal captures, which then lie in memory once.
+        let mut last = Captures::default();
+        let mut step = |index| {
+            let by = self.leaves_with(index)?;
+            let mut step = self.step(index, by, hooks)?;
+            step.unit = match by == index {
+                true => None,
+                false => Some(self.unit_number(by, directories, numbers)?),
+            };
+            step.captures = step.captures.shared_with(&last);
+            last = step.captures.clone();
+            Some(step)
+        };
         let order = self.pressure_order();
-        order
-            .into_iter()
-            .filter_map(|index| {
-                let by = self.leaves_with(index)?;
-                let mut step = self.step(index, by, hooks)?;
-                step.unit = match by == index {
-                    true => None,
-                    false => Some(self.unit_number(by, directories, numbers)?),
-                };
-                Some(step)
-            })
-            .collect()
+        order.into_iter().filter_map(&mut step).collect()
     }
 
     /// Files in path order, but those that pressure takes as it takes them.
@@ -681,7 +687,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             unit: None,
             pressure: removal.pressure,
             collection: collection.name.clone(),
-            captures: captures(collection, place),
+            captures: captures(collection, taker, place),
             rule: removal.rule,
             reason: removal.reason.clone(),
             hooks: wanted.map(|(index, _)| index).collect(),
@@ -753,11 +759,11 @@ impl<'p, 'e> Planner<'p, 'e> {
             unit: None,
             pressure: None,
             collection: collection.name.clone(),
-            captures: captures(collection, place),
+            captures: captures(collection, member, place),
             rule: replace.rule,
-            reason: self.matcher.reasons(&replace.condition, asked),
-            hooks: vec![hook],
-            floors: Vec::new(),
+            reason: self.matcher.reasons(&replace.condition, asked).into(),
+            hooks: Indices::from_slice(&[hook]),
+            floors: Indices::new(),
         })
     }
 
@@ -805,9 +811,14 @@ fn join(unit: &mut Result<Facts, Unreadable>, file: &Result<Facts, Unreadable>) 
     }
 }
 
-pub(super) fn captures(collection: &Collection, place: &Membership) -> Vec<(String, String)> {
-    let names = collection.template.captures().iter().cloned();
-    names.zip(place.captures.iter().cloned()).collect()
+/// A member's captures in a collection.
+pub(super) fn captures(
+    collection: &Collection,
+    member: &Member<'_>,
+    place: &Membership,
+) -> Captures {
+    let names = Arc::clone(collection.template.captures());
+    Captures::new(names, place.spans.values(member.path().as_bytes()).iter())
 }
 
 /// The policy's hooks with the collection each belongs to, in the order written.

@@ -4,6 +4,7 @@
 //! cannot silently change what a saved plan means. Its digest is over the body's
 //! bytes; a document that was edited is refused.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::marker::PhantomData;
@@ -11,8 +12,8 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    Action, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed, Rule, Step,
-    Tally, Totals, Tripped, Unmet, WholeDirectory,
+    Action, Captures, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed,
+    Rule, Step, Tally, Totals, Tripped, Unmet, WholeDirectory,
 };
 use crate::entry::{Facts, FileId, Kind, Symlinks};
 use crate::path::RelPath;
@@ -61,7 +62,7 @@ struct Document<B> {
 /// the other, as a plan may have millions.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body<Floors = Vec<FloorForm>, Steps = Vec<StepForm>> {
+struct Body<Floors = Vec<FloorForm>, Steps = Vec<StepForm<'static>>> {
     store: String,
     root: String,
     now: String,
@@ -86,7 +87,7 @@ struct Body<Floors = Vec<FloorForm>, Steps = Vec<StepForm>> {
 }
 
 /// A body as it is written.
-type Written<'a> = Body<Forms<'a, Floor, FloorForm>, Forms<'a, Step, StepForm>>;
+type Written<'a> = Body<Forms<'a, Floor, FloorForm>, Forms<'a, Step, StepForm<'a>>>;
 
 /// Parts of a plan that are brought into their form `F` as they are written.
 struct Forms<'a, T, F> {
@@ -219,14 +220,14 @@ impl From<ExpiredForm> for Expired {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StepForm {
-    path: String,
-    collection: String,
-    captures: Vec<(String, String)>,
+struct StepForm<'a> {
+    path: Cow<'a, str>,
+    collection: Cow<'a, str>,
+    captures: Captures,
     rule: usize,
-    reason: String,
-    hooks: Vec<usize>,
-    floors: Vec<usize>,
+    reason: Cow<'a, str>,
+    hooks: Cow<'a, [usize]>,
+    floors: Cow<'a, [usize]>,
     /// The hook whose archive takes the file's place; without one the file goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced_by: Option<usize>,
@@ -781,16 +782,16 @@ impl FloorForm {
     }
 }
 
-impl From<&Step> for StepForm {
-    fn from(step: &Step) -> StepForm {
+impl<'a> From<&'a Step> for StepForm<'a> {
+    fn from(step: &'a Step) -> StepForm<'a> {
         StepForm {
-            path: step.path.to_string(),
-            collection: step.collection.clone(),
+            path: step.path.shown(),
+            collection: Cow::Borrowed(&*step.collection),
             captures: step.captures.clone(),
             rule: step.rule,
-            reason: step.reason.clone(),
-            hooks: step.hooks.clone(),
-            floors: step.floors.clone(),
+            reason: Cow::Borrowed(&*step.reason),
+            hooks: Cow::Borrowed(&step.hooks),
+            floors: Cow::Borrowed(&step.floors),
             replaced_by: match step.action {
                 Action::Remove | Action::BackUp => None,
                 Action::Replace { hook } => Some(hook),
@@ -859,7 +860,7 @@ impl DirectoryForm {
     }
 }
 
-impl StepForm {
+impl StepForm<'_> {
     fn read(self) -> Result<Step, DocumentError> {
         let StepForm {
             path: text,
@@ -887,12 +888,12 @@ impl StepForm {
             },
             unit,
             pressure,
-            collection,
+            collection: collection.into(),
             captures,
             rule,
-            reason,
-            hooks,
-            floors,
+            reason: reason.into(),
+            hooks: hooks.iter().copied().collect(),
+            floors: floors.iter().copied().collect(),
         })
     }
 }

@@ -70,7 +70,7 @@ fn judge(matcher: &Matcher<'_>, directory: &Entry) -> Option<Directory> {
     (!protected).then(|| Directory {
         path: directory.path.clone(),
         facts,
-        collection: collection.name.clone(),
+        collection: collection.name.to_string(),
         rule: empties.rule,
         reason: format!(
             "empty, unchanged for {}, which is more than {span}",

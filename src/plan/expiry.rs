@@ -29,7 +29,7 @@ impl Planner<'_, '_> {
             }
             for (path, filed) in &self.inventory().filed {
                 let mut places: BTreeMap<&str, Vec<&Filed>> = BTreeMap::new();
-                let ours = filed.iter().filter(|f| f.collection == collection.name);
+                let ours = filed.iter().filter(|f| *f.collection == *collection.name);
                 for filed in ours {
                     places.entry(&filed.destination).or_default().push(filed);
                 }

@@ -1,32 +1,41 @@
 //! Members of a collection by the captures a statement counts `per`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
+
+use smallvec::SmallVec;
 
 use super::member::{Member, Members};
 use crate::policy::{Collection, Measure};
 
-/// Splits members into groups with equal values of the given captures.
+/// Splits members into groups with equal values of the given captures, in the order of
+/// those.
 pub(super) fn by_captures(
     all: &[Member<'_>],
     members: Members,
     collection: usize,
     per: &[usize],
-) -> BTreeMap<Vec<String>, Members> {
-    let mut groups: BTreeMap<Vec<String>, Members> = BTreeMap::new();
+) -> Vec<(Vec<String>, Members)> {
+    if per.is_empty() {
+        return match members.is_empty() {
+            true => Vec::new(),
+            false => vec![(Vec::new(), members)],
+        };
+    }
+    let mut groups: HashMap<SmallVec<[&str; 2]>, Members> = HashMap::new();
     for index in members {
-        let Some(place) = all
-            .get(index)
-            .and_then(|member| member.membership(collection))
-        else {
+        let Some(values) = all.get(index).and_then(|member| member.values(collection)) else {
             continue;
         };
-        let key = per
-            .iter()
-            .filter_map(|&capture| place.captures.get(capture).cloned())
-            .collect();
-        groups.entry(key).or_default().push(index);
+        let key = per.iter().filter_map(|&capture| values.get(capture));
+        groups.entry(key.collect()).or_default().push(index);
     }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let owned = |key: &[&str]| key.iter().map(|&value| value.to_owned()).collect();
     groups
+        .into_iter()
+        .map(|(key, members)| (owned(&key), members))
+        .collect()
 }
 
 /// A group in words: `symbol=AAPL, interval=1h`; empty for a whole collection.

@@ -14,13 +14,16 @@ use crate::units::{Elapsed, Size};
 /// What members are compared by; ties go by path bytes, the order members stand in.
 type Key = (Option<Stamp>, u64, Option<Ordinal>, usize);
 
+/// Members by a capture and its value.
+type ByValue = HashMap<usize, HashMap<String, Members>>;
+
 impl Planner<'_, '_> {
     pub(super) fn apply_limits(&mut self) {
         // Where two collections share files, which goes first decides; their places in the
         // text must not. Whole directories first, as the wider bite leaves less to take.
         let mut collections: Vec<(usize, &Collection)> =
             self.policy().collections.iter().enumerate().collect();
-        collections.sort_by_key(|(_, c)| (!c.template.is_directory(), c.name.as_str()));
+        collections.sort_by_key(|(_, c)| (!c.template.is_directory(), &*c.name));
         for (index, collection) in collections {
             let by_value = self.by_guards(index, collection);
             for limit in &collection.limits {
@@ -37,11 +40,7 @@ impl Planner<'_, '_> {
 
     /// Members by the values of captures that limits insist on: ten thousand limits for
     /// a symbol each look at their own symbol's files only.
-    fn by_guards(
-        &self,
-        index: usize,
-        collection: &Collection,
-    ) -> HashMap<(usize, String), Members> {
+    fn by_guards(&self, index: usize, collection: &Collection) -> ByValue {
         let mut captures: Vec<usize> = collection
             .limits
             .iter()
@@ -49,16 +48,18 @@ impl Planner<'_, '_> {
             .collect();
         captures.sort_unstable();
         captures.dedup();
-        let mut found: HashMap<(usize, String), Members> = HashMap::new();
+        let mut found = ByValue::new();
         let members = self.of_collection.get(index).into_iter().flatten();
         for &member in members {
-            let place = self.members.get(member).and_then(|m| m.membership(index));
+            let values = self.members.get(member).and_then(|m| m.values(index));
             for &capture in &captures {
-                if let Some(value) = place.and_then(|place| place.captures.get(capture)) {
-                    found
-                        .entry((capture, value.clone()))
-                        .or_default()
-                        .push(member);
+                let Some(value) = values.and_then(|values| values.get(capture)) else {
+                    continue;
+                };
+                let of_capture = found.entry(capture).or_default();
+                match of_capture.get_mut(value) {
+                    Some(members) => members.push(member),
+                    None => drop(of_capture.insert(value.to_owned(), vec![member])),
                 }
             }
         }
@@ -67,16 +68,11 @@ impl Planner<'_, '_> {
 
     /// Live members the limit's condition holds for. What cannot be read does not
     /// count: counting it would only make room for more evictions.
-    fn counted(
-        &self,
-        collection: usize,
-        limit: &Limit,
-        by_value: &HashMap<(usize, String), Members>,
-    ) -> Members {
+    fn counted(&self, collection: usize, limit: &Limit, by_value: &ByValue) -> Members {
         let mut candidates: Members = match guard(&limit.condition) {
             Some((capture, values)) => values
                 .iter()
-                .filter_map(|value| by_value.get(&(capture, value.clone())))
+                .filter_map(|value| by_value.get(&capture)?.get(value))
                 .flatten()
                 .copied()
                 .collect(),
@@ -167,15 +163,15 @@ impl Planner<'_, '_> {
                 Elapsed(facts.accessed.seconds_until(now))
             ),
             Order::Lowest(capture) => {
-                let place = member.membership(collection);
-                let value = place.and_then(|place| place.captures.get(capture));
+                let values = member.values(collection);
+                let value = values.and_then(|values| values.get(capture));
                 let name = self
                     .collection(collection)
                     .and_then(|c| c.template.captures().get(capture));
                 format!(
                     "lowest {{{}}} first, here {}",
                     name.map_or("", String::as_str),
-                    value.map_or("", String::as_str)
+                    value.unwrap_or_default()
                 )
             }
         }
@@ -220,11 +216,12 @@ impl Planner<'_, '_> {
             .memberships
             .iter()
             .position(|place| place.collection == collection);
+        let reason = self.words.shared(&format!("{over}; {this}"));
         if let (Some(member), Some(membership)) = (self.members.get_mut(index), place) {
             member.removal = Some(Removal {
                 membership,
                 rule: limit.rule,
-                reason: format!("{over}; {this}"),
+                reason,
                 pressure: None,
             });
         }

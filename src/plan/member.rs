@@ -1,10 +1,12 @@
 //! A file, or a whole directory, on its way to a decision.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
+use super::Indices;
 use crate::entry::{Entry, Facts};
 use crate::path::RelPath;
-use crate::policy::{Limit, Measure, Membership, Verdict};
+use crate::policy::{Limit, Measure, Membership, Memberships, Values, Verdict};
 
 /// Indices into the planner's members, ascending, which is path order.
 pub(super) type Members = Vec<usize>;
@@ -34,17 +36,17 @@ pub(super) struct Member<'e> {
     pub(super) entry: Judged<'e>,
     /// Where it lies, if that is not what it goes by.
     pub(super) place: Option<&'e RelPath>,
-    pub(super) memberships: Vec<Membership>,
+    pub(super) memberships: Memberships,
     pub(super) verdict: Verdict,
     /// Set by a floor: the member is one of those it holds.
     pub(super) floor: Option<usize>,
     /// The floors whose groups this member belongs to without being held.
-    pub(super) in_floors: Vec<usize>,
+    pub(super) in_floors: Indices,
     pub(super) removal: Option<Removal>,
     /// Set for a directory that goes or stays as one.
     pub(super) unit: Option<Box<Unit>>,
     /// The units a file lies in, as indices of members.
-    pub(super) inside: Members,
+    pub(super) inside: Indices,
 }
 
 /// A whole directory.
@@ -59,27 +61,23 @@ pub(super) struct Unit {
 pub(super) struct Removal {
     pub(super) membership: usize,
     pub(super) rule: usize,
-    pub(super) reason: String,
+    pub(super) reason: Arc<str>,
     /// The pressure that takes it: an index into the plan's.
     pub(super) pressure: Option<usize>,
 }
 
 impl<'e> Member<'e> {
-    pub(super) fn new(
-        entry: Judged<'e>,
-        memberships: Vec<Membership>,
-        verdict: Verdict,
-    ) -> Member<'e> {
+    pub(super) fn new(entry: Judged<'e>, memberships: Memberships, verdict: Verdict) -> Member<'e> {
         Member {
             entry,
             place: None,
             memberships,
             verdict,
             floor: None,
-            in_floors: Vec::new(),
+            in_floors: Indices::new(),
             removal: None,
             unit: None,
-            inside: Members::new(),
+            inside: Indices::new(),
         }
     }
 
@@ -111,6 +109,12 @@ impl<'e> Member<'e> {
         self.memberships
             .iter()
             .find(|place| place.collection == collection)
+    }
+
+    /// The values of its captures in a collection.
+    pub(super) fn values(&self, collection: usize) -> Option<Values<'_>> {
+        let place = self.membership(collection)?;
+        Some(place.spans.values(self.path().as_bytes()))
     }
 
     /// What removing it gives back: a name whose content lives on frees nothing.

@@ -6,6 +6,7 @@
 
 mod backups;
 mod breaker;
+mod captures;
 mod decide;
 mod document;
 mod empties;
@@ -19,8 +20,12 @@ mod member;
 mod pressure;
 mod trial;
 mod verdict;
+mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use crate::entry::Facts;
 use crate::path::RelPath;
@@ -29,6 +34,7 @@ use crate::time::Now;
 
 pub use crate::policy::{Mark, Rule};
 pub use backups::{BackedUp, NextBackUp, generation};
+pub use captures::Captures;
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use pressure::{is_above, is_below};
@@ -179,6 +185,9 @@ pub struct Directory {
     pub reason: String,
 }
 
+/// Indices of which a step has few: they take no memory of their own.
+pub type Indices = SmallVec<[usize; 2]>;
+
 /// One file that is to go, to be replaced, or to be archived as it stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -196,17 +205,17 @@ pub struct Step {
     /// The pressure that takes it: an index into [`Plan::pressures`].
     pub pressure: Option<usize>,
     /// The collection that doomed it.
-    pub collection: String,
+    pub collection: Arc<str>,
     /// Its captures in that collection.
-    pub captures: Vec<(String, String)>,
+    pub captures: Captures,
     /// The statement that doomed it: an index into [`Plan::rules`].
     pub rule: usize,
     /// Why, in words, with the values that decided.
-    pub reason: String,
+    pub reason: Arc<str>,
     /// Hooks that must succeed first: indices into [`Plan::hooks`].
-    pub hooks: Vec<usize>,
+    pub hooks: Indices,
     /// Floors that were full without this file: indices into [`Plan::floors`].
-    pub floors: Vec<usize>,
+    pub floors: Indices,
 }
 
 /// The members of one group that a `keep newest` counted on.

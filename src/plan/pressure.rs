@@ -100,11 +100,12 @@ impl Planner<'_, '_> {
                     .memberships
                     .iter()
                     .position(|place| place.collection == stage.collection);
+                let reason = self.words.shared(&format!("{words}; {this}"));
                 if let (Some(member), Some(membership)) = (self.members.get_mut(index), place) {
                     member.removal = Some(Removal {
                         membership,
                         rule,
-                        reason: format!("{words}; {this}"),
+                        reason,
                         pressure: Some(number),
                     });
                     order.push(index);

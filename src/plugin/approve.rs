@@ -443,7 +443,7 @@ impl<'a> Hooks<'a> {
             run: self.run.id.clone(),
             at: self.run.now.timestamp().to_string(),
             store: self.plan.store.clone(),
-            collection: step.collection.clone(),
+            collection: step.collection.to_string(),
             path: step.path.to_string(),
             key: entry.key.clone(),
             plugin: ready.plugin.version(),
@@ -489,9 +489,9 @@ impl<'a> Hooks<'a> {
                 nanoseconds: facts.modified.subsec_nanoseconds(),
             },
             links: facts.links,
-            collection: step.collection.clone(),
+            collection: step.collection.to_string(),
             rule: rule.unwrap_or_default(),
-            captures: step.captures.clone(),
+            captures: step.captures.owned(),
             attempt,
         }
     }

@@ -3,6 +3,7 @@
 use super::ast::Comparison;
 use super::ir::{Clock, Condition, Direction, Side, Test};
 use super::matcher::{Matcher, Subject, Truth};
+use super::template::Values;
 use crate::entry::Entry;
 use crate::units::{Elapsed, Size};
 
@@ -132,7 +133,7 @@ impl Matcher<'_> {
                 |facts| format!("size {}", Size(facts.size)),
             ),
             Test::Capture { capture, values } => {
-                let value = subject.captures.get(*capture).map_or("", String::as_str);
+                let value = subject.captures.get(*capture).unwrap_or_default();
                 let is_it = values.len() == 1 && values.first().map(String::as_str) == Some(value);
                 if is_it {
                     format!("the name says \"{value}\"")
@@ -140,12 +141,11 @@ impl Matcher<'_> {
                     format!("\"{value}\"")
                 }
             }
-            Test::CaptureGlob { capture, .. } => format!(
-                "\"{}\"",
-                subject.captures.get(*capture).map_or("", String::as_str)
-            ),
+            Test::CaptureGlob { capture, .. } => {
+                format!("\"{}\"", subject.captures.get(*capture).unwrap_or_default())
+            }
             Test::CaptureOrder { capture, .. } => {
-                let value = subject.captures.get(*capture).map_or("", String::as_str);
+                let value = subject.captures.get(*capture).unwrap_or_default();
                 format!("\"{value}\"")
             }
             Test::Path(_) => "the path".to_owned(),
@@ -285,12 +285,13 @@ impl Matcher<'_> {
             if holds == Truth::False {
                 continue;
             }
-            let captures = template.matches(entry.path.as_bytes());
+            let spans = template.matches(entry.path.as_bytes());
+            let captures = spans.as_ref();
             let subject = Subject {
                 path: &entry.path,
                 facts,
                 template,
-                captures: captures.as_deref().unwrap_or_default(),
+                captures: captures.map_or(Values::NONE, |it| it.values(entry.path.as_bytes())),
             };
             said.push(Said {
                 rule,

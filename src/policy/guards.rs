@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use smallvec::SmallVec;
+
 use super::ir::{Condition, Test};
+use super::template::Values;
 
 /// Statements by the capture's value they insist on.
 #[derive(Debug, Default)]
@@ -63,6 +66,9 @@ impl Few<Guarded> {
     }
 }
 
+/// Statements with what is left to be asked; few, mostly.
+type Candidates<'g> = SmallVec<[(usize, Option<&'g Condition>); 4]>;
+
 impl Guards {
     /// Enters statements' conditions in their order.
     pub(super) fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Guards {
@@ -96,9 +102,9 @@ impl Guards {
 
     /// Statements that may hold for a file with these captures, ascending, each with
     /// what is left to be asked where that is less than its whole condition.
-    pub(super) fn of(&self, captures: &[String]) -> Vec<(usize, Option<&Condition>)> {
+    pub(super) fn of(&self, captures: Values<'_>) -> Candidates<'_> {
         let whole = |statement: usize| (statement, None);
-        let mut found: Vec<_> = self.open.iter().copied().map(whole).collect();
+        let mut found: Candidates<'_> = self.open.iter().copied().map(whole).collect();
         for (capture, table) in &self.by_value {
             match captures.get(*capture) {
                 Some(value) => {
@@ -156,6 +162,7 @@ pub(crate) fn guard(condition: &Condition) -> Option<(usize, &[String])> {
 mod tests {
     use super::*;
     use crate::policy::ast::Comparison;
+    use crate::policy::template::{Spans, TemplateText};
 
     fn capture(capture: usize, values: &[&str]) -> Condition {
         let values = values.iter().map(|&value| value.to_owned()).collect();
@@ -179,9 +186,18 @@ mod tests {
             ]),
         ];
         let guards = Guards::new(conditions.iter());
+        let template = |count| ["{a}", "{a}/{b}"][count - 1];
         let of = |captures: &[&str]| {
-            let captures: Vec<String> = captures.iter().map(|&text| text.to_owned()).collect();
-            let found = guards.of(&captures).into_iter();
+            let path = captures.join("/");
+            let spans = match captures.len() {
+                0 => Spans::default(),
+                count => {
+                    let text = TemplateText::parse(template(count)).unwrap();
+                    let template = text.compile(&HashMap::new()).unwrap();
+                    template.matches(path.as_bytes()).unwrap()
+                }
+            };
+            let found = guards.of(spans.values(path.as_bytes())).into_iter();
             let found =
                 found.map(|(statement, rest)| (statement, rest.map(|it| format!("{it:?}"))));
             found.collect::<Vec<_>>()

@@ -3,6 +3,7 @@
 //! Only `check` builds one, so whoever holds a [`Policy`] holds one without mistakes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -213,7 +214,8 @@ pub(crate) type RuleIndex = usize;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Collection {
-    pub(crate) name: String,
+    /// Steps share it.
+    pub(crate) name: Arc<str>,
     pub(crate) template: Template,
     pub(crate) clock: Option<Clock>,
     pub(crate) deletes: Vec<Delete>,

@@ -9,11 +9,12 @@ use super::ir::{
     Clock, Collection, Condition, Direction, Hold, Order, Policy, RuleIndex, Side, Test,
 };
 use super::prefixes::Prefixes;
-use super::template::{Ordinal, Template};
+use super::template::{Ordinal, Spans, Template, Values};
 use crate::entry::{Entry, Facts, Visit};
 use crate::path::RelPath;
 use crate::time::{Now, Stamp};
 use jiff::tz::TimeZone;
+use smallvec::SmallVec;
 
 /// A policy bound to the moment of a run.
 #[derive(Debug)]
@@ -74,9 +75,12 @@ impl Truth {
 pub struct Membership {
     /// Index of the collection.
     pub(crate) collection: usize,
-    /// Its captures' values, in the template's order.
-    pub(crate) captures: Vec<String>,
+    /// Where the path has its captures.
+    pub(crate) spans: Spans,
 }
+
+/// A file's places; in most policies it has one at most.
+pub type Memberships = SmallVec<[Membership; 1]>;
 
 /// What the statements that look at one file alone make of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +122,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) facts: Option<&'a Facts>,
     /// The template that found the captures.
     pub(crate) template: &'a Template,
-    pub(crate) captures: &'a [String],
+    pub(crate) captures: Values<'a>,
 }
 
 impl<'p> Matcher<'p> {
@@ -250,17 +254,14 @@ impl<'p> Matcher<'p> {
     }
 
     /// The collections of files a path lies in.
-    pub fn memberships(&self, path: &RelPath) -> Vec<Membership> {
+    pub fn memberships(&self, path: &RelPath) -> Memberships {
         let found = self.files.of(path.as_bytes());
         found
             .into_iter()
             .filter_map(|collection| {
                 let definition = self.policy.collections.get(collection)?;
-                let captures = definition.template.matches(path.as_bytes())?;
-                Some(Membership {
-                    collection,
-                    captures,
-                })
+                let spans = definition.template.matches(path.as_bytes())?;
+                Some(Membership { collection, spans })
             })
             .collect()
     }
@@ -272,15 +273,9 @@ impl<'p> Matcher<'p> {
         units
             .filter_map(|&collection| {
                 let definition = self.policy.collections.get(collection)?;
-                let (end, captures) = definition.template.unit_of(path.as_bytes())?;
+                let (end, spans) = definition.template.unit_of(path.as_bytes())?;
                 let directory = RelPath::parse(path.as_bytes().get(..end)?).ok()?;
-                Some((
-                    directory,
-                    Membership {
-                        collection,
-                        captures,
-                    },
-                ))
+                Some((directory, Membership { collection, spans }))
             })
             .collect()
     }
@@ -311,7 +306,7 @@ impl<'p> Matcher<'p> {
             .iter()
             .filter_map(|hold| kept(hold.rule, self.holds(hold, entry)));
         let of_collections = memberships.iter().flat_map(|membership| {
-            let keeps = self.keeps(membership).into_iter();
+            let keeps = self.keeps(entry, membership);
             let subject = self.subject(entry, membership);
             keeps.filter_map(move |(rule, left)| kept(rule, self.truth(left, subject?)))
         });
@@ -331,18 +326,20 @@ impl<'p> Matcher<'p> {
     }
 
     /// The `keep` statements that may hold for a file, each with what is to be asked.
-    fn keeps(&self, membership: &Membership) -> Vec<(RuleIndex, &Condition)> {
-        let found = self.policy.collections.get(membership.collection);
-        let Some((collection, asked)) = found.zip(self.asked.get(membership.collection)) else {
-            return Vec::new();
-        };
-        let candidates = asked.keeps.of(&membership.captures).into_iter();
-        candidates
-            .filter_map(|(index, left)| {
-                let keep = collection.keeps.get(index)?;
-                Some((keep.rule, left.unwrap_or(&keep.condition)))
-            })
-            .collect()
+    fn keeps<'a>(
+        &'a self,
+        entry: &Entry,
+        membership: &Membership,
+    ) -> impl Iterator<Item = (RuleIndex, &'a Condition)> + use<'a, 'p> {
+        let collection = self.policy.collections.get(membership.collection);
+        let asked = self.asked.get(membership.collection);
+        let captures = membership.spans.values(entry.path.as_bytes());
+        let candidates = asked.map(|asked| asked.keeps.of(captures));
+        let candidates = candidates.into_iter().flatten();
+        candidates.filter_map(move |(index, left)| {
+            let keep = collection?.keeps.get(index)?;
+            Some((keep.rule, left.unwrap_or(&keep.condition)))
+        })
     }
 
     /// A file that cannot be judged is kept, whatever the statements say.
@@ -428,24 +425,24 @@ impl<'p> Matcher<'p> {
 
     fn covers(&self, template: &Template, condition: &Condition, entry: &Entry) -> Truth {
         match template.matches(entry.path.as_bytes()) {
-            Some(captures) => self.truth(
+            Some(spans) => self.truth(
                 condition,
                 Subject {
                     path: &entry.path,
                     facts: entry.facts.as_ref().ok(),
                     template,
-                    captures: &captures,
+                    captures: spans.values(entry.path.as_bytes()),
                 },
             ),
             None if template.is_directory() => match template.unit_of(entry.path.as_bytes()) {
                 // A protected directory protects what is in it.
-                Some((_, captures)) => self.truth(
+                Some((_, spans)) => self.truth(
                     condition,
                     Subject {
                         path: &entry.path,
                         facts: entry.facts.as_ref().ok(),
                         template,
-                        captures: &captures,
+                        captures: spans.values(entry.path.as_bytes()),
                     },
                 ),
                 None => Truth::False,
@@ -464,7 +461,7 @@ impl<'p> Matcher<'p> {
             let Some(subject) = self.subject(entry, membership) else {
                 continue;
             };
-            let candidates = asked.deletes.of(&membership.captures).into_iter();
+            let candidates = asked.deletes.of(subject.captures).into_iter();
             let delete = candidates
                 .filter_map(|(index, left)| Some((collection.deletes.get(index)?, left)))
                 .find(|(delete, left)| {
@@ -548,7 +545,7 @@ impl<'p> Matcher<'p> {
                 None => Truth::Unknown,
             },
             Test::Capture { capture, values } => match subject.captures.get(*capture) {
-                Some(value) => Truth::of(values.contains(value)),
+                Some(value) => Truth::of(values.iter().any(|one| one == value)),
                 None => Truth::Unknown,
             },
             Test::CaptureGlob { capture, glob } => match subject.captures.get(*capture) {
@@ -611,7 +608,7 @@ pub(crate) fn subject<'a>(
         path: &entry.path,
         facts: entry.facts.as_ref().ok(),
         template: &policy.collections.get(membership.collection)?.template,
-        captures: &membership.captures,
+        captures: membership.spans.values(entry.path.as_bytes()),
     })
 }
 

@@ -26,13 +26,13 @@ pub use fix::{Change, Mended, fix};
 pub use format::{WIDTH, format};
 pub(crate) use ir::Expiry;
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
-pub use matcher::{Matcher, Membership, Protector, Truth, Verdict};
+pub use matcher::{Matcher, Membership, Memberships, Protector, Truth, Verdict};
 pub use request::Request;
 
 pub(crate) use guards::guard;
 pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Holds, Limit, Stage};
 pub(crate) use matcher::{Subject, ordinal};
-pub(crate) use template::Ordinal;
+pub(crate) use template::{Ordinal, Values};
 
 /// The syntax tree of a sound policy, for the evaluator it is held against.
 #[cfg(test)]

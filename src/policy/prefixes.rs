@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use smallvec::SmallVec;
+
 use crate::path::RelPath;
 
 /// Items by the bytes that every name they match begins with.
@@ -36,8 +38,8 @@ impl Prefixes {
     }
 
     /// Items that may match a path, ascending.
-    pub(super) fn of(&self, path: &[u8]) -> Vec<usize> {
-        let mut found: Vec<usize> = self.beginnings(path).collect();
+    pub(super) fn of(&self, path: &[u8]) -> SmallVec<[usize; 4]> {
+        let mut found: SmallVec<[usize; 4]> = self.beginnings(path).collect();
         if self.lengths.len() > 1 {
             found.sort_unstable();
         }
@@ -78,9 +80,9 @@ mod tests {
     fn items_are_found_by_beginning_and_by_what_lies_below() {
         let table: [&[u8]; 4] = [b"", b"a/", b"a/b_", b"c"];
         let prefixes = Prefixes::new(table.into_iter().enumerate());
-        assert_eq!(prefixes.of(b"a/b_x/y"), [0, 1, 2]);
-        assert_eq!(prefixes.of(b"a/x"), [0, 1]);
-        assert_eq!(prefixes.of(b"x"), [0]);
+        assert_eq!(prefixes.of(b"a/b_x/y").as_slice(), [0, 1, 2]);
+        assert_eq!(prefixes.of(b"a/x").as_slice(), [0, 1]);
+        assert_eq!(prefixes.of(b"x").as_slice(), [0]);
         let below = |path: &str| {
             let mut found = prefixes.below(&RelPath::parse(path).unwrap());
             found.sort_unstable();

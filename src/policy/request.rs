@@ -46,7 +46,7 @@ impl Policy {
     pub fn captures(&self) -> Vec<&str> {
         let all = self.collections.iter();
         let mut names: Vec<&str> = all
-            .flat_map(|collection| collection.template.captures())
+            .flat_map(|collection| collection.template.captures().iter())
             .map(String::as_str)
             .collect();
         names.sort_unstable();
@@ -56,7 +56,7 @@ impl Policy {
 
     /// The names of its collections, in the order written.
     pub fn collection_names(&self) -> impl Iterator<Item = &str> {
-        self.collections.iter().map(|c| c.name.as_str())
+        self.collections.iter().map(|c| &*c.name)
     }
 
     /// The same policy with one thing to delete: what is asked for. Nothing where no
@@ -92,7 +92,7 @@ impl Policy {
                 line: 0,
                 label: None,
                 because: None,
-                collection: Some(collection.name.clone()),
+                collection: Some(collection.name.to_string()),
                 text: text.clone(),
             });
             collection.deletes.push(Delete {

@@ -352,7 +352,7 @@ impl Counted {
                     path: &entry.path,
                     facts: Some(facts),
                     template: &collection.template,
-                    captures: &place.captures,
+                    captures: place.spans.values(entry.path.as_bytes()),
                 };
                 if matcher.truth(&limit.condition, subject) != Truth::True {
                     continue;
@@ -360,7 +360,7 @@ impl Counted {
                 let group = limit
                     .per
                     .iter()
-                    .filter_map(|&at| place.captures.get(at).cloned());
+                    .filter_map(|&at| subject.captures.get(at).map(str::to_owned));
                 let used = self
                     .limits
                     .entry((place.collection, index))
@@ -378,7 +378,7 @@ impl Counted {
     fn collections(&self, policy: &Policy) -> Vec<CollectionView> {
         let both = policy.collections.iter().zip(&self.amounts);
         both.map(|(collection, (amount, oldest, newest))| CollectionView {
-            collection: collection.name.clone(),
+            collection: collection.name.to_string(),
             captures: collection.template.captures().to_vec(),
             files: amount.files,
             bytes: amount.bytes,
@@ -462,7 +462,8 @@ pub(super) fn groups(
             .into_iter()
             .find_map(|place| {
                 let wanted = places.get(place.collection)?.as_ref()?;
-                let values = wanted.iter().map(|&at| place.captures.get(at).cloned());
+                let values = place.spans.values(entry.path.as_bytes());
+                let values = wanted.iter().map(|&at| values.get(at).map(str::to_owned));
                 values.collect::<Option<Vec<String>>>()
             });
         let Some(values) = found else { continue };

@@ -78,7 +78,7 @@ fn when_dumps_stop_the_newest_seven_stay_and_failed_ones_do_not_count() {
         (hook.plugin.as_str(), hook.destination.as_deref()),
         ("backup", Some("cold"))
     );
-    assert!(plan.steps.iter().all(|step| step.hooks == [0]));
+    assert!(plan.steps.iter().all(|step| step.hooks[..] == [0]));
     assert_eq!(plan.tripped.len(), 0);
 }
 

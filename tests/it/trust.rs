@@ -444,8 +444,8 @@ fn forged(shop: &Shop, honest: &str, lenient: &str) {
             .steps
             .into_iter()
             .map(|step| retain::plan::Step {
-                hooks: Vec::new(),
-                floors: Vec::new(),
+                hooks: retain::plan::Indices::new(),
+                floors: retain::plan::Indices::new(),
                 ..step
             })
             .collect(),

@@ -32,7 +32,7 @@ impl Checker<'_> {
         let clock = self.clock(collection, &template, broken);
         let index = self.policy.collections.len();
         self.policy.collections.push(Collection {
-            name: collection.name.value.clone(),
+            name: collection.name.value.as_str().into(),
             template: template.clone(),
             clock,
             deletes: Vec::new(),

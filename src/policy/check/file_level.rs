@@ -316,9 +316,9 @@ impl Checker<'_> {
     fn stage(&mut self, stage: &ast::Stage) -> Option<Stage> {
         let name = &stage.collection;
         let collections = &self.policy.collections;
-        let index = collections.iter().position(|c| c.name == name.value);
+        let index = collections.iter().position(|c| *c.name == *name.value);
         let Some((index, collection)) = index.zip(index.and_then(|i| collections.get(i))) else {
-            let known: Vec<String> = collections.iter().map(|c| c.name.clone()).collect();
+            let known: Vec<String> = collections.iter().map(|c| c.name.to_string()).collect();
             let help = match known.is_empty() {
                 true => "a `when` evicts from a collection of this policy; write one".to_owned(),
                 false => format!(

@@ -252,7 +252,7 @@ impl TemplateText {
                 true => Some(automaton(&joined(|hir| &hir.lenient))?),
                 false => None,
             },
-            captures: builder.captures,
+            captures: builder.captures.into(),
             kinds: builder.kinds,
             directory: self.directory,
         })

@@ -8,6 +8,9 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
+use super::captured::Spans;
 use super::text::{Component, Part, TemplateText};
 
 /// A template read from left to right.
@@ -45,13 +48,13 @@ impl Direct {
     }
 
     /// Where a name's captures lie, unless the name does not match.
-    pub(super) fn captures(&self, path: &[u8]) -> Option<Vec<Range<usize>>> {
-        let mut captures = Vec::new();
+    pub(super) fn captures(&self, path: &[u8]) -> Option<Spans> {
+        let mut captures = Spans::default();
         self.read(path, &mut captures)?;
         Some(captures)
     }
 
-    fn read(&self, path: &[u8], captures: &mut Vec<Range<usize>>) -> Option<()> {
+    fn read(&self, path: &[u8], captures: &mut Spans) -> Option<()> {
         if path.contains(&0) {
             return None;
         }
@@ -76,7 +79,7 @@ impl Direct {
             return None;
         }
         // From the end, so that what is left is the `**`.
-        let mut ends = Vec::with_capacity(behind.len());
+        let mut ends = SmallVec::<[Range<usize>; 4]>::new();
         for _ in behind {
             if !left {
                 return None;
@@ -133,7 +136,7 @@ fn component(
     path: &[u8],
     mut at: Range<usize>,
     steps: &[Step],
-    captures: &mut Vec<Range<usize>>,
+    captures: &mut Spans,
 ) -> Option<()> {
     for step in steps {
         let rest = path.get(at.clone())?;
@@ -154,7 +157,7 @@ fn component(
                 };
                 let value = rest.get(..length).filter(|value| !value.is_empty())?;
                 std::str::from_utf8(value).ok()?;
-                captures.push(at.start..at.start + length);
+                captures.push(at.start..at.start + length)?;
                 at.start += length;
             }
         }
@@ -216,7 +219,8 @@ mod tests {
                 let expected: Option<Vec<_>> = found.is_match().then(|| {
                     (1..=count).map(|group| found.get_group(group).unwrap().range()).collect()
                 });
-                prop_assert_eq!(direct.captures(&path), expected, "{} on {:?}", template, path);
+                let captured = direct.captures(&path).map(|spans| spans.ranges());
+                prop_assert_eq!(captured, expected, "{} on {:?}", template, path);
             }
         }
     }

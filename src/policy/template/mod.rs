@@ -4,22 +4,26 @@
 //! the captures, and component by component, which tells the walk where it need
 //! not go. Matching is on bytes; a capture's value is always UTF-8.
 
+mod captured;
 mod compile;
 mod direct;
 mod product;
 mod text;
 mod value;
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use regex_automata::meta;
 use regex_automata::nfa::thompson::NFA;
+use regex_automata::util::primitives::NonMaxUsize;
 
 use crate::entry::Visit;
 use crate::path::RelPath;
 
 use direct::Direct;
+use smallvec::SmallVec;
 
+pub(crate) use captured::{Spans, Values};
 pub(crate) use compile::{CompileError, ValueType};
 pub(crate) use product::TooLarge;
 pub(crate) use text::TemplateText;
@@ -34,7 +38,7 @@ pub(crate) struct Template {
     /// As `names`, but a capture takes any name: tells "wrong type" from "elsewhere".
     relaxed: Names,
     levels: Vec<Level>,
-    captures: Vec<String>,
+    captures: Arc<[String]>,
     /// How each capture's values are read.
     kinds: Vec<ValueKind>,
     /// What every name it matches begins with.
@@ -60,18 +64,26 @@ impl Names {
     }
 
     /// Where so many captures lie in a name, unless it does not match.
-    fn captures(&self, path: &[u8], count: usize) -> Option<Vec<Range<usize>>> {
+    fn captures(&self, path: &[u8], count: usize) -> Option<Spans> {
         let regex = match self {
             Names::Direct(direct) => return direct.captures(path),
-            Names::Automaton(regex) if count == 0 => {
-                return regex.is_match(path).then(Vec::new);
-            }
             Names::Automaton(regex) => regex,
         };
-        let mut found = regex.create_captures();
-        regex.captures(path, &mut found);
-        let groups = (1..=count).map(|group| Some(found.get_group(group)?.range()));
-        found.is_match().then(|| groups.collect())?
+        if count == 0 {
+            return regex.is_match(path).then(Spans::default);
+        }
+        // Two slots for the whole match, then two for each capture.
+        let mut slots: SmallVec<[Option<NonMaxUsize>; 8]> = SmallVec::new();
+        slots.resize(2 * (count + 1), None);
+        regex.search_slots(&regex_automata::Input::new(path), &mut slots)?;
+        let mut spans = Spans::default();
+        for pair in slots.chunks_exact(2).skip(1) {
+            match pair {
+                [Some(start), Some(end)] => spans.push(start.get()..end.get())?,
+                _ => return None,
+            }
+        }
+        Some(spans)
     }
 }
 
@@ -105,7 +117,7 @@ impl Template {
     }
 
     /// The names of its captures, from left to right.
-    pub(crate) fn captures(&self) -> &[String] {
+    pub(crate) fn captures(&self) -> &Arc<[String]> {
         &self.captures
     }
 
@@ -129,24 +141,20 @@ impl Template {
         &self.prefix
     }
 
-    /// The values captured from a path, or nothing when the path does not match.
-    pub(crate) fn matches(&self, path: &[u8]) -> Option<Vec<String>> {
+    /// Where a path has its captures, or nothing when the path does not match.
+    pub(crate) fn matches(&self, path: &[u8]) -> Option<Spans> {
         if !path.starts_with(&self.prefix) {
             return None;
         }
-        let found = match &self.lenient {
+        let names = match &self.lenient {
             Some(lenient) if std::str::from_utf8(path).is_err() => lenient,
             Some(_) | None => &self.names,
-        }
-        .captures(path, self.captures.len())?;
-        found
-            .into_iter()
-            .zip(&self.kinds)
-            .map(|(at, kind)| {
-                let value = std::str::from_utf8(path.get(at)?).ok()?;
-                kind.admits(value).then(|| value.to_owned())
-            })
-            .collect()
+        };
+        let spans = names.captures(path, self.captures.len())?;
+        let values = spans.values(path);
+        let mut kinds = self.kinds.iter().enumerate();
+        let admitted = kinds.all(|(at, kind)| values.get(at).is_some_and(|it| kind.admits(it)));
+        admitted.then_some(spans)
     }
 
     /// Whether the path would match if its captures' types and encoding were right.
@@ -219,7 +227,7 @@ impl Template {
 
     /// The directories a name lies in that this template names as a whole, the
     /// outermost first; only that one is a unit.
-    pub(crate) fn unit_of(&self, path: &[u8]) -> Option<(usize, Vec<String>)> {
+    pub(crate) fn unit_of(&self, path: &[u8]) -> Option<(usize, Spans)> {
         let ends = path
             .iter()
             .enumerate()
@@ -285,7 +293,13 @@ mod tests {
     }
 
     fn captured(text: &str, path: &str) -> Option<Vec<String>> {
-        template(text).matches(path.as_bytes())
+        values(&template(text), path)
+    }
+
+    fn values(template: &Template, path: &str) -> Option<Vec<String>> {
+        let spans = template.matches(path.as_bytes())?;
+        let values = spans.values(path.as_bytes());
+        Some(values.iter().map(str::to_owned).collect())
     }
 
     #[test]
@@ -306,7 +320,7 @@ mod tests {
     fn a_typed_capture_takes_only_its_type_but_nearly_matches_others() {
         let charts = template("{symbol:ticker}_{interval:interval}/*.png");
         assert_eq!(
-            charts.matches(b"AAPL_1h/a.png"),
+            values(&charts, "AAPL_1h/a.png"),
             Some(vec!["AAPL".into(), "1h".into()])
         );
         assert_eq!(charts.matches(b"aapl_1h/a.png"), None);

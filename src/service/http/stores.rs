@@ -423,10 +423,10 @@ impl PlanView {
                     },
                     size: step.facts.size,
                     modified: step.facts.modified.to_string(),
-                    collection: step.collection.clone(),
-                    captures: step.captures.iter().cloned().collect(),
+                    collection: step.collection.to_string(),
+                    captures: step.captures.owned(),
                     rule: rule(step.rule),
-                    reason: step.reason.clone(),
+                    reason: step.reason.to_string(),
                     after: step.hooks.iter().filter_map(hook).collect(),
                 })
                 .collect(),

@@ -1,0 +1,54 @@
+//! Reasons that many files share, in memory once.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// How many different texts are remembered. Files of a directory tend to have the same
+/// few reasons; texts that are all different cost one comparison each and no memory.
+const PLACES: usize = 1024;
+
+/// Texts by their hash, the last one of each place.
+#[derive(Debug)]
+pub(super) struct Words {
+    places: Vec<Arc<str>>,
+    hash: RandomState,
+}
+
+impl Words {
+    pub(super) fn new() -> Words {
+        Words {
+            places: vec![Arc::from(""); PLACES],
+            hash: RandomState::new(),
+        }
+    }
+
+    /// The text, as one that was seen lately where it is the same.
+    pub(super) fn shared(&mut self, text: &str) -> Arc<str> {
+        let at = self.hash.hash_one(text) as usize % PLACES;
+        match self.places.get_mut(at) {
+            Some(known) if **known == *text => Arc::clone(known),
+            Some(place) => {
+                *place = Arc::from(text);
+                Arc::clone(place)
+            }
+            None => Arc::from(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_words_lie_in_memory_once() {
+        let mut words = Words::new();
+        let (one, same) = (words.shared("age 3 d"), words.shared("age 3 d"));
+        assert!(Arc::ptr_eq(&one, &same));
+        // Whatever falls into one place, each text stays itself.
+        for n in 0..10 * PLACES {
+            assert_eq!(*words.shared(&n.to_string()), n.to_string());
+        }
+        assert_eq!(*words.shared("age 3 d"), *one);
+    }
+}
