@@ -39,7 +39,9 @@ pub(super) fn shared_out<T: Sync, S: Default, R: Send>(
         done
     };
     thread::scope(|scope| {
-        let hands: Vec<_> = (1..hands).map(|_| scope.spawn(hand)).collect();
+        // Too few threads to be had make it slower, and nothing else.
+        let more = || thread::Builder::new().spawn_scoped(scope, hand).ok();
+        let hands: Vec<_> = (1..hands).map_while(|_| more()).collect();
         let mut all: Vec<Option<R>> = items.iter().map(|_| None).collect();
         let mut enter = |done: Vec<(usize, R)>| {
             for (index, answer) in done {

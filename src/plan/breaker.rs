@@ -3,6 +3,8 @@
 //! It looks at the finished plan, before anything is touched, and refuses all of
 //! it or none.
 
+use smallvec::SmallVec;
+
 use super::decide::Planner;
 use super::{Tally, Tripped};
 use crate::policy::{Bound, Breaker, Policy};
@@ -85,7 +87,8 @@ impl Counted {
                     .into_iter()
                     .for_each(|facts| counts.removed.add(facts));
             };
-            let mut places: Vec<usize> = member.memberships.iter().map(|m| m.collection).collect();
+            let mut places: SmallVec<[usize; 4]> =
+                member.memberships.iter().map(|m| m.collection).collect();
             let units = member
                 .inside
                 .iter()

@@ -7,17 +7,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::member::{Judged, Member, Members, Removal, Unit};
+use super::member::{Member, Members, Removal};
+use super::parts::in_parts;
 use super::words::Words;
 use super::{
     Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Plan, Pressed,
-    Step, Totals, Unmet, WholeDirectory, breaker,
+    Step, Tally, Totals, Unmet, WholeDirectory, breaker,
 };
-use crate::entry::{Entry, Facts, Kind, Symlinks, Unreadable};
+use crate::entry::{Facts, Kind, Symlinks};
 use crate::path::RelPath;
-use crate::policy::{
-    Collection, Matcher, Membership, Memberships, Policy, Protector, Subject, Truth, Verdict,
-};
+use crate::policy::{Collection, Matcher, Membership, Policy, Protector, Subject, Truth, Verdict};
 use crate::scan::Inventory;
 use crate::time::{Now, Stamp};
 
@@ -96,7 +95,7 @@ pub fn plan_explained(
 pub(super) struct Planner<'p, 'e> {
     pub(super) matcher: &'p Matcher<'p>,
     held: Arc<HashMap<RelPath, String>>,
-    symlinks: Symlinks,
+    pub(super) symlinks: Symlinks,
     inventory: &'e Inventory,
     pub(super) members: Vec<Member<'e>>,
     /// Members of each collection, in path order.
@@ -104,21 +103,14 @@ pub(super) struct Planner<'p, 'e> {
     pub(super) floors: Vec<Floor>,
     pub(super) pressures: Vec<Pressed>,
     pub(super) unmet: Vec<Unmet>,
-    totals: Totals,
+    pub(super) totals: Totals,
     pub(super) notices: Vec<Notice>,
     pub(super) words: Words,
 }
 
 /// What [`Protector::Held`] says of a file that is held by its name: no index of a hold
 /// that is a statement.
-const SINGLE: usize = usize::MAX;
-
-/// A directory that is decided on as a whole, while its files are collected.
-struct Gathered {
-    membership: Membership,
-    files: Members,
-    facts: Result<Facts, Unreadable>,
-}
+pub(super) const SINGLE: usize = usize::MAX;
 
 impl<'p, 'e> Planner<'p, 'e> {
     pub(super) fn policy(&self) -> &'p Policy {
@@ -138,63 +130,8 @@ impl<'p, 'e> Planner<'p, 'e> {
         self.notices.push(Notice { path, message });
     }
 
-    // Entering the snapshot.
-
-    fn enter(&mut self) {
-        let mut gathered: BTreeMap<(RelPath, usize), Gathered> = BTreeMap::new();
-        for entry in &self.inventory.entries {
-            let is_file = !matches!(&entry.facts, Ok(facts) if !self.symlinks.admits(facts.kind));
-            let units = self.matcher.units(&entry.path);
-            if !is_file {
-                for (directory, membership) in units {
-                    let what = format!("it holds `{}`, which is no file", entry.path);
-                    let unit = self.gather(&mut gathered, directory, membership);
-                    unit.facts = Err(Unreadable { reason: what });
-                }
-                continue;
-            }
-            let known = self.known_as(entry);
-            let judged = known.as_ref().map_or(entry, |(_, entry)| entry);
-            let units = match known {
-                Some(_) => self.matcher.units(&judged.path),
-                None => units,
-            };
-            let memberships = self.matcher.memberships(&judged.path);
-            self.count(entry, !memberships.is_empty() || !units.is_empty());
-            if memberships.is_empty() && units.is_empty() {
-                continue;
-            }
-            let verdict = match self.holding(&entry.path).or(self.holding(&judged.path)) {
-                Some(_) => Verdict::Kept(Protector::Held(SINGLE)),
-                None => self.matcher.judge(judged, &memberships),
-            };
-            let index = self.members.len();
-            for place in &memberships {
-                if let Some(list) = self.of_collection.get_mut(place.collection) {
-                    list.push(index);
-                }
-            }
-            for (directory, membership) in units {
-                let unit = self.gather(&mut gathered, directory, membership);
-                unit.files.push(index);
-                join(&mut unit.facts, &entry.facts);
-            }
-            let (place, entry) = match known {
-                Some((place, entry)) => (Some(place), Judged::Made(Box::new(entry))),
-                None => (None, Judged::Seen(entry)),
-            };
-            self.members.push(Member {
-                place,
-                ..Member::new(entry, memberships, verdict)
-            });
-        }
-        for ((directory, collection), unit) in gathered {
-            self.enter_unit(directory, collection, unit);
-        }
-    }
-
     /// What of the ledger holds a single file.
-    fn holding(&self, path: &RelPath) -> Option<&String> {
+    pub(super) fn holding(&self, path: &RelPath) -> Option<&String> {
         self.held.get(path)
     }
 
@@ -218,144 +155,6 @@ impl<'p, 'e> Planner<'p, 'e> {
                 })
                 .map_or("", String::as_str),
             index => self.matcher.ledger_name(index),
-        }
-    }
-
-    /// An archive that stands in a file's place, as the file it stands for: under the
-    /// path that had. With that file back beside it, it is decided on by itself.
-    fn known_as(&self, entry: &'e Entry) -> Option<(&'e RelPath, Entry)> {
-        let original = self.inventory.aliases.get(&entry.path)?;
-        let entries = &self.inventory.entries;
-        let back = entries.binary_search_by(|known| known.path.cmp(original));
-        match back {
-            Ok(_) => None,
-            Err(_) => Some((
-                &entry.path,
-                Entry {
-                    path: original.clone(),
-                    facts: entry.facts.clone(),
-                },
-            )),
-        }
-    }
-
-    fn gather<'g>(
-        &self,
-        gathered: &'g mut BTreeMap<(RelPath, usize), Gathered>,
-        directory: RelPath,
-        membership: Membership,
-    ) -> &'g mut Gathered {
-        let key = (directory, membership.collection);
-        let directory = key.0.clone();
-        gathered.entry(key).or_insert_with(|| Gathered {
-            membership,
-            files: Members::new(),
-            facts: self.empty_unit(&directory),
-        })
-    }
-
-    /// A directory's own facts, with the sums and stamps of no files at all.
-    fn empty_unit(&self, directory: &RelPath) -> Result<Facts, Unreadable> {
-        let listed = self.directory(directory);
-        let facts = match listed {
-            Some(entry) => entry.facts.clone()?,
-            None => {
-                return Err(Unreadable {
-                    reason: "it was not listed".to_owned(),
-                });
-            }
-        };
-        if let Some(below) = self.unknown_below(directory) {
-            return Err(below);
-        }
-        Ok(Facts {
-            size: 0,
-            allocated: 0,
-            modified: Stamp::MIN,
-            changed: Stamp::MIN,
-            accessed: Stamp::MIN,
-            created: Some(Stamp::MIN),
-            links: 1,
-            ..facts
-        })
-    }
-
-    fn directory(&self, path: &RelPath) -> Option<&'e Entry> {
-        let directories = &self.inventory.directories;
-        let at = directories
-            .binary_search_by(|entry| entry.path.cmp(path))
-            .ok()?;
-        directories.get(at)
-    }
-
-    /// The directories below one, itself left out. They stand together: all of them
-    /// begin with its path and a `/`, and nothing else does.
-    fn directories_below(&self, directory: &RelPath) -> &'e [Entry] {
-        let all = &self.inventory.directories;
-        let mut bound = directory.as_bytes().to_vec();
-        bound.push(b'/');
-        let begin = all.partition_point(|entry| entry.path.as_bytes() < bound.as_slice());
-        let rest = all.get(begin..).unwrap_or_default();
-        let count = rest.partition_point(|entry| entry.path.as_bytes().starts_with(&bound));
-        rest.get(..count).unwrap_or_default()
-    }
-
-    /// What lies in a directory that the scan could not look into.
-    fn unknown_below(&self, directory: &RelPath) -> Option<Unreadable> {
-        let unreadable = self.directories_below(directory).iter().find_map(|entry| {
-            let reason = entry.facts.as_ref().err()?.reason.clone();
-            Some(format!("`{}` could not be listed: {reason}", entry.path))
-        });
-        let skipped = || {
-            let skipped = self.inventory.skipped.iter();
-            skipped
-                .filter(|skipped| skipped.path.starts_with(directory))
-                .map(|skipped| format!("`{}`: {}", skipped.path, skipped.why))
-                .next()
-        };
-        let reason = unreadable.or_else(skipped)?;
-        Some(Unreadable { reason })
-    }
-
-    fn enter_unit(&mut self, directory: RelPath, collection: usize, unit: Gathered) {
-        let listed = self.directory(&directory);
-        let own = listed.and_then(|entry| entry.facts.clone().ok());
-        if let Err(unreadable) = &unit.facts {
-            let reason = format!("kept whole: {}", unreadable.reason);
-            self.note(Some(directory.clone()), reason);
-        }
-        let entry = Entry {
-            path: directory,
-            facts: unit.facts,
-        };
-        let memberships = Memberships::from_iter([unit.membership]);
-        let verdict = self.matcher.judge(&entry, &memberships);
-        let index = self.members.len();
-        for &file in &unit.files {
-            if let Some(file) = self.members.get_mut(file) {
-                file.inside.push(index);
-            }
-        }
-        let mut member = Member::new(Judged::Made(Box::new(entry)), memberships, verdict);
-        member.unit = Some(Box::new(Unit {
-            files: unit.files,
-            directory: own,
-        }));
-        self.members.push(member);
-        if let Some(list) = self.of_collection.get_mut(collection) {
-            list.push(index);
-        }
-    }
-
-    fn count(&mut self, entry: &Entry, covered: bool) {
-        match &entry.facts {
-            Ok(facts) if covered => self.totals.covered.add(facts),
-            Ok(facts) => self.totals.uncovered.add(facts),
-            Err(unreadable) => {
-                self.totals.unreadable += 1;
-                let reason = format!("kept, because it could not be read: {}", unreadable.reason);
-                self.note(Some(entry.path.clone()), reason);
-            }
         }
     }
 
@@ -400,32 +199,46 @@ impl<'p, 'e> Planner<'p, 'e> {
     // What the statements doom.
 
     fn doom(&mut self) {
-        let matcher = self.matcher;
-        for member in &mut self.members {
-            let Verdict::Doomed { membership, rule } = member.verdict else {
-                continue;
-            };
-            if member.is_protected() {
-                continue;
+        let doomed = in_parts(self.members.len(), |range| {
+            let mut words = Words::new();
+            let members = self.members.get(range.clone()).unwrap_or_default();
+            let members = range.zip(members);
+            let doomed = members
+                .filter_map(|(index, member)| Some((index, self.doomed(member, &mut words)?)));
+            doomed.collect::<Vec<_>>()
+        });
+        for (index, removal) in doomed.into_iter().flatten() {
+            if let Some(member) = self.members.get_mut(index) {
+                member.removal = Some(removal);
             }
-            let reason = member.memberships.get(membership).and_then(|place| {
-                let collection = matcher.policy.collections.get(place.collection)?;
-                let at = collection
-                    .deletes
-                    .partition_point(|delete| delete.rule < rule);
-                let delete = collection.deletes.get(at)?;
-                let subject = matcher.subject(&member.entry, place)?;
-                Some(matcher.reasons(&delete.condition, subject))
-            });
-            let reason = reason.as_deref().filter(|words| !words.is_empty());
-            let reason = reason.unwrap_or("this collection deletes every file");
-            member.removal = Some(Removal {
-                membership,
-                rule,
-                reason: self.words.shared(reason),
-                pressure: None,
-            });
         }
+    }
+
+    /// What a `delete` makes of a member, unless something protects it.
+    fn doomed(&self, member: &Member<'_>, words: &mut Words) -> Option<Removal> {
+        let Verdict::Doomed { membership, rule } = member.verdict else {
+            return None;
+        };
+        if member.is_protected() {
+            return None;
+        }
+        let reason = member.memberships.get(membership).and_then(|place| {
+            let collection = self.collection(place.collection)?;
+            let at = collection
+                .deletes
+                .partition_point(|delete| delete.rule < rule);
+            let delete = collection.deletes.get(at)?;
+            let subject = self.matcher.subject(&member.entry, place)?;
+            Some(self.matcher.reasons(&delete.condition, subject))
+        });
+        let reason = reason.as_deref().filter(|words| !words.is_empty());
+        let reason = reason.unwrap_or("this collection deletes every file");
+        Some(Removal {
+            membership,
+            rule,
+            reason: words.shared(reason),
+            pressure: None,
+        })
     }
 
     /// Whether a member is on its way out, by itself or with its directory.
@@ -488,9 +301,16 @@ impl<'p, 'e> Planner<'p, 'e> {
 
     fn finish(&mut self, ask: &Ask) -> Plan {
         self.report_future_clocks();
-        for index in 0..self.members.len() {
-            self.total(index);
-        }
+        let protected = in_parts(self.members.len(), |range| {
+            let mut protected = Tally::default();
+            range
+                .filter_map(|index| self.spared(index))
+                .for_each(|facts| protected.add(facts));
+            protected
+        });
+        protected
+            .into_iter()
+            .for_each(|part| self.totals.protected.add_all(part));
         let hooks = hooks(self.policy());
         let tripped = breaker::check(self);
         let mut directories: Vec<WholeDirectory> = Vec::new();
@@ -541,20 +361,13 @@ impl<'p, 'e> Planner<'p, 'e> {
         }
     }
 
-    fn total(&mut self, index: usize) {
-        let Some(member) = self.members.get(index) else {
-            return;
-        };
-        let Some(facts) = member.facts().filter(|_| member.unit.is_none()).copied() else {
-            return;
-        };
-        if self.is_leaving(index) {
-            return;
-        }
+    /// The facts of a file that stays although a statement would remove it.
+    fn spared(&self, index: usize) -> Option<&Facts> {
+        let member = self.members.get(index)?;
+        let facts = member.facts().filter(|_| member.unit.is_none())?;
         let doomed = matches!(member.verdict, Verdict::Doomed { .. });
-        if doomed || self.is_spared(member) {
-            self.totals.protected.add(&facts);
-        }
+        let spared = !self.is_leaving(index) && (doomed || self.is_spared(member));
+        spared.then_some(facts)
     }
 
     /// Whether a statement would remove the file if nothing protected it.
@@ -573,11 +386,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         let future: Vec<RelPath> = self
             .members
             .iter()
-            .filter(|member| member.unit.is_none())
-            .filter(|member| {
-                self.matcher
-                    .has_future_clock(&member.entry, &member.memberships)
-            })
+            .filter(|member| member.future)
             .map(|member| member.place().clone())
             .collect();
         for path in future {
@@ -791,23 +600,6 @@ fn protection(member: &Member<'_>) -> Option<Protection> {
         (Verdict::Kept(_), _) => Some(Protection::Verdict(member.verdict)),
         (_, Some(rule)) => Some(Protection::Floor(rule)),
         (Verdict::Doomed { .. } | Verdict::Open, None) => None,
-    }
-}
-
-/// Adds a file to its directory's sums; the newest stamps count.
-fn join(unit: &mut Result<Facts, Unreadable>, file: &Result<Facts, Unreadable>) {
-    match (&mut *unit, file) {
-        (Ok(sum), Ok(file)) => {
-            sum.size = sum.size.saturating_add(file.size);
-            sum.allocated = sum.allocated.saturating_add(file.allocated);
-            sum.modified = sum.modified.max(file.modified);
-            sum.changed = sum.changed.max(file.changed);
-            sum.accessed = sum.accessed.max(file.accessed);
-            sum.created = sum.created.zip(file.created).map(|(a, b)| a.max(b));
-            sum.links = sum.links.max(file.links);
-        }
-        (Ok(_), Err(unreadable)) => *unit = Err(unreadable.clone()),
-        (Err(_), _) => {}
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Member<'e> {
     pub(super) place: Option<&'e RelPath>,
     pub(super) memberships: Memberships,
     pub(super) verdict: Verdict,
+    /// Some clock of its collections shows a time after now.
+    pub(super) future: bool,
     /// Set by a floor: the member is one of those it holds.
     pub(super) floor: Option<usize>,
     /// The floors whose groups this member belongs to without being held.
@@ -73,6 +75,7 @@ impl<'e> Member<'e> {
             place: None,
             memberships,
             verdict,
+            future: false,
             floor: None,
             in_floors: Indices::new(),
             removal: None,

@@ -10,6 +10,7 @@ mod captures;
 mod decide;
 mod document;
 mod empties;
+mod enter;
 mod expiry;
 mod floors;
 mod group;
@@ -17,6 +18,7 @@ mod group;
 mod laws;
 mod limits;
 mod member;
+mod parts;
 mod pressure;
 mod trial;
 mod verdict;
@@ -291,6 +293,12 @@ impl Tally {
     pub fn add(&mut self, facts: &Facts) {
         self.files += 1;
         self.bytes = self.bytes.saturating_add(facts.allocated);
+    }
+
+    /// Adds what has been counted elsewhere.
+    pub(crate) fn add_all(&mut self, more: Tally) {
+        self.files += more.files;
+        self.bytes = self.bytes.saturating_add(more.bytes);
     }
 }
 
