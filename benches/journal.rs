@@ -144,7 +144,7 @@ fn measure(place: &Path, files: usize, journal: Option<()>, end: End) -> (Durati
             .as_mut()
             .map(|journal| journal.intend(&id, &intents).unwrap());
         if let Some(index) = &mut index {
-            index.note(&trashed(batch)).unwrap();
+            index.note(&root, &trashed(batch)).unwrap();
         }
         let outcomes: Vec<Outcome> = batch
             .iter()

@@ -355,9 +355,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut next = Some(error);
     while let Some(cause) = next {
         let said = cause.to_string();
+        // The system's words, which ours say without their number.
+        let words = said.split(" (os error ").next().unwrap_or_default();
         if full.is_empty() {
             full = said;
-        } else if !full.contains(&said) {
+        } else if !full.to_lowercase().contains(&words.to_lowercase()) {
             full = format!("{full}: {said}");
         }
         next = cause.source();

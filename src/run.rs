@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::apply::{Held, Recovered, gently, mirror_holds, recover};
+use crate::apply::{Held, Mirrored, Recovered, gently, mirror_holds, recover};
 use crate::config::{Config, Environment, MissingRoot, Store, read_policy};
 use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -368,6 +368,7 @@ impl<'c> Job<'c> {
             journal: seized.journal,
             recovered: seized.recovered,
             held: seized.held,
+            mirrored: seized.mirrored,
             clocks: seized.clocks,
             _locks: seized.locks,
         })
@@ -416,6 +417,7 @@ impl<'c> Job<'c> {
             journal: seized.journal,
             recovered: seized.recovered,
             held: seized.held,
+            mirrored: seized.mirrored,
             clocks: seized.clocks,
             _locks: seized.locks,
         })
@@ -518,7 +520,8 @@ impl<'c> Job<'c> {
         let identity = root.establish_identity()?;
         let name = &self.store.name;
         let said = self.policy_holds();
-        let holds = mirror_holds(&mut journal, &root, name, Some(&said), now)?;
+        let Mirrored { holds, written } =
+            mirror_holds(&mut journal, &root, name, Some(&said), now)?;
         let held = Held::of(protecting(&holds, now), now);
         let at = now.timestamp().to_string();
         let recovered = recover(&mut journal, &root, &identity, &at)?;
@@ -529,6 +532,7 @@ impl<'c> Job<'c> {
                 identity,
                 journal,
                 held,
+                mirrored: written,
                 recovered,
                 clocks,
                 locks: (theirs, ours),
@@ -622,6 +626,7 @@ struct Seized {
     identity: String,
     journal: Journal,
     held: Held,
+    mirrored: bool,
     recovered: Recovered,
     clocks: Clocks,
     locks: (Lock, StoreLock),
@@ -646,6 +651,8 @@ pub struct Taken<'j> {
     /// What an earlier run had left.
     pub recovered: Recovered,
     held: Held,
+    /// Whether the store's mirror has the same holds; a full disk may not let it.
+    mirrored: bool,
     clocks: Clocks,
     _locks: (Lock, StoreLock),
 }

@@ -171,7 +171,7 @@ pub fn mirror_holds(
     store: &str,
     said: Option<&[PolicyHold]>,
     now: &Now,
-) -> Result<Vec<Hold>, MirrorError> {
+) -> Result<Mirrored, MirrorError> {
     let text = root.read_control_text(MIRROR, MIRROR_LIMIT)?;
     if let Some(text) = &text {
         let mirrored = read_mirror(text).map_err(|reason| MirrorError::Mirror {
@@ -192,10 +192,34 @@ pub fn mirror_holds(
         root: root.path().to_owned(),
         reason,
     })?;
+    let mut written = true;
     if text.as_deref() != Some(&new) && !(text.is_none() && kept.is_empty()) {
-        root.replace_control_text(MIRROR, &new)?;
+        match root.replace_control_text(MIRROR, &new) {
+            Ok(()) => {}
+            // The ledger has them all, and a disk that is full has to be emptied: what the
+            // mirror still says of holds that are over only keeps more.
+            Err(error) if error.is_out_of_room() => {
+                written = false;
+                tracing::warn!(
+                    root = %root.path().display(),
+                    %error,
+                    "`.retain/holds` is as it was; the ledger of this state directory has all holds, other instances on the volume hear of new ones once there is room"
+                );
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(kept.into_iter().filter(|hold| hold.protects(now)).collect())
+    let holds = kept.into_iter().filter(|hold| hold.protects(now)).collect();
+    Ok(Mirrored { holds, written })
+}
+
+/// The ledger and its mirror, brought together.
+#[derive(Debug)]
+pub struct Mirrored {
+    /// The holds that protect now.
+    pub holds: Vec<Hold>,
+    /// Whether the mirror has them as well; it has not where there was no room to write it.
+    pub written: bool,
 }
 
 /// Why the ledger and its mirror cannot be brought together; nothing may go then.

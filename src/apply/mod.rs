@@ -27,7 +27,7 @@ use remover::{Ending, Parents, Remover};
 
 pub use expire::{Expiry, expire};
 pub use gait::{Gait, gently};
-pub use held::{Asked, HELD_AGAIN, Held, MirrorError, mirror_holds};
+pub use held::{Asked, HELD_AGAIN, Held, MirrorError, Mirrored, mirror_holds};
 pub use recover::{Recovered, recover};
 pub use relief::{Need, Relief};
 pub use undo::{
@@ -233,7 +233,7 @@ impl Hand<'_> {
             })
             .chain(whole)
             .collect();
-        index.note(&trashed)
+        index.note(self.root, &trashed)
     }
 
     fn note_kept(

@@ -1,15 +1,17 @@
 //! The trash afterwards: put back, or gone for good when its time is over.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{PoisonError, RwLock};
 
 use super::gait::Gait;
 use super::hands::{hands, shared_out};
-use super::held::{HELD_AGAIN, MirrorError, mirror_holds};
-use crate::entry::Kind;
+use super::held::{Asked, HELD_AGAIN, Held, MirrorError, mirror_holds};
+use crate::entry::{Facts, Kind};
 use crate::journal::{Journal, JournalError, NewHold, Origin, Outcome};
 use crate::path::RelPath;
-use crate::store::{Dir, Head, Purge, Return, Root, StoreError, Trash, Trashed, in_words};
+use crate::store::{
+    Contents, Dir, Head, Purge, Return, Root, StoreError, Trash, Trashed, in_words,
+};
 use crate::time::Now;
 
 /// One run's trash as it can be had back.
@@ -19,6 +21,10 @@ pub struct Kept {
     pub head: Head,
     /// What still lies in it.
     pub files: Vec<Trashed>,
+    /// The directories that lay in, as they were.
+    pub around: HashMap<RelPath, Facts>,
+    /// Lines of its list that cannot be read.
+    pub unread: u64,
 }
 
 /// Why nothing was put back.
@@ -33,6 +39,9 @@ pub enum UndoError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is back could not be made to outlast a power cut, so it is not recorded.
+    #[error("the files are back in their places, but the disk does not confirm it: {0}")]
+    Sync(String),
     /// The trash's list cannot be read.
     #[error("the trash of run `{run}` cannot be read: {reason}")]
     Index {
@@ -64,38 +73,31 @@ pub struct Purged {
     pub files: u64,
     /// Bytes that gave back.
     pub freed: u64,
+    /// Files whose time is over and that stay, because they are held.
+    pub held: u64,
 }
 
-/// Every run's trash in a store, oldest first. What has no list cannot be named and is
-/// left out.
-pub fn trash_list(root: &Root) -> Result<Vec<Kept>, UndoError> {
-    let mut all = Vec::new();
+/// Every run's trash in a store, oldest first, and those that cannot be read: one says
+/// nothing about the others. What has no list cannot be named and is left out.
+pub fn trash_list(root: &Root) -> Result<(Vec<Kept>, Vec<UndoError>), UndoError> {
+    let (mut all, mut unreadable) = (Vec::new(), Vec::new());
     for run in root.trash_runs()? {
-        if let Some(trash) = root.open_trash(&run)?
-            && let Some(kept) = read(&trash, &run)?
-            && !kept.files.is_empty()
-        {
-            all.push(kept);
+        let kept = root.open_trash(&run).map_err(UndoError::from);
+        match kept.and_then(|trash| trash.map_or(Ok(None), |trash| read(&trash, &run))) {
+            Ok(Some(kept)) if kept.files.is_empty() && kept.unread == 0 => {}
+            Ok(kept) => all.extend(kept),
+            Err(error) => unreadable.push(error),
         }
     }
-    Ok(all)
+    Ok((all, unreadable))
 }
 
-/// The runs in whose trash something lies, oldest first. Their lists are not read.
+/// The runs in whose trash something lies, oldest first. Their lists are not read, and
+/// what cannot be opened is nobody's run.
 pub fn trash_runs(root: &Root) -> Result<Vec<String>, UndoError> {
     let mut runs = root.trash_runs()?;
-    let mut trouble = None;
-    runs.retain(|run| match root.open_trash(run) {
-        Ok(trash) => trash.is_some_and(|trash| trash.is_kept()),
-        Err(error) => {
-            trouble = Some(error);
-            false
-        }
-    });
-    match trouble {
-        Some(error) => Err(error.into()),
-        None => Ok(runs),
-    }
+    runs.retain(|run| matches!(root.open_trash(run), Ok(Some(trash)) if trash.is_kept()));
+    Ok(runs)
 }
 
 fn read(trash: &Trash, run: &str) -> Result<Option<Kept>, UndoError> {
@@ -103,12 +105,23 @@ fn read(trash: &Trash, run: &str) -> Result<Option<Kept>, UndoError> {
         run: run.to_owned(),
         reason: in_words(&error),
     };
-    let Some((head, mut files)) = trash.index().map_err(broken)? else {
+    let Some(Contents {
+        head,
+        mut files,
+        around,
+        unread,
+    }) = trash.index().map_err(broken)?
+    else {
         return Ok(None);
     };
     let occupied = trash.occupied().map_err(broken)?;
     files.retain(|file| occupied.has(&file.path));
-    Ok(Some(Kept { head, files }))
+    Ok(Some(Kept {
+        head,
+        files,
+        around,
+        unread,
+    }))
 }
 
 /// Puts files of one run back where they were. They are held from before the first
@@ -123,7 +136,8 @@ pub fn undo(
 ) -> Result<Undone, UndoError> {
     let nothing = || UndoError::Nothing(run.to_owned());
     let trash = root.open_trash(run)?.ok_or_else(nothing)?;
-    let mut files = read(&trash, run)?.ok_or_else(nothing)?.files;
+    let kept = read(&trash, run)?.ok_or_else(nothing)?;
+    let (mut files, around) = (kept.files, kept.around);
     files.retain(|file| wanted(&file.path));
     if files.is_empty() {
         return Err(nothing());
@@ -131,9 +145,10 @@ pub fn undo(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let at = now.timestamp().to_string();
     let until = (now.timestamp() + HELD_AGAIN).to_string();
+    let name = format!("undo-{run}");
     let hold = NewHold {
         store: store.to_owned(),
-        name: format!("undo-{run}"),
+        name: name.clone(),
         template: None,
         files: files.iter().flat_map(paths).collect(),
         until: Some(until.clone()),
@@ -146,11 +161,14 @@ pub fn undo(
         held_until: until,
         ..Undone::default()
     };
-    let making = Mutex::new(root);
-    let put_back = |returns: &mut Returns, file: &Trashed| {
-        Some(match returns.of(&making, &file.path) {
-            Ok(parent) => trash.put_back(parent, file),
-            Err(error) => Return::Failed(in_words(&error)),
+    let returns = Returns {
+        root: RwLock::new(root),
+        around,
+    };
+    let put_back = |_: &mut (), file: &Trashed| {
+        Some(match returns.of(&file.path) {
+            Ok(parent) => trash.put_back(&parent, file),
+            Err(error) => Return::Failed(format!("its directory: {}", in_words(&error))),
         })
     };
     // Directories first and one after the other: a hand that puts back what had gone from
@@ -161,12 +179,16 @@ pub fn undo(
     let mut answers = shared_out(&directories, 1, |file| &file.path, put_back);
     let together = hands(files.len());
     answers.extend(shared_out(&files, together, |file| &file.path, put_back));
+    let mut outcomes: Vec<(RelPath, Outcome)> = Vec::new();
     for (file, answer) in directories.iter().chain(&files).zip(answers) {
         let path = file.path.clone();
         match answer {
-            Some(Return::Back) => undone.back.push(path),
+            Some(Return::Back) => {
+                outcomes.extend(paths(file).map(|path| (path, Outcome::Undone)));
+                undone.back.push(path);
+            }
             Some(Return::Taken) => {
-                let reason = "a file of that name is there, and nothing is overwritten";
+                let reason = "something of that name is there, and nothing is overwritten";
                 undone.left.push((path, reason.to_owned()));
             }
             Some(Return::Gone) | None => undone.left.push((path, "it is gone".to_owned())),
@@ -177,12 +199,16 @@ pub fn undo(
             Some(Return::Failed(reason)) => undone.left.push((path, reason)),
         }
     }
-    let files: Vec<(RelPath, Outcome)> = undone
-        .back
-        .iter()
-        .map(|path| (path.clone(), Outcome::Undone))
-        .collect();
-    journal.afterwards(run, &at, &files)?;
+    if undone.back.is_empty() {
+        // What is not back needs no hold, and each attempt would leave one more.
+        journal.release_hold(store, &name, "nothing was put back", &at)?;
+        mirror_holds(journal, root, store, None, now)?;
+        return Ok(undone);
+    }
+    // An outcome is in the journal only when it is on the disk.
+    root.sync()
+        .map_err(|error| UndoError::Sync(in_words(&error)))?;
+    journal.afterwards(run, &at, &outcomes)?;
     // What could not be put back keeps it there.
     let _ = root.clear_trash(trash);
     Ok(undone)
@@ -194,26 +220,28 @@ fn paths(trashed: &Trashed) -> impl Iterator<Item = RelPath> {
     std::iter::once(trashed.path.clone()).chain(members)
 }
 
-/// Directories files go back to, made where they are missing; files come in path
-/// order, so one handle serves all of a directory's.
-#[derive(Default)]
-struct Returns(Option<(RelPath, Dir)>);
+/// Directories files go back to, opened anew from the root for each: a handle that is kept
+/// stays on its directory even when that is moved away, and its files would go with it.
+struct Returns<'r> {
+    /// Held for writing while a directory is made: another hand that put something into a
+    /// new one would have it look like somebody else's.
+    root: RwLock<&'r Root>,
+    around: HashMap<RelPath, Facts>,
+}
 
-impl Returns {
-    /// Directories are made one at a time, or a new one would not be found as it was left.
-    fn of(&mut self, root: &Mutex<&Root>, path: &RelPath) -> std::io::Result<&Dir> {
-        let held = match self.0.take_if(|(held, _)| held.is_parent_of(path)) {
-            Some(held) => held,
-            None => {
-                let parent = path
-                    .parent()
-                    .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-                let root = root.lock().unwrap_or_else(PoisonError::into_inner);
-                let dir = root.open_or_create_dir(&parent)?;
-                (parent, dir)
-            }
-        };
-        Ok(&self.0.insert(held).1)
+impl Returns<'_> {
+    fn of(&self, path: &RelPath) -> std::io::Result<Dir> {
+        let parent = path
+            .parent()
+            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        match root.open_dir(&parent) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            answer => return answer,
+        }
+        drop(root);
+        let root = self.root.write().unwrap_or_else(PoisonError::into_inner);
+        root.open_or_create_dir(&parent, |directory| self.around.get(directory))
     }
 }
 
@@ -222,10 +250,11 @@ impl Returns {
 pub fn purge(
     journal: &mut Journal,
     root: &Root,
+    held: &Held,
     now: &Now,
     gait: &Gait,
 ) -> Result<Purged, UndoError> {
-    purge_while(journal, root, None, now, gait, &mut |until| {
+    purge_while(journal, root, None, held, now, gait, &mut |until| {
         gait.wait(0) && until.is_some_and(|until| until <= now.timestamp())
     })
 }
@@ -237,11 +266,14 @@ pub fn purge_for_room(
     journal: &mut Journal,
     root: &Root,
     ours: &str,
+    held: &Held,
     now: &Now,
     gait: &Gait,
     enough: &mut dyn FnMut() -> bool,
 ) -> Result<Purged, UndoError> {
-    purge_while(journal, root, Some(ours), now, gait, &mut |_| !enough())
+    purge_while(journal, root, Some(ours), held, now, gait, &mut |_| {
+        !enough()
+    })
 }
 
 /// Purges the runs that are wanted gone; each is asked about when its turn comes, with
@@ -250,24 +282,40 @@ fn purge_while(
     journal: &mut Journal,
     root: &Root,
     ours: Option<&str>,
+    held: &Held,
     now: &Now,
     gait: &Gait,
     wanted: &mut dyn FnMut(Option<jiff::Timestamp>) -> bool,
 ) -> Result<Purged, UndoError> {
     let mut purged = Purged::default();
+    let holds = held.asked();
     for run in root.trash_runs()? {
-        let Some(trash) = root.open_trash(&run)? else {
-            continue;
+        let unreadable = |error: &dyn std::fmt::Display| {
+            tracing::warn!(%run, %error, "the trash of a run cannot be read and stays as it is");
+        };
+        let trash = match root.open_trash(&run) {
+            Ok(Some(trash)) => trash,
+            Ok(None) => continue,
+            Err(error) => {
+                unreadable(&error);
+                continue;
+            }
         };
         // A list that cannot be read, or has no end that can, stays with its files.
-        let Ok(Some((head, files))) = trash.index() else {
-            continue;
+        let Contents { head, files, .. } = match trash.index() {
+            Ok(Some(contents)) => contents,
+            Ok(None) => continue,
+            Err(error) => {
+                unreadable(&error);
+                continue;
+            }
         };
         if wanted(head.until.parse().ok()) {
             purge_run(
                 journal,
                 root,
                 (&run, &trash, &files),
+                &holds,
                 now,
                 gait,
                 &mut purged,
@@ -285,6 +333,7 @@ fn purge_run(
     journal: &mut Journal,
     root: &Root,
     (run, trash, files): (&str, &Trash, &[Trashed]),
+    holds: &Asked<'_>,
     now: &Now,
     gait: &Gait,
     purged: &mut Purged,
@@ -296,11 +345,18 @@ fn purge_run(
         if !gait.wait(1 + file.members.len()) {
             break;
         }
+        // What is held stays, wherever it lies.
+        if is_held(holds, file) {
+            purged.held += u64::from(trash.has(&file.path));
+            continue;
+        }
         match gait.gently(|| trash.purge_kept(file)) {
             Purge::Gone { freed } => {
                 purged.files += 1;
                 purged.freed = purged.freed.saturating_add(freed);
                 gone.push((file.path.clone(), Outcome::Purged { freed }));
+                let members = file.members.iter().map(|(path, _)| path.clone());
+                gone.extend(members.map(|path| (path, Outcome::Purged { freed: 0 })));
             }
             Purge::Absent => absent.push(file),
             Purge::Stranger | Purge::Failed(_) => {}
@@ -309,6 +365,13 @@ fn purge_run(
     gone.extend(cut_short(journal, root, run, &absent)?);
     journal.afterwards(run, &now.timestamp().to_string(), &gone)?;
     Ok(())
+}
+
+/// Whether a hold keeps a trashed file, or anything in a trashed directory.
+fn is_held(holds: &Asked<'_>, file: &Trashed) -> bool {
+    let members = file.members.iter().map(|(path, facts)| (path, facts));
+    let mut all = std::iter::once((&file.path, &file.facts)).chain(members);
+    all.any(|(path, facts)| holds.keeps(path, facts).is_some())
 }
 
 /// What a crash left unsaid about files that are neither in the trash nor, as far as

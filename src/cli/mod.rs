@@ -40,7 +40,7 @@ use crate::config::{Config, Environment, Store};
 use crate::diagnostic::{Diagnostics, Look, Severity};
 use crate::journal::JournalError;
 use crate::run::{Job, RunError};
-use crate::store::{StoreError, is_out_of_room};
+use crate::store::StoreError;
 
 /// Deletes files by policy, and only what can be brought back.
 ///
@@ -395,11 +395,8 @@ const NO_STATE_ROOM: &str = "nothing goes before that is on disk: free a few MiB
 
 fn help(error: &RunError) -> Option<&'static str> {
     match error {
-        RunError::Store(StoreError::Control { source, .. }) if is_out_of_room(source) => {
-            Some(NO_ROOM)
-        }
-        RunError::Holds(MirrorError::Store(StoreError::Control { source, .. }))
-            if is_out_of_room(source) =>
+        RunError::Store(error) | RunError::Holds(MirrorError::Store(error))
+            if error.is_out_of_room() =>
         {
             Some(NO_ROOM)
         }
@@ -410,7 +407,7 @@ fn help(error: &RunError) -> Option<&'static str> {
         }
         RunError::Store(StoreError::Locked { .. })
         | RunError::Journal(JournalError::Locked { .. }) => {
-            Some("wait for it to end, then try again, or say `--wait`")
+            Some("wait for it to end, then try again; `apply` waits for it with `--wait`")
         }
         RunError::Store(StoreError::Open { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>

@@ -359,6 +359,13 @@ pub(super) fn done(store: &str, done: &Done) -> String {
             Size(done.purged.freed)
         );
     }
+    if done.purged.held > 0 {
+        let _ = write!(
+            out,
+            "; {} stay in the trash beyond their time, as they are held",
+            files(done.purged.held)
+        );
+    }
     let restored = done.receipts.saturating_sub(done.read_back + done.unproved);
     for (count, how) in [
         (restored, "archived and proved to restore first"),

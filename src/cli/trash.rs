@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::show::files;
-use super::{Edge, Exit, say};
+use super::{Edge, Exit, complain, say};
 use crate::apply::{Kept, trash_list};
 use crate::store::Root;
 use crate::units::Size;
@@ -35,9 +35,16 @@ impl Trash {
         let config = edge.load()?;
         let mut shown = Vec::new();
         let mut nothing = true;
+        let mut exit = Exit::Done;
         for store in edge.stores(&config, stores)? {
             let root = Root::open(&store.path.path)?;
-            for kept in trash_list(&root)? {
+            let (lists, unreadable) = trash_list(&root)?;
+            for error in unreadable {
+                nothing = false;
+                exit = Exit::Trouble;
+                complain(&format!("warning: store {}: {error}", store.name));
+            }
+            for kept in lists {
                 nothing = false;
                 match edge.is_json() {
                     true => shown.push(run_json(&store.name, &kept)),
@@ -50,7 +57,7 @@ impl Trash {
             false if nothing => say("the trash is empty")?,
             false => {}
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 
@@ -68,6 +75,12 @@ fn show(store: &str, kept: &Kept, all: bool) -> anyhow::Result<()> {
         Size(bytes(kept)),
         super::at_seconds(&head.until)
     ))?;
+    if kept.unread > 0 {
+        complain(&format!(
+            "warning: the list of run {} has lines that cannot be read ({}); what they name lies in `.retain/trash/{}` of store {store} and comes back by hand only",
+            head.run, kept.unread, head.run
+        ));
+    }
     if all {
         for file in &kept.files {
             say(&format!("  {}  {}", file.path, Size(file.facts.size)))?;
@@ -87,6 +100,7 @@ fn run_json(store: &str, kept: &Kept) -> serde_json::Value {
         "since": kept.head.since,
         "until": kept.head.until,
         "bytes": bytes(kept),
+        "unread": kept.unread,
         "files": list.collect::<Vec<_>>(),
     })
 }

@@ -236,6 +236,8 @@ pub struct Journal {
     directory: PathBuf,
     /// Whether the room set aside for a full disk had to be given back.
     squeezed: bool,
+    /// Whether that room stays what it is set aside for.
+    sparing: bool,
 }
 
 /// A file that is about to go.
@@ -298,12 +300,29 @@ impl Journal {
             )));
         }
         let journal = Journal::with_room(directory, Journal::connect)?;
-        reserve::establish(directory);
-        if reserve::is_little_left(directory) {
-            let kept = journal.keep_log_short();
-            kept.map_err(|source| journal.failed(source))?;
+        journal.settled_in()
+    }
+
+    /// [`Journal::open`] for what empties no disk: on a full one it fails, and the room
+    /// that is set aside stays for the run that does.
+    pub fn open_sparing(directory: &Path) -> Result<Journal, JournalError> {
+        match directory.join(FILE).exists() {
+            true => {
+                let mut journal = Journal::connect(directory)?.settled_in()?;
+                journal.sparing = true;
+                Ok(journal)
+            }
+            false => Journal::open(directory),
         }
-        Ok(journal)
+    }
+
+    fn settled_in(self) -> Result<Journal, JournalError> {
+        reserve::establish(&self.directory);
+        if reserve::is_little_left(&self.directory) {
+            let kept = self.keep_log_short();
+            kept.map_err(|source| self.failed(source))?;
+        }
+        Ok(self)
     }
 
     /// Opens the journal if there is one; reading must not leave a trace.
@@ -357,6 +376,7 @@ impl Journal {
                 connection,
                 directory,
                 squeezed: false,
+                sparing: false,
             })),
             found if found < SCHEMA => Err(JournalError::Older { directory, found }),
             found => Err(JournalError::Newer { directory, found }),
@@ -383,6 +403,7 @@ impl Journal {
             connection,
             directory: directory.to_owned(),
             squeezed: false,
+            sparing: false,
         };
         journal.establish_schema()?;
         Ok(journal)
@@ -627,7 +648,11 @@ impl Journal {
         work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
         let done = around(point, || match self.attempt(&work) {
-            Err(error) if reserve::is_full(&error) && reserve::release(&self.directory) => {
+            Err(error)
+                if !self.sparing
+                    && reserve::is_full(&error)
+                    && reserve::release(&self.directory) =>
+            {
                 self.squeezed = true;
                 self.keep_log_short()?;
                 self.attempt(&work)

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::apply::{Expiry, Gait, Hand, Need, Purged, Relief, Way, expire, purge, purge_for_room};
+use crate::apply::{
+    Expiry, Gait, Hand, Need, Purged, Relief, Way, expire, mirror_holds, purge, purge_for_room,
+};
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
@@ -155,7 +157,7 @@ impl Taken<'_> {
         let plan = &self.planned.plan;
         let root = &self.planned.root;
         let gait = Gait::of(self.job.store, cancel);
-        let purged = purge(&mut self.journal, root, now, &gait)?;
+        let purged = purge(&mut self.journal, root, &self.held, now, &gait)?;
         let trash = root.establish_trash(id.as_str())?.at(now.stamp());
         let catalogue = Catalogue::load(self.job.config, self.job.plugins());
         let meters = Meters::default();
@@ -226,11 +228,13 @@ impl Taken<'_> {
                             &mut self.journal,
                             root,
                             id.as_str(),
+                            &self.held,
                             now,
                             &gait,
                             &mut enough,
                         )?;
                         done.purged.files += more.files;
+                        done.purged.held += more.held;
                         done.purged.freed = done.purged.freed.saturating_add(more.freed);
                     }
                 }
@@ -285,6 +289,11 @@ impl Taken<'_> {
     /// What a run leaves for the next besides its own records.
     fn leave(&mut self, id: &RunId, over: &Now) -> Result<(), JournalError> {
         self.journal.remember_clocks(&Clocks::at(over))?;
+        if !self.mirrored {
+            // There may be room now. What goes wrong is the next run's to say.
+            let (root, store) = (&self.planned.root, &self.job.store.name);
+            let _ = mirror_holds(&mut self.journal, root, store, None, over);
+        }
         self.forget(over)?;
         if let Some(head) = self.journal.head()? {
             tracing::info!(run = %id, sequence = head.sequence, head = %head.hash, "journal");

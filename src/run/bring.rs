@@ -19,7 +19,7 @@ pub fn with_ledger<T>(
     change: impl FnOnce(&mut Journal, &str) -> Result<T, JournalError>,
 ) -> Result<T, RunError> {
     let now = Now::from_clock();
-    let mut journal = Journal::open(&config.state)?;
+    let mut journal = Journal::open_sparing(&config.state)?;
     let _ours = Journal::lock_store(&config.state, &store.name)?;
     let (root, _theirs) = open_to_restore(&journal, store, &now)?;
     mirror_holds(&mut journal, &root, &store.name, None, &now)?;
@@ -36,7 +36,7 @@ pub fn put_back(
     wanted: &dyn Fn(&RelPath) -> bool,
 ) -> Result<Undone, RunError> {
     let now = Now::from_clock();
-    let mut journal = Journal::open(&config.state)?;
+    let mut journal = Journal::open_sparing(&config.state)?;
     let _ours = Journal::lock_store(&config.state, &store.name)?;
     let (root, _theirs) = open_to_restore(&journal, store, &now)?;
     Ok(undo(&mut journal, &root, &store.name, run, wanted, &now)?)
@@ -115,7 +115,7 @@ pub fn bring_back(
         origin: Origin::Restore,
     };
     with_ledger(config, store, |journal, at| journal.add_hold(hold, at))?;
-    let journal = Journal::open(&config.state)?;
+    let journal = Journal::open_sparing(&config.state)?;
     let _ours = Journal::lock_store(&config.state, &store.name)?;
     // Held as long as files are written, so that no run counts or removes them.
     let (root, _theirs) = open_to_restore(&journal, store, &now)?;

@@ -345,7 +345,7 @@ impl Work<'_> {
                     outcome = outcome.word(),
                     removed = last.removed,
                     freed = last.freed,
-                    message,
+                    summary = message,
                     "run ended"
                 );
                 self.shared.tell(Event::RunFinished {
@@ -360,7 +360,7 @@ impl Work<'_> {
                 tracing::error!(
                     store,
                     outcome = outcome.word(),
-                    message,
+                    reason = message,
                     "run did not begin"
                 );
                 self.shared.tell(Event::RunRefused {
@@ -535,7 +535,7 @@ pub(super) fn gauge(shared: &Shared, store: &Store) {
             .set(whole(survey.unmet.len() as u64));
     }
     if let Ok(root) = Root::open(path)
-        && let Ok(kept) = trash_list(&root)
+        && let Ok((kept, _)) = trash_list(&root)
     {
         let files = kept.iter().map(|run| run.files.len() as i64).sum();
         let of_run = |run: &crate::apply::Kept| -> u64 {

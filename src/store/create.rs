@@ -74,7 +74,7 @@ impl Root {
     /// Begins a file that must not exist yet, making its missing parents.
     pub fn create_file(&self, path: &RelPath) -> io::Result<NewFile> {
         if let Some(parent) = path.parent() {
-            self.create_missing(&parent)?;
+            self.create_missing(&parent, |_| None)?;
         }
         let (dir, name) = self.locate(path)?;
         match dir.stat(name) {
@@ -97,9 +97,14 @@ impl Root {
         })
     }
 
-    /// Opens a directory, making it and what is missing above it.
-    pub fn open_or_create_dir(&self, path: &RelPath) -> io::Result<Dir> {
-        self.create_missing(path)?;
+    /// Opens a directory, making it and what is missing above it: with the owner and the
+    /// mode it `was` of, where that is known.
+    pub fn open_or_create_dir<'f>(
+        &self,
+        path: &RelPath,
+        was: impl Fn(&RelPath) -> Option<&'f Facts>,
+    ) -> io::Result<Dir> {
+        self.create_missing(path, was)?;
         self.open_dir(path)
     }
 
@@ -121,7 +126,11 @@ impl Root {
         Ok(())
     }
 
-    fn create_missing(&self, path: &RelPath) -> io::Result<()> {
+    fn create_missing<'f>(
+        &self,
+        path: &RelPath,
+        was: impl Fn(&RelPath) -> Option<&'f Facts>,
+    ) -> io::Result<()> {
         match self.open_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(_) => return Ok(()),
@@ -134,26 +143,30 @@ impl Root {
             let Some(name) = Name::of(&reached) else {
                 continue;
             };
-            dir = open_or_make(&dir, name)?;
+            dir = open_or_make(&dir, name, was(&reached))?;
         }
         Ok(())
     }
 }
 
-/// A directory that is made anew is as open as the one it lies in, and belongs to the
-/// same people, as far as we may give it away: what it was once is not known, and it
+/// A directory that is made anew is what it was, as far as we may give it away. Where that
+/// is not known it is as open as the one it lies in, and belongs to the same people: it
 /// must not let in anybody the store keeps out.
-fn open_or_make(dir: &Dir, name: Name<'_>) -> io::Result<Dir> {
+fn open_or_make(dir: &Dir, name: Name<'_>, was: Option<&Facts>) -> io::Result<Dir> {
     match mkdirat(dir.fd(), name.as_bytes(), Mode::RWXU) {
         Ok(()) => {}
         Err(Errno::EXIST) => return dir.open_child(name),
         Err(errno) => return Err(errno.into()),
     }
-    let (made, around) = (dir.open_child(name)?, dir.facts()?);
+    let made = dir.open_child(name)?;
     check_new(&made)?;
-    let (owner, group) = (Uid::from_raw(around.owner), Gid::from_raw(around.group));
+    let model = match was {
+        Some(was) => *was,
+        None => dir.facts()?,
+    };
+    let (owner, group) = (Uid::from_raw(model.owner), Gid::from_raw(model.group));
     if fchown(made.fd(), Some(owner), Some(group)).is_ok() {
-        fchmod(made.fd(), Mode::from_raw_mode(around.mode & 0o7777))?;
+        fchmod(made.fd(), Mode::from_raw_mode(model.mode & 0o7777))?;
     }
     fsync(dir.fd())?;
     Ok(made)

@@ -4,12 +4,14 @@
 //! is written before the files are moved: a slot without a line would be a file
 //! without a name.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, unlinkat};
 use serde::{Deserialize, Serialize};
 
+use super::Root;
 use super::dir::Name;
 use super::facts::look_at;
 use super::trash::Trash;
@@ -20,7 +22,14 @@ use crate::time::Stamp;
 
 pub(super) const INDEX: &str = "index";
 
-const VERSION: u32 = 1;
+/// The form written here; the first one did not name the directories around files.
+const VERSION: u32 = 2;
+
+/// The oldest form that is read.
+const OLDEST: u32 = 1;
+
+/// What a line is of that names no trashed thing but a directory around some.
+const AROUND: u8 = 4;
 
 /// Which run's files lie in a trash, and how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +56,19 @@ impl Head {
             until,
         }
     }
+}
+
+/// What a list says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// What it is of.
+    pub head: Head,
+    /// What was to be kept.
+    pub files: Vec<Trashed>,
+    /// The directories those lay in and what these were, the store's root left out.
+    pub around: HashMap<RelPath, Facts>,
+    /// Lines that cannot be read; what they name can only be found by hand.
+    pub unread: u64,
 }
 
 /// A file or directory in the trash that can be had back.
@@ -81,17 +103,23 @@ struct Line(
 #[derive(Debug)]
 pub struct Index {
     file: File,
+    /// Where its last whole line ends; nothing where that could not be seen to.
+    end: Option<u64>,
+    /// Directories it names already.
+    around: HashSet<RelPath>,
 }
 
 impl Trash {
     /// Begins the list of what will be kept in this trash.
     pub fn begin_index(&self, head: &Head) -> io::Result<Index> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND;
         let file = self
             .dir
             .open(Name::ours(INDEX), flags, Mode::RUSR | Mode::WUSR)?;
         let mut index = Index {
             file: File::from(file),
+            end: Some(0),
+            around: HashSet::new(),
         };
         let written = index
             .write(&format!("{}\n", serde_json::to_string(head)?))
@@ -108,7 +136,7 @@ impl Trash {
 
     /// What this trash is of and what was to be kept in it; nothing where it has no
     /// list. A last line that a crash cut short is left out: nothing was moved for it.
-    pub fn index(&self) -> io::Result<Option<(Head, Vec<Trashed>)>> {
+    pub fn index(&self) -> io::Result<Option<Contents>> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         let file = match self.dir.open(Name::ours(INDEX), flags, Mode::empty()) {
             Ok(file) => file,
@@ -122,29 +150,54 @@ impl Trash {
         let device = self.dir.facts()?.id.device;
         let mut lines = BufReader::new(File::from(file)).split(b'\n');
         let head = match lines.next() {
-            Some(line) => serde_json::from_slice::<Head>(&line?)?,
+            Some(line) => serde_json::from_slice::<Head>(&line?)
+                .map_err(|_| broken("the first line of its list is none of ours"))?,
+            // A crash came before its first line, or somebody has emptied it.
+            None if self.has_others()? => return Err(broken("its list is empty")),
             None => return Ok(None),
         };
-        if head.version != VERSION {
+        if !(OLDEST..=VERSION).contains(&head.version) {
             return Err(broken("it is of another version of retain"));
         }
-        let mut trashed = Vec::new();
+        let mut contents = Contents {
+            head,
+            files: Vec::new(),
+            around: HashMap::new(),
+            unread: 0,
+        };
         let mut lines = lines.peekable();
         while let Some(line) = lines.next() {
-            match serde_json::from_slice::<Line>(&line?) {
-                Ok(line) => trashed.push(line.read(device)?),
+            let line = serde_json::from_slice::<Line>(&line?);
+            match line.map(|line| (line.1 == AROUND, line.read(device))) {
+                Ok((false, Ok(trashed))) => contents.files.push(trashed),
+                Ok((true, Ok(directory))) => {
+                    contents.around.insert(directory.path, directory.facts);
+                }
                 Err(_) if lines.peek().is_none() => {}
-                Err(error) => return Err(error.into()),
+                // One line says nothing about the others.
+                Ok((_, Err(_))) | Err(_) => contents.unread += 1,
             }
         }
-        Ok(Some((head, trashed)))
+        Ok(Some(contents))
     }
 }
 
 impl Index {
-    /// Notes what is about to be moved. Durable when this returns.
-    pub fn note(&mut self, trashed: &[Trashed]) -> io::Result<()> {
+    /// Notes what is about to be moved, and directories it lies in, as `root` shows them:
+    /// one that is gone by then is made again as it was. Durable when this returns.
+    pub fn note(&mut self, root: &Root, trashed: &[Trashed]) -> io::Result<()> {
         let mut text = String::new();
+        for directory in self.new_around(trashed) {
+            // What is not known of one is no reason to keep its files.
+            if let Ok(facts) = root.stat(&directory)
+                && facts.kind == Kind::Directory
+            {
+                let mut line = Line::of(&directory, &facts, &[]);
+                line.1 = AROUND;
+                text.push_str(&serde_json::to_string(&line)?);
+                text.push('\n');
+            }
+        }
         for one in trashed {
             let line = Line::of(&one.path, &one.facts, &one.members);
             text.push_str(&serde_json::to_string(&line)?);
@@ -153,11 +206,40 @@ impl Index {
         self.write(&text)
     }
 
+    /// Directories above what is about to be moved that no line names yet.
+    fn new_around(&mut self, trashed: &[Trashed]) -> Vec<RelPath> {
+        let mut new = Vec::new();
+        for one in trashed {
+            let mut above = one.path.parent();
+            while let Some(directory) = above
+                && !directory.is_root()
+                && self.around.insert(directory.clone())
+            {
+                above = directory.parent();
+                new.push(directory);
+            }
+        }
+        new
+    }
+
+    /// Writes whole lines or none: what a full disk cuts short would swallow the next.
     fn write(&mut self, text: &str) -> io::Result<()> {
-        around(Point::IndexWrite, || {
+        let end = self
+            .end
+            .ok_or_else(|| broken("its list ends in half a line, which could not be taken away"))?;
+        let written = around(Point::IndexWrite, || {
             self.file.write_all(text.as_bytes())?;
             self.file.sync_data()
-        })
+        });
+        match &written {
+            Ok(()) => self.end = Some(end.saturating_add(text.len() as u64)),
+            Err(_) => {
+                self.end = self.file.set_len(end).is_ok().then_some(end);
+                // The lines of this batch that named them are gone as well.
+                self.around.clear();
+            }
+        }
+        written
     }
 }
 
@@ -192,7 +274,7 @@ impl Line {
         let stamp = |(seconds, nanoseconds)| Stamp::new(seconds, nanoseconds);
         let kind = match kind {
             0 => Kind::File,
-            1 => Kind::Directory,
+            1 | AROUND => Kind::Directory,
             2 => Kind::Symlink,
             _ => return Err(broken("it names a thing that is never moved")),
         };

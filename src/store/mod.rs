@@ -35,7 +35,7 @@ pub use dir::{Dir, Listed, Name, Names};
 pub use directory::Members;
 pub use durable::{make_private_directory, sync_parent};
 pub use given::{open_given, read_given};
-pub use index::{Head, Index, Trashed};
+pub use index::{Contents, Head, Index, Trashed};
 pub use lock::Lock;
 #[cfg(test)]
 pub(crate) use removal::Moment;
@@ -107,6 +107,13 @@ pub fn in_words(error: &io::Error) -> String {
     match characters.next() {
         Some(first) => first.to_lowercase().chain(characters).collect(),
         None => String::new(),
+    }
+}
+
+impl StoreError {
+    /// Whether it is that the store's disk, or what of it this user may have, is full.
+    pub fn is_out_of_room(&self) -> bool {
+        matches!(self, StoreError::Control { source, .. } if is_out_of_room(source))
     }
 }
 

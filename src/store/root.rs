@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, open};
+use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, open, syncfs};
 use rustix::io::Errno;
 
 use super::dir::{Dir, Name};
@@ -107,6 +107,12 @@ impl Root {
             return Err(io::Error::other(Stale));
         }
         Ok(file)
+    }
+
+    /// Makes all that was done in the store's file system so far outlast a power cut: one
+    /// call, however many directories it was done in.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(syncfs(self.dir.fd())?)
     }
 
     /// Whether the store lies in memory: on tmpfs.

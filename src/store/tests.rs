@@ -731,14 +731,16 @@ fn what_is_kept_in_the_trash_comes_back_as_it_was_and_replaces_nothing() {
         facts,
         members: Vec::new(),
     });
-    index.note(&trashed).unwrap();
+    index.note(&fixture.root, &trashed).unwrap();
     let parent = fixture.root.open_dir(&path("a")).unwrap();
     for (path, facts) in &planned {
         assert_eq!(fixture.trash.keep(&parent, path, facts), Removal::Trashed);
     }
     assert!(!fixture.place("a/one").exists());
-    let (found, listed) = fixture.trash.index().unwrap().unwrap();
-    assert_eq!((found, listed.len()), (head, 2));
+    let contents = fixture.trash.index().unwrap().unwrap();
+    let listed = contents.files;
+    assert_eq!((contents.head, listed.len()), (head, 2));
+    assert!(contents.around.contains_key(&path("a")));
     fixture.write("a/two", "newer");
     assert_eq!(fixture.trash.put_back(&parent, &listed[0]), Return::Back);
     assert_eq!(fixture.trash.put_back(&parent, &listed[0]), Return::Gone);
@@ -783,7 +785,8 @@ fn a_directory_kept_in_the_trash_comes_back_or_is_purged_with_what_was_in_it() {
         facts: planned.directory,
         members: planned.members.clone(),
     };
-    index.note(std::slice::from_ref(&trashed)).unwrap();
+    let listed = std::slice::from_ref(&trashed);
+    index.note(&fixture.root, listed).unwrap();
     let parent = fixture.root.open_dir(&RelPath::root()).unwrap();
     let keep = |planned: &Planned| {
         let members = Members {
@@ -795,7 +798,7 @@ fn a_directory_kept_in_the_trash_comes_back_or_is_purged_with_what_was_in_it() {
             .keep_directory(&parent, &planned.path, members)
     };
     assert_eq!(keep(&planned), Removal::Trashed);
-    let (_, listed) = fixture.trash.index().unwrap().unwrap();
+    let listed = fixture.trash.index().unwrap().unwrap().files;
     assert_eq!(fixture.trash.put_back(&parent, &listed[0]), Return::Back);
     assert_eq!(fixture.read("unit/sub/deep/c"), "unit/sub/deep/c");
 

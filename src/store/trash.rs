@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, unlinkat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::control::establish_private;
 use super::dir::{Dir, Listed, Name};
@@ -163,16 +164,13 @@ impl Root {
     /// Removes a run's trash directory unless something still lies in it. Its list
     /// goes with the last thing on it.
     pub fn clear_trash(&self, trash: Trash) -> io::Result<Cleared> {
-        let mut others = 0;
-        trash.dir.list(&mut Vec::new(), |listed| {
-            others += u64::from(listed.name.as_bytes() != INDEX.as_bytes());
-        })?;
+        let occupied = trash.has_others()?;
         let open = |path: String| {
             let path = RelPath::parse(path).map_err(io::Error::other)?;
             self.open_dir(&path)
         };
         let control = open(CONTROL.to_owned())?;
-        if others > 0 {
+        if occupied {
             // Without a spare everything works but on a full disk.
             let _ = establish_private(&control, SPARE);
             return Ok(Cleared::Occupied);
@@ -200,12 +198,22 @@ fn take_or_make(control: &Dir, all: &Dir, run: Name<'_>) -> io::Result<Dir> {
     let is_there = control
         .stat(SPARE)
         .is_ok_and(|it| it.kind == Kind::Directory);
-    // It cannot be taken where this run has a trash already, or names cannot be moved so.
-    if is_there && control.rename(SPARE, all, run).is_ok() {
+    // It cannot be taken where this run has a trash already, or names cannot be moved so;
+    // and what somebody has changed would be no place for anybody's files.
+    if is_there && is_as_left(control) && control.rename(SPARE, all, run).is_ok() {
         fsync(all.fd())?;
         return all.open_child(run);
     }
     establish_private(all, run)
+}
+
+/// Whether the spare trash is ours alone and empty.
+fn is_as_left(control: &Dir) -> bool {
+    let spare = control.open_child(SPARE);
+    spare.is_ok_and(|spare| {
+        let ours = |facts: Facts| facts.owner == geteuid().as_raw() && facts.mode & 0o077 == 0;
+        spare.facts().is_ok_and(ours) && spare.any(&mut Vec::new(), |_| true).is_ok_and(|any| !any)
+    })
 }
 
 /// What came of putting a trashed file back in its place.
@@ -281,9 +289,18 @@ impl Trash {
 
     /// Whether it has a list and anything besides. What cannot be listed may have.
     pub fn is_kept(&self) -> bool {
-        let mut buffer = Vec::new();
+        self.dir.stat(Name::ours(INDEX)).is_ok() && self.has_others().unwrap_or(true)
+    }
+
+    /// Whether anything but its list lies in it.
+    pub(super) fn has_others(&self) -> io::Result<bool> {
         let other = |listed: Listed<'_>| listed.name.as_bytes() != INDEX.as_bytes();
-        self.dir.stat(Name::ours(INDEX)).is_ok() && self.dir.any(&mut buffer, other).unwrap_or(true)
+        self.dir.any(&mut Vec::new(), other)
+    }
+
+    /// Whether something lies in the slot of a path.
+    pub fn has(&self, path: &RelPath) -> bool {
+        matches!(self.look(&Slot::of(path)), Ok(Some(_)))
     }
 
     /// Which of these paths have something in their slots, told by one listing instead
@@ -301,7 +318,9 @@ impl Trash {
     pub fn put_back(&self, parent: &Dir, trashed: &Trashed) -> Return {
         let slot = Slot::of(&trashed.path);
         match self.look(&slot) {
-            Ok(Some(found)) if is_same(&trashed.facts, &found) => {}
+            // Whatever became of it since, it is what was taken from there: nobody else
+            // writes in the trash, and other names of it may have been written through.
+            Ok(Some(found)) if is_it(&trashed.facts, &found) => {}
             Ok(Some(_)) => return Return::Stranger,
             Ok(None) => return Return::Gone,
             Err(error) => return Return::Failed(super::in_words(&error)),
@@ -390,7 +409,12 @@ impl Trash {
     }
 }
 
-/// Whether what lies in a slot is what was put there. A directory's own size and
+/// Whether what lies in a slot is the object that was put there, altered or not.
+fn is_it(put: &Facts, found: &Facts) -> bool {
+    (put.kind, put.id) == (found.kind, found.id)
+}
+
+/// Whether what lies in a slot is what was put there, unaltered. A directory's own size and
 /// time are those of its entries; its members are compared one by one.
 fn is_same(put: &Facts, found: &Facts) -> bool {
     match put.kind {

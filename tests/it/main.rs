@@ -46,6 +46,7 @@ mod small_disk;
 mod spans;
 mod stock_analysis;
 mod tidy;
+mod trash;
 mod trust;
 mod verify;
 mod whole;

@@ -344,3 +344,37 @@ fn limited(shop: &Shop, descriptors: u64) -> Said {
         code: output.status.code().unwrap(),
     }
 }
+
+#[test]
+fn a_full_store_is_emptied_although_the_mirror_of_the_holds_has_to_change() {
+    let shop = Shop::new(OLD);
+    let Some(disk) = Disk::on(&shop, "store") else {
+        return;
+    };
+    // A first run, as on any day: it leaves a spare trash.
+    stocked(&shop);
+    finished(&shop);
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    let until = soon.to_string();
+    shop.ok(&[
+        "hold", "add", "short", "--on", "d/*", "--until", &until, "--reason", "r",
+    ]);
+    stocked(&shop);
+    let filler = disk.fill();
+    let said = shop.run(&["hold", "add", "more", "--on", "e/*", "--reason", "r"]);
+    assert!(
+        said.err.contains("`.retain/holds` is as it was"),
+        "{said:?}"
+    );
+    while jiff::Timestamp::now() <= soon {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // The first hold is over, and no block is left to say so.
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!((said.code, old(&shop).len()), (0, 0), "{said:?}");
+    fs::remove_file(filler).unwrap();
+    // With room again the mirror has the hold that the ledger had all the time.
+    let mirror = fs::read_to_string(shop.path("store/.retain/holds")).unwrap();
+    assert!(mirror.contains("more"), "{mirror}");
+    assert!(shop.has("d/young"));
+}

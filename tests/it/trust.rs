@@ -129,7 +129,10 @@ fn several_hands_put_back_what_lay_in_directories_that_are_gone() {
     for name in &names {
         shop.file(name, name, 10 * DAY);
     }
-    fs::set_permissions(shop.path("store"), Permissions::from_mode(0o751)).unwrap();
+    let places = ["store/a", "store/a/b3", "store/a/b3/c160"];
+    for place in places {
+        fs::set_permissions(shop.path(place), Permissions::from_mode(0o751)).unwrap();
+    }
     shop.ok(&["apply", "--yes"]);
     fs::remove_dir_all(shop.path("store/a")).unwrap();
     let said = shop.ok(&["undo", "last"]);
@@ -141,8 +144,7 @@ fn several_hands_put_back_what_lay_in_directories_that_are_gone() {
             name
         );
     }
-    // Made anew, a directory is as open as the one it lies in.
-    for place in ["store/a", "store/a/b3", "store/a/b3/c160"] {
+    for place in places {
         let mode = fs::metadata(shop.path(place)).unwrap().mode() & 0o7777;
         assert_eq!(mode, 0o751, "{place}");
     }

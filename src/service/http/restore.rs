@@ -73,7 +73,10 @@ pub(super) async fn trash_views(
             let Ok(root) = Root::open(&store.path.path) else {
                 continue;
             };
-            let kept = trash_list(&root).map_err(RunError::from)?;
+            let (kept, unreadable) = trash_list(&root).map_err(RunError::from)?;
+            for error in unreadable {
+                tracing::warn!(store = store.name, %error, "the trash of a run cannot be read");
+            }
             views.extend(kept.iter().map(|kept| {
                 TrashView {
                     run: kept.head.run.clone(),
