@@ -409,3 +409,26 @@ fn cut_short(
     });
     Ok(found.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_moved_away_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let store = place.path().join("store");
+        std::fs::create_dir_all(store.join("dir")).unwrap();
+        let root = Root::open(&store).unwrap();
+        let returns = Returns {
+            root: RwLock::new(&root),
+            around: HashMap::new(),
+        };
+        let file = RelPath::parse("dir/file").unwrap();
+        let before = returns.of(&file).unwrap().facts().unwrap().id;
+        std::fs::rename(store.join("dir"), place.path().join("outside")).unwrap();
+        let after = returns.of(&file).unwrap().facts().unwrap().id;
+        assert_ne!(before, after);
+        assert!(store.join("dir").is_dir());
+    }
+}

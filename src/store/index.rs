@@ -233,13 +233,16 @@ impl Index {
         });
         match &written {
             Ok(()) => self.end = Some(end.saturating_add(text.len() as u64)),
-            Err(_) => {
-                self.end = self.file.set_len(end).is_ok().then_some(end);
-                // The lines of this batch that named them are gone as well.
-                self.around.clear();
-            }
+            Err(_) => self.take_back(end),
         }
         written
+    }
+
+    /// Takes away what was written beyond an end.
+    fn take_back(&mut self, end: u64) {
+        self.end = self.file.set_len(end).is_ok().then_some(end);
+        // The lines of this batch that named them are gone as well.
+        self.around.clear();
     }
 }
 
@@ -305,4 +308,38 @@ impl Line {
 
 fn broken(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_fails_leaves_whole_lines_or_ends_the_list() {
+        let place = tempfile::tempdir().unwrap();
+        let name = place.path().join("index");
+        std::fs::write(&name, "whole\n").unwrap();
+        let index = |file| Index {
+            file,
+            end: Some(6),
+            around: HashSet::new(),
+        };
+        // Half a line, as a full disk leaves it, and then the error.
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&name)
+            .unwrap();
+        file.write_all(b"hal").unwrap();
+        let mut cut = index(file);
+        cut.take_back(6);
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), "whole\n");
+        cut.write("next\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), "whole\nnext\n");
+        // Where that cannot be done, nothing may follow.
+        let mut shut = index(File::open(&name).unwrap());
+        assert!(shut.write("x\n").is_err());
+        let error = shut.write("y\n").unwrap_err();
+        assert!(error.to_string().contains("half a line"), "{error}");
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), "whole\nnext\n");
+    }
 }
