@@ -13,6 +13,7 @@ mod bring;
 mod checks;
 mod error;
 mod guard;
+mod no_smaller;
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -260,6 +261,7 @@ impl<'c> Job<'c> {
         for hook in &mut plan.hooks {
             (hook.proof, hook.configured) = self.configured(hook);
         }
+        let no_smaller = no_smaller::leave(&mut plan, &self.store.path.path);
         if !plan.pressures.is_empty() && self.store.grace.is_some() {
             plan.notices.push(Notice {
                 path: None,
@@ -274,6 +276,7 @@ impl<'c> Job<'c> {
             root,
             inventory,
             held: held.clone(),
+            no_smaller,
             scanned,
         }
     }
@@ -609,6 +612,8 @@ pub struct Planned {
     pub inventory: Inventory,
     /// The holds of the ledger it was made under.
     pub held: Held,
+    /// Steps that were left out of it: their archives are known to be no smaller.
+    pub no_smaller: Vec<Step>,
     /// How long it took to look through the store.
     pub scanned: std::time::Duration,
 }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Edge, Exit, complain, say};
-use crate::destination::{Destination, ObjectName};
+use crate::destination::{Destination, DestinationError, ObjectName};
 use crate::journal::Journal;
 use crate::plugin::receipts_in_place;
 use crate::receipt::Receipt;
@@ -53,7 +53,19 @@ impl Rebuild {
             let configured = config.destinations.get(name).with_context(|| {
                 format!("there is no destination `{name}` in the configuration")
             })?;
-            let destination = Destination::open_existing(name, &configured.url)?;
+            let destination = match Destination::open_existing(name, &configured.url) {
+                // Nothing has been archived there yet, or it is not mounted.
+                Err(DestinationError::ParentMissing { path, .. })
+                    if self.destinations.is_empty() =>
+                {
+                    complain(&format!(
+                        "note: destination `{name}` is left out, as `{}` is not there",
+                        path.display()
+                    ));
+                    continue;
+                }
+                opened => opened?,
+            };
             for found in destination.receipts()? {
                 match read(&destination, &configured.url, &found) {
                     Ok(receipt) => receipts.push(receipt),

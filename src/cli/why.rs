@@ -11,7 +11,7 @@ use crate::config::{Config, Store};
 use crate::entry::{Entry, Facts, FileId, Kind};
 use crate::path::RelPath;
 use crate::plan::{Action, BackedUp, Decision, NextBackUp, generation, word};
-use crate::plugin;
+use crate::plugin::NoSmaller;
 use crate::policy::{Fate, Matcher};
 use crate::run::{Job, Planned};
 use crate::time::{Now, Stamp};
@@ -135,15 +135,18 @@ impl Why {
 
 /// Why a file that would be replaced is not: an earlier run has tried.
 fn declined(store: &Store, planned: &Planned, entry: &Entry) -> Option<String> {
-    let Planned { plan, .. } = planned;
-    let step = plan.steps.iter().find(|step| step.path == entry.path)?;
+    let Planned {
+        plan, no_smaller, ..
+    } = planned;
+    let mut steps = no_smaller.iter().chain(&plan.steps);
+    let step = steps.find(|step| step.path == entry.path)?;
     let Action::Replace { hook } = step.action else {
         return None;
     };
     let hook = plan.hooks.get(hook)?;
     let facts = entry.facts.as_ref().ok()?;
     let generation = generation(&plan.root, &entry.path, facts);
-    let size = plugin::declined(&store.path.path, hook, &generation)?;
+    let size = NoSmaller::of(&store.path.path).size(hook, &generation)?;
     Some(format!(
         "but `{}` has tried: its archive of {size} bytes is not smaller than its {} bytes, so it is kept as it is until it changes",
         hook.plugin, facts.size

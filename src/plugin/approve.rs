@@ -24,7 +24,7 @@ use super::surroundings::Surroundings;
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
 use crate::entry::{Facts, Kind};
-use crate::plan::{Hook, Otherwise, Plan, Step, generation};
+use crate::plan::{Action, Hook, Otherwise, Plan, Step, generation};
 use crate::receipt::{DestinationName, Metadata, Receipt};
 use crate::store::{Root, Stale};
 
@@ -181,6 +181,22 @@ impl<'a> Hooks<'a> {
         for receipt in recorded {
             let known = self.recorded.entry(receipt.key.clone()).or_default();
             known.push(receipt);
+        }
+        self
+    }
+
+    /// The same, going on to remember what was left out of the plan because an earlier run
+    /// has found that its archive is no smaller.
+    pub fn leaving(self, steps: &[Step]) -> Hooks<'a> {
+        if let Some(declined) = &self.declined {
+            for step in steps {
+                if let Action::Replace { hook } = step.action
+                    && let Some(hook) = self.plan.hooks.get(hook)
+                {
+                    let key = generation(&self.plan.root, &step.path, &step.facts);
+                    lock(declined).size(hook, &key);
+                }
+            }
         }
         self
     }

@@ -92,12 +92,23 @@ impl Drop for Declined {
     }
 }
 
-/// The size of the archive that a hook's plugin made of a generation of a file, where
-/// it was no smaller and nothing has changed since; for whoever only looks.
-pub fn declined(root: &Path, hook: &Hook, generation: &str) -> Option<u64> {
-    let path = root.join(crate::store::CONTROL).join(AREA);
-    let area = Destination::open_existing(NAME, &crate::url::write(&path)).ok()?;
-    known(&area).get(&key(hook, generation)?).copied()
+/// What earlier runs have found not to be worth replacing, for whoever only looks.
+#[derive(Debug)]
+pub struct NoSmaller(BTreeMap<Key, u64>);
+
+impl NoSmaller {
+    /// That of a store, by its root directory.
+    pub fn of(root: &Path) -> NoSmaller {
+        let path = root.join(crate::store::CONTROL).join(AREA);
+        let area = Destination::open_existing(NAME, &crate::url::write(&path));
+        NoSmaller(area.map(|area| known(&area)).unwrap_or_default())
+    }
+
+    /// The size of the archive that a hook's plugin made of a generation of a file, where
+    /// it was no smaller and nothing has changed since.
+    pub fn size(&self, hook: &Hook, generation: &str) -> Option<u64> {
+        self.0.get(&key(hook, generation)?).copied()
+    }
 }
 
 /// Nothing where the plan does not know what it would be made with.

@@ -42,7 +42,7 @@ pub use builtin::{Builtin, builtins};
 pub use cache::CodeCache;
 pub use compile::compile_by_children;
 pub use conformance::{Case, Conformance};
-pub use declined::declined;
+pub use declined::NoSmaller;
 pub use guest::RunFacts;
 pub use load::{Catalogue, Plugin, hold};
 pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports};

@@ -178,7 +178,7 @@ impl Taken<'_> {
         }
         let recorded = recorded(&self.planned, &self.journal)?;
         let hooks = Hooks::ready(plan, root, &catalogue, destinations, &known, facts);
-        let hooks = hooks.knowing(recorded);
+        let hooks = hooks.knowing(recorded).leaving(&self.planned.no_smaller);
         let (way, trashed_until) = way(self.job.store, plan, &trash, id, now)?;
         let mut hand = Hand {
             plan,

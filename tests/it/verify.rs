@@ -218,3 +218,19 @@ fn an_archive_of_several_frames_comes_back_whole() {
     shop.ok(&["restore", "a", "--to", "back"]);
     assert_eq!(fs::read_to_string(shop.path("back/a")).unwrap(), whole);
 }
+
+#[test]
+fn a_destination_that_was_never_made_is_no_hindrance_to_the_others() {
+    let shop = Shop::new("delete when older than 7 days");
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let more = "[destinations.later]\nurl = \"file://./later\"\n";
+    shop.write("retain.toml", format!("{configuration}{more}"));
+    let said = shop.ok(&["catalogue", "rebuild"]);
+    assert!(
+        said.err.contains("destination `later` is left out"),
+        "{said:?}"
+    );
+    // Asked for by name it has to be there.
+    let said = shop.run(&["catalogue", "rebuild", "later"]);
+    assert_eq!(said.code, 2, "{said:?}");
+}

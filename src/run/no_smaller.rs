@@ -1,0 +1,53 @@
+//! Files whose archives are known to be no smaller: no run replaces them, so no plan says so.
+
+use std::path::Path;
+
+use crate::plan::{Action, Notice, Plan, Step, Tally, generation};
+use crate::plugin::NoSmaller;
+
+/// Takes what would be replaced out of a plan where an earlier run has found that its
+/// archive is no smaller: a plan says what a run does.
+pub(super) fn leave(plan: &mut Plan, root: &Path) -> Vec<Step> {
+    let is_replaced = |step: &Step| matches!(step.action, Action::Replace { .. });
+    if !plan.steps.iter().any(is_replaced) {
+        return Vec::new();
+    }
+    let known = NoSmaller::of(root);
+    let Plan {
+        steps,
+        hooks,
+        root: identity,
+        totals,
+        notices,
+        ..
+    } = plan;
+    let left: Vec<Step> = steps
+        .extract_if(.., |step| match step.action {
+            // One that is to be archived elsewhere as well keeps its step.
+            Action::Replace { hook } if step.hooks[..] == [hook] => {
+                hooks.get(hook).is_some_and(|hook| {
+                    let generation = generation(identity, &step.path, &step.facts);
+                    known.size(hook, &generation).is_some()
+                })
+            }
+            Action::Replace { .. } | Action::Remove | Action::BackUp => false,
+        })
+        .collect();
+    if !left.is_empty() {
+        totals.replaced = Tally::default();
+        for step in steps.iter().filter(|step| is_replaced(step)) {
+            totals.replaced.add(&step.facts);
+        }
+        let count = match left.len() {
+            1 => "1 file that would be replaced stays as it is: its archive is".to_owned(),
+            count => {
+                format!("{count} files that would be replaced stay as they are: their archives are")
+            }
+        };
+        notices.push(Notice {
+            path: None,
+            message: format!("{count} no smaller, which is tried again after a change"),
+        });
+    }
+    left
+}
