@@ -46,6 +46,8 @@ fn rebuilding_gives_the_same_bytes_where_the_target_is_installed() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
+    // What it could not compare.
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -4,15 +4,15 @@
 //! reads it with `zstd -d`. Its checksum is part of the format, and the host's proof
 //! decompresses it before the file goes.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 
 use retain_plugin::{
     Archiver, Destination, Draft, Entry, Failure, GENERATIONS, OnExisting, Sink, SinkWriter, Source,
     export, settings,
 };
 use serde::Deserialize;
-use structured_zstd::decoding::{FrameDecoder, StreamingDecoder};
-use structured_zstd::encoding::{CompressionLevel, CompressionParameters, StreamingEncoder};
+use zstd::stream::{read::Decoder, write::Encoder};
+use zstd::zstd_safe::{get_error_name, zstd_sys::ZSTD_ErrorCode};
 
 export!(archiver Compress,
     description: "compresses a file with Zstandard",
@@ -32,7 +32,7 @@ struct Settings {
 }
 
 fn usual_level() -> i32 {
-    CompressionLevel::DEFAULT_LEVEL
+    zstd::DEFAULT_COMPRESSION_LEVEL
 }
 
 fn usual_name() -> String {
@@ -42,10 +42,6 @@ fn usual_name() -> String {
 /// The window from which on matches are searched for at long distances as well: the
 /// one of the highest level everybody's `zstd` decompresses without being told.
 const LONG: u64 = 8 << 20;
-
-/// Bytes of a file in one frame. The encoder counts them in a word of the machine, and
-/// aborts at 4 GiB where that has 32 bits, as here.
-const FRAME: u64 = 1 << 30;
 
 /// Bytes of an object that are asked for at once.
 const CHUNK: usize = 256 << 10;
@@ -75,7 +71,7 @@ impl Archiver for Compress {
         };
         let mut writer = sink.writer();
         let written = decode(object, &mut writer);
-        writer.end_after(written)
+        writer.end_after(written).map_err(of_memory)
     }
 }
 
@@ -85,57 +81,47 @@ fn compress(
     destination: &Destination,
     name: &str,
 ) -> Result<String, Failure> {
-    let level = CompressionLevel::from_level(settings.level);
-    let parameters = settings.window.map(|window| {
-        CompressionParameters::builder(level)
-            .window_log(window.next_power_of_two().ilog2())
-            .enable_long_distance_matching(window > LONG)
-            .build()
-            .map_err(|error| Failure::misconfigured(format!("`window` and `level`: {error}")))
-    });
-    let parameters = parameters.transpose()?;
     let sink = destination.create()?;
     let mut writer = sink.writer();
-    let written = encode(level, parameters.as_ref(), source, &mut writer);
-    writer.end_after(written)?;
+    let written = encode(settings, source, &mut writer);
+    writer.end_after(written).map_err(of_memory)?;
     Ok(Sink::finish(sink, name, OnExisting::SameBytes)?.name)
 }
 
-fn encode(
-    level: CompressionLevel,
-    parameters: Option<&CompressionParameters>,
-    source: &Source,
-    writer: &mut SinkWriter<'_>,
-) -> io::Result<()> {
-    let mut reader = source.reader();
-    let mut left = source.size();
-    // An empty file has a frame as well.
-    loop {
-        let size = left.min(FRAME);
-        let mut encoder = StreamingEncoder::new(&mut *writer, level);
-        if let Some(parameters) = parameters {
-            encoder.set_parameters(parameters)?;
-        }
-        encoder.set_content_checksum(true)?;
-        encoder.set_pledged_content_size(size)?;
-        io::copy(&mut reader.by_ref().take(size), &mut encoder)?;
-        encoder.finish()?;
-        left -= size;
-        if left == 0 {
-            return Ok(());
-        }
+/// One frame. A source that gives more or fewer bytes than it said fails.
+fn encode(settings: &Settings, source: &Source, writer: &mut SinkWriter<'_>) -> io::Result<()> {
+    let mut encoder = Encoder::new(writer, settings.level)?;
+    if let Some(window) = settings.window {
+        encoder.window_log(window.next_power_of_two().ilog2())?;
+        encoder.long_distance_matching(window > LONG)?;
     }
+    encoder.include_checksum(true)?;
+    encoder.set_pledged_src_size(Some(source.size()))?;
+    io::copy(&mut source.reader(), &mut encoder)?;
+    encoder.finish()?;
+    Ok(())
 }
 
-/// One frame after another, as `zstd -d` reads them.
+/// One frame after another, as `zstd -d` reads them: earlier versions wrote one for each GiB.
 fn decode(object: &Source, writer: &mut SinkWriter<'_>) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(CHUNK, object.reader());
-    loop {
-        let mut decoder = StreamingDecoder::<_, FrameDecoder>::new(&mut reader);
-        io::copy(&mut decoder, writer)?;
-        drop(decoder);
-        if reader.fill_buf()?.is_empty() {
-            return Ok(());
-        }
+    // Nothing decompresses to nothing, but even an empty file has a frame.
+    if reader.fill_buf()?.is_empty() {
+        return Err(io::Error::other("the object is empty"));
     }
+    io::copy(&mut Decoder::with_buffer(reader)?, writer)?;
+    Ok(())
+}
+
+/// The library reports what it cannot have as one error among others. A smaller file may need
+/// less, so it is a failure of this one.
+fn of_memory(failure: Failure) -> Failure {
+    let none = ZSTD_ErrorCode::ZSTD_error_memory_allocation as usize;
+    if failure.code == "data" && failure.message == get_error_name(none.wrapping_neg()) {
+        return Failure::permanent(
+            "memory",
+            "it needs more memory than it is granted; raise `grants.memory`, or lower `level` or `window`",
+        );
+    }
+    failure
 }
