@@ -43,4 +43,6 @@ for level in 1 3 9; do
     row "zstd -$level, then zstd -d and cmp" "$(median < both-$level)"
     row "compress level $level, proved" "$(median < compress-$level)"
 done
+# What they add to a run is `benches/reviewers.py`.
 "$retain" plugin bench builtin:legal-hold --settings '{"paths":["held/**"]}' --rounds 5
+"$retain" plugin bench builtin:keep-linked --rounds 5
