@@ -24,8 +24,8 @@ RUNS = 3
 FILES, PER_DIRECTORY = 100_000, 40
 
 
-def grow(root, files, per_directory):
-    """Files in directories of so many, half of them old."""
+def grow(root, files, per_directory, every_old=False):
+    """Files in directories of so many, half of them old, or all."""
     now = time.time()
     for number in range(files):
         directory = number // per_directory
@@ -33,7 +33,7 @@ def grow(root, files, per_directory):
             os.makedirs(f"{root}/S{directory}_1h", exist_ok=True)
         path = f"{root}/S{directory}_1h/{number}.png"
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-        if number % 2:
+        if every_old or number % 2:
             os.utime(path, (now - 30 * 86400, now - 30 * 86400))
 
 

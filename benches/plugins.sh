@@ -4,15 +4,13 @@
 # usage: benches/plugins.sh path/to/retain [directory [bytes]]
 set -eu
 retain=$(realpath "$1")
+here=$(realpath "$(dirname "$0")")
 place=$(mktemp -d "${2:-/tmp}/retain-bench.XXXXXX")
 trap 'rm -rf "$place"' EXIT
 cd "$place"
 
-# Lines as logs have them; as many bytes as the third argument says, 256 MiB without.
-awk -v bytes="${3:-268435456}" 'BEGIN { srand(1); split("GET PUT /api/charts /api/orders AAPL MSFT 200 404", w, " ")
-    for (n = 0; n < bytes; n += length(l) + 1) {
-        l = w[int(rand()*8)+1] " " w[int(rand()*8)+1] " " w[int(rand()*8)+1] " " int(rand()*4294967296)
-        print l } }' > input
+# As many bytes of text as the third argument says, 256 MiB without.
+sh "$here/text.sh" "${3:-268435456}" > input
 size=$(stat -c %s input)
 cat input > /dev/null
 
@@ -45,4 +43,6 @@ for level in 1 3 9; do
     row "zstd -$level, then zstd -d and cmp" "$(median < both-$level)"
     row "compress level $level, proved" "$(median < compress-$level)"
 done
+# What they add to a run is `benches/reviewers.py`.
 "$retain" plugin bench builtin:legal-hold --settings '{"paths":["held/**"]}' --rounds 5
+"$retain" plugin bench builtin:keep-linked --rounds 5

@@ -184,18 +184,23 @@ impl fmt::Display for RelPath {
 /// Writes bytes as [`RelPath`]'s `Display` does.
 fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\\' => f.write_str("\\\\")?,
-                c if is_unprintable(c) => {
-                    let mut buffer = [0; 4];
-                    for byte in c.encode_utf8(&mut buffer).bytes() {
-                        write!(f, "\\x{byte:02x}")?;
-                    }
+        // What needs no escape is written at once: a run shows every path, or hands it
+        // to a plugin.
+        let mut rest = chunk.valid();
+        while let Some((at, c)) = rest.char_indices().find(|&(_, c)| is_escaped(c)) {
+            let (plain, tail) = rest.split_at(at);
+            f.write_str(plain)?;
+            let (escaped, tail) = tail.split_at(c.len_utf8());
+            if c == '\\' {
+                f.write_str("\\\\")?;
+            } else {
+                for byte in escaped.bytes() {
+                    write!(f, "\\x{byte:02x}")?;
                 }
-                c => fmt::Write::write_char(f, c)?,
             }
+            rest = tail;
         }
+        f.write_str(rest)?;
         for byte in chunk.invalid() {
             write!(f, "\\x{byte:02x}")?;
         }
@@ -205,7 +210,10 @@ fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// What [`escape`] does not write as it is.
 fn is_escaped(c: char) -> bool {
-    c == '\\' || is_unprintable(c)
+    match c {
+        ' '..='[' | ']'..='~' => false,
+        c => c == '\\' || is_unprintable(c),
+    }
 }
 
 /// Control characters, and the bidirectional overrides that reorder a terminal's line.

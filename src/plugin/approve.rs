@@ -1,6 +1,6 @@
 //! A plan's steps, asked about: what every hook agreed to may go, the rest is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -230,7 +230,8 @@ impl<'a> Hooks<'a> {
                     }
                 }
             }
-            open.retain(|step| !blocked.iter().any(|b| b.step == *step));
+            let taken: BTreeSet<usize> = blocked.iter().map(|blocked| blocked.step).collect();
+            open.retain(|step| !taken.contains(step));
         }
         Approved {
             steps: open,
@@ -270,19 +271,17 @@ impl<'a> Hooks<'a> {
                     surroundings: &Surroundings::of(self.root),
                 };
                 let steps = steps.iter().filter_map(|&i| self.step(i));
-                let files = steps.map(|step| Asked {
-                    entry: self.entry(step, 1),
-                    path: step.path.clone(),
-                });
-                let answers =
-                    reviewer
-                        .review(&files.collect::<Vec<_>>())
-                        .into_iter()
-                        .map(|review| match review {
-                            Ok(Review::Proceed) => Ok(Agreed::Yes),
-                            Ok(Review::Keep(reason)) => Err(no(hook, Verdict::Kept, reason)),
-                            Err(trouble) => Err(self.give_up_on(index, hook, trouble)),
-                        });
+                let files: Asked = steps
+                    .map(|step| (self.entry(step, 1), step.path.clone()))
+                    .collect();
+                let answers = reviewer
+                    .review(files)
+                    .into_iter()
+                    .map(|review| match review {
+                        Ok(Review::Proceed) => Ok(Agreed::Yes),
+                        Ok(Review::Keep(reason)) => Err(no(hook, Verdict::Kept, reason)),
+                        Err(trouble) => Err(self.give_up_on(index, hook, trouble)),
+                    });
                 answers.collect()
             }
             Prepared::Archiver(_) | Prepared::Filter(_) => {

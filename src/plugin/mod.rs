@@ -50,7 +50,7 @@ pub use meter::{Meters, Metrics};
 pub use replace::{Placed, Replacement, forget_in_place, receipts_in_place};
 pub use restore::{Restoration, RestoreError};
 pub use schema::Objection;
-pub use trial::{Archived, Failed, FailedClass, Room, Subject, Trial};
+pub use trial::{Answer, Archived, Failed, FailedClass, Room, Subject, Trial};
 
 /// Why a plugin cannot be used at all.
 ///

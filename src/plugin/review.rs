@@ -1,8 +1,12 @@
 //! Reviewers: one verdict per file, asked for in batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::contract::{GuestEntry, GuestVerdict, ReviewPluginPre};
+use wasmtime::Store;
+
+use super::archive::in_time;
+use super::contract::{GuestEntry, GuestVerdict, ReviewPlugin, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts};
 use super::load::Plugin;
@@ -28,10 +32,18 @@ pub(super) enum Review {
     Keep(String),
 }
 
-/// One file it is asked about.
+/// The files it is asked about: what it is told of each, and where each lies. There are
+/// as many of one as of the other.
 pub(super) struct Asked {
-    pub(super) entry: GuestEntry,
-    pub(super) path: RelPath,
+    entries: Vec<GuestEntry>,
+    paths: Vec<RelPath>,
+}
+
+impl FromIterator<(GuestEntry, RelPath)> for Asked {
+    fn from_iter<I: IntoIterator<Item = (GuestEntry, RelPath)>>(files: I) -> Asked {
+        let (entries, paths) = files.into_iter().unzip();
+        Asked { entries, paths }
+    }
 }
 
 pub(super) struct Reviewer<'a> {
@@ -45,14 +57,16 @@ pub(super) struct Reviewer<'a> {
 
 impl Reviewer<'_> {
     /// Reviews files in as many calls as they need.
-    pub(super) fn review(&self, files: &[Asked]) -> Vec<Result<Review, Trouble>> {
-        let mut answers = Vec::with_capacity(files.len());
-        let mut rest = files;
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(length(rest));
+    pub(super) fn review(&self, mut files: Asked) -> Vec<Result<Review, Trouble>> {
+        let mut answers = Vec::with_capacity(files.entries.len());
+        let (mut entries, mut paths) = (&mut files.entries[..], &files.paths[..]);
+        while !entries.is_empty() {
+            let length = length(entries);
+            let (batch, later) = entries.split_at_mut(length);
+            let (theirs, others) = paths.split_at(length);
             let mut poison = 0;
-            self.bisect(batch, &mut poison, &mut answers);
-            rest = later;
+            self.bisect(batch, theirs, &mut poison, &mut answers);
+            (entries, paths) = (later, others);
         }
         answers
     }
@@ -61,50 +75,86 @@ impl Reviewer<'_> {
     /// fresh instances, until it is found.
     fn bisect(
         &self,
-        batch: &[Asked],
+        batch: &mut [GuestEntry],
+        paths: &[RelPath],
         poison: &mut usize,
         answers: &mut Vec<Result<Review, Trouble>>,
     ) {
-        let trouble = match self.call(batch) {
+        let asked = self.instance().and_then(|mut one| one.ask(batch, paths));
+        let trouble = match asked {
             Ok(verdicts) => return answers.extend(verdicts),
             Err(trouble) => trouble,
         };
         let searched = trouble.kind == TroubleKind::Trapped && *poison < POISON;
         if searched && batch.len() > 1 {
-            let (left, right) = batch.split_at(batch.len() / 2);
-            self.bisect(left, poison, answers);
-            return self.bisect(right, poison, answers);
+            let middle = batch.len() / 2;
+            let (left, right) = batch.split_at_mut(middle);
+            let (of_left, of_right) = paths.split_at(middle);
+            self.bisect(left, of_left, poison, answers);
+            return self.bisect(right, of_right, poison, answers);
         }
         *poison += 1;
         answers.extend(batch.iter().map(|_| Err(trouble.clone())));
     }
 
-    fn call(&self, batch: &[Asked]) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
+    /// An instance that nobody has asked yet.
+    pub(super) fn instance(&self) -> Result<Instance<'_>, Trouble> {
         let terms = self.plugin.terms(Arc::clone(&self.settings), self.run, 0);
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
-        let paths = batch.iter().map(|file| file.path.clone()).collect();
-        store.data_mut().around = Some(Around::files(self.surroundings, paths));
-        let numbered: Vec<GuestEntry> = (0..)
-            .zip(batch)
-            .map(|(slot, file)| GuestEntry {
-                slot,
-                ..file.entry.clone()
-            })
-            .collect();
-        let call = async {
-            let instance = self.prepared.instantiate_async(&mut store).await?;
-            let reviewer = instance.retain_plugin_reviewer();
-            reviewer.call_review(&mut store, &numbered).await
+        let made = self.prepared.instantiate_async(&mut store);
+        match self.machine.wait(in_time(wall, &self.run.cancel, made)) {
+            Ok(guest) => Ok(Instance {
+                reviewer: self,
+                store,
+                guest,
+                wall,
+            }),
+            Err(error) => Err(Trouble::ended(&error, store.data())),
+        }
+    }
+}
+
+/// One instance of a reviewer. A run asks each once.
+pub(super) struct Instance<'a> {
+    reviewer: &'a Reviewer<'a>,
+    store: Store<Guest>,
+    guest: ReviewPlugin,
+    wall: Duration,
+}
+
+impl Instance<'_> {
+    /// One answer for each file, in their order, from one call.
+    pub(super) fn review(
+        &mut self,
+        mut files: Asked,
+    ) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
+        self.ask(&mut files.entries, &files.paths)
+    }
+
+    fn ask(
+        &mut self,
+        batch: &mut [GuestEntry],
+        paths: &[RelPath],
+    ) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
+        let Reviewer {
+            machine,
+            run,
+            surroundings,
+            ..
+        } = self.reviewer;
+        self.store.data_mut().around = Some(Around::files(surroundings, paths.to_vec()));
+        for (slot, entry) in (0..).zip(batch.iter_mut()) {
+            entry.slot = slot;
+        }
+        let call = self
+            .guest
+            .retain_plugin_reviewer()
+            .call_review(&mut self.store, batch);
+        let verdicts = match machine.wait(in_time(self.wall, &run.cancel, call)) {
+            Ok(verdicts) => verdicts,
+            Err(error) => return Err(Trouble::ended(&error, self.store.data())),
         };
-        let verdicts =
-            match self
-                .machine
-                .wait(super::archive::in_time(wall, &self.run.cancel, call))
-            {
-                Ok(verdicts) => verdicts,
-                Err(error) => return Err(Trouble::ended(&error, store.data())),
-            };
         if verdicts.len() != batch.len() {
             let reason = format!(
                 "it gave {} verdicts for {} files, so none of them can be told apart",
@@ -118,9 +168,9 @@ impl Reviewer<'_> {
 }
 
 /// How many of these files fit into one call; at least one.
-fn length(files: &[Asked]) -> usize {
+fn length(files: &[GuestEntry]) -> usize {
     let mut bytes = 0;
-    let fitting = files.iter().take(BATCH).take_while(|Asked { entry, .. }| {
+    let fitting = files.iter().take(BATCH).take_while(|entry| {
         bytes += entry.path.len() + entry.rule.len() + entry.key.len() + 256;
         bytes <= BATCH_BYTES
     });

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::archive::{Archiver, Part, Restorer};
+use super::archive::{Archiver, Part, Restorer, in_time};
 use super::blobs::{Restored, Source, Target};
 use super::builtin::builtin;
 use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
-use super::guest::RunFacts;
+use super::guest::{Guest, RunFacts};
 use super::load::{Plugin, Prepared, read};
 use super::review::{Asked, Review, Reviewer};
 use super::surroundings::Surroundings;
@@ -91,6 +91,9 @@ pub struct Failed {
     /// Why, in words.
     pub reason: String,
 }
+
+/// What a reviewer makes of one file: why it is kept, or nothing where it may go.
+pub type Answer = Result<Option<String>, Failed>;
 
 /// What a failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,31 +242,72 @@ impl Trial {
     }
 
     /// Reviews files; for each, why it is kept, or nothing where it may go.
-    pub fn review(&self, subjects: &[Subject]) -> Vec<Result<Option<String>, Failed>> {
-        let Prepared::Reviewer(prepared) = &self.prepared else {
-            let refusal = || Err(Trouble::permanent("it is no reviewer").into());
-            return subjects.iter().map(|_| refusal()).collect();
+    pub fn review(&self, subjects: &[Subject]) -> Vec<Answer> {
+        match self.reviewer() {
+            Ok(reviewer) => reviewer
+                .review(asked(subjects))
+                .into_iter()
+                .map(answer)
+                .collect(),
+            Err(refusal) => subjects.iter().map(|_| Err(refusal.clone())).collect(),
+        }
+    }
+
+    /// The same in calls of so many files to a single instance, to measure what fresh
+    /// ones cost. A run never does this: one batch would see what another left behind.
+    pub fn review_in_one_instance(
+        &self,
+        subjects: &[Subject],
+        most: usize,
+    ) -> Result<Vec<Answer>, Failed> {
+        let reviewer = self.reviewer()?;
+        let mut instance = reviewer.instance()?;
+        let mut answers = Vec::with_capacity(subjects.len());
+        for subjects in subjects.chunks(most.max(1)) {
+            let batch = instance.review(asked(subjects))?;
+            answers.extend(batch.into_iter().map(answer));
+        }
+        Ok(answers)
+    }
+
+    fn reviewer(&self) -> Result<Reviewer<'_>, Failed> {
+        match &self.prepared {
+            Prepared::Reviewer(prepared) => Ok(Reviewer {
+                machine: &self.machine,
+                plugin: &self.plugin,
+                prepared,
+                settings: Arc::clone(&self.settings),
+                run: &self.run,
+                surroundings: &self.surroundings,
+            }),
+            Prepared::Archiver(_) | Prepared::Filter(_) => {
+                Err(Trouble::permanent("it is no reviewer").into())
+            }
+        }
+    }
+
+    /// Makes an instance as for a call, asks nothing of it and drops it.
+    pub fn instantiate(&self) -> Result<(), Failed> {
+        let terms = self.plugin.terms(Arc::clone(&self.settings), &self.run, 0);
+        let wall = terms.wall;
+        let mut store = Guest::store(&self.machine, terms);
+        let made = async {
+            match &self.prepared {
+                Prepared::Reviewer(it) => it.instantiate_async(&mut store).await.map(drop),
+                Prepared::Archiver(it) => it.instantiate_async(&mut store).await.map(drop),
+                Prepared::Filter(it) => it.instantiate_async(&mut store).await.map(drop),
+            }
         };
-        let reviewer = Reviewer {
-            machine: &self.machine,
-            plugin: &self.plugin,
-            prepared,
-            settings: Arc::clone(&self.settings),
-            run: &self.run,
-            surroundings: &self.surroundings,
-        };
-        let files = subjects.iter().map(|subject| Asked {
-            entry: entry(subject),
-            path: subject.path.clone(),
-        });
-        let answers = reviewer.review(&files.collect::<Vec<_>>()).into_iter();
-        answers
-            .map(|answer| match answer {
-                Ok(Review::Proceed) => Ok(None),
-                Ok(Review::Keep(reason)) => Ok(Some(reason)),
-                Err(trouble) => Err(trouble.into()),
-            })
-            .collect()
+        let made = self.machine.wait(in_time(wall, &self.run.cancel, made));
+        made.map_err(|error| Trouble::ended(&error, store.data()).into())
+    }
+}
+
+fn answer(review: Result<Review, Trouble>) -> Answer {
+    match review {
+        Ok(Review::Proceed) => Ok(None),
+        Ok(Review::Keep(reason)) => Ok(Some(reason)),
+        Err(trouble) => Err(trouble.into()),
     }
 }
 
@@ -275,6 +319,13 @@ fn component(file: &Path) -> Result<(String, Vec<u8>), PluginError> {
         None => read(&shown, file)?,
     };
     Ok((shown, wasm))
+}
+
+fn asked(subjects: &[Subject]) -> Asked {
+    let files = subjects.iter();
+    files
+        .map(|subject| (entry(subject), subject.path.clone()))
+        .collect()
 }
 
 fn entry(subject: &Subject) -> GuestEntry {

@@ -9,7 +9,7 @@ use crate::apply::{
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Plan, Step, Tally, generation};
+use crate::plan::{Hook, Plan, Step, Tally, generation};
 use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::{Proof, Receipt};
 use crate::store::{Head, Trash, is_out_of_room};
@@ -21,8 +21,12 @@ use super::{Breaker, Planned, RunError, Taken, guard};
 /// before the first removal.
 const BATCH: usize = 256;
 
-/// Steps that are removed together where nothing is archived first: two syncs for as
-/// many files.
+/// Steps that are reviewed and removed together where nothing is archived first: a batch
+/// costs two syncs, and what a reviewer looked at should not be long ago when it goes.
+const REVIEWED_BATCH: usize = 4_096;
+
+/// Steps that are removed together where nobody is asked first: two syncs for as many
+/// files.
 const LARGE_BATCH: usize = 16_384;
 
 /// Steps that pressure takes between two looks at what is too full.
@@ -416,11 +420,7 @@ fn batch_end(plan: &Plan, begin: usize, most: usize) -> usize {
     let wanted = match plan.steps.get(begin).and_then(|step| step.pressure) {
         // Small, as it is measured after each.
         Some(number) => pressure_end(plan, begin, number).min(begin + PRESSURE_BATCH),
-        None => {
-            let rest = plan.steps.get(begin..).unwrap_or_default();
-            let ordinary = rest.iter().take_while(|step| step.pressure.is_none());
-            wanted_end(plan, begin).min(begin + ordinary.count())
-        }
+        None => wanted_end(plan, begin),
     };
     let unit = |at: usize| plan.steps.get(at).and_then(|step| step.unit);
     let mut end = wanted.min(begin.saturating_add(most)).max(begin + 1);
@@ -430,17 +430,31 @@ fn batch_end(plan: &Plan, begin: usize, most: usize) -> usize {
     end
 }
 
+/// Where a batch ends that nothing presses, by what its hooks have to do. Looks at no more
+/// steps than the batch has: a plan may have millions.
 fn wanted_end(plan: &Plan, begin: usize) -> usize {
-    let all = plan.steps.len();
-    let hooked = |end: usize| {
-        let steps = plan.steps.get(begin..end).unwrap_or_default();
-        steps.iter().any(|step| !step.hooks.is_empty())
-    };
-    let large = all.min(begin + LARGE_BATCH);
-    match hooked(large) {
-        true => all.min(begin + BATCH),
-        false => large,
+    let mut most = LARGE_BATCH;
+    let rest = plan.steps.get(begin..).unwrap_or_default();
+    for (number, step) in rest.iter().enumerate() {
+        let hooks = step.hooks.iter().map(|&hook| match plan.hooks.get(hook) {
+            Some(hook) if !stores(hook) => REVIEWED_BATCH,
+            // A hook that nobody knows of is taken for one that stores.
+            Some(_) | None => BATCH,
+        });
+        if let Some(few) = hooks.min() {
+            most = most.min(few.max(number));
+        }
+        if number >= most || step.pressure.is_some() {
+            return begin + number;
+        }
     }
+    plan.steps.len()
+}
+
+/// Whether a hook's plugin stores files. One that is a reviewer all the same only gets
+/// smaller batches.
+fn stores(hook: &Hook) -> bool {
+    hook.destination.is_some() || hook.in_place || hook.backs_up
 }
 
 impl Done {

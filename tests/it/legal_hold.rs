@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use retain::cancel::Cancel;
+
 use super::shop::{DAY, Shop};
 
 /// A store whose policy wants everything old gone, with the hold's settings.
@@ -129,4 +131,36 @@ fn a_file_that_is_tried_is_seen_with_what_lies_beside_it() {
         "{said:?}"
     );
     assert!(!said.out.contains("REFUSED"), "{said:?}");
+}
+
+#[test]
+fn what_is_only_reviewed_goes_in_larger_batches_than_what_is_archived() {
+    let shop = shop(r#"{ paths = ["nothing"] }"#);
+    shop.write(
+        "p.retain",
+        "edition 2026\n\
+         collection looked_at at \"a/**\" {\n\
+             age is measured from last modified\n\
+             delete when older than 1 day\n\
+             before delete, run hold, otherwise keep\n\
+         }\n\
+         collection stored at \"b/**\" {\n\
+             age is measured from last modified\n\
+             delete when older than 1 day\n\
+             before delete, run hold, otherwise keep\n\
+             before delete, run backup into cold, otherwise keep\n\
+         }\n",
+    );
+    for n in 0..5_300 {
+        let directory = if n < 5_000 { "a" } else { "b" };
+        shop.file(format!("{directory}/{n:04}"), "", 2 * DAY);
+    }
+    let ends = std::cell::RefCell::default();
+    let done = super::cancel::apply(&shop, &Cancel::default(), &|_, end| {
+        let mut ends: std::cell::RefMut<'_, Vec<usize>> = ends.borrow_mut();
+        ends.push(end);
+    });
+    // The second ends where archiving begins.
+    assert_eq!(ends.into_inner(), [0, 4_096, 5_000, 5_256, 5_300]);
+    assert_eq!((done.tallies.removed, done.receipts), (5_300, 300));
 }

@@ -166,6 +166,37 @@ fn settings_without_which_it_cannot_work_are_asked_for() {
 }
 
 #[test]
+fn a_reviewer_is_measured_in_fresh_instances_and_in_a_single_one() {
+    let shop = Shop::new("keep always");
+    let bench = "plugin bench builtin:keep-linked --entries 600 --rounds 1 --format json";
+    let said = shop.ok(&bench.split(' ').collect::<Vec<_>>());
+    let rows = said.out.lines().map(|line| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
+        (row["what"].to_string(), row["rate"].to_string())
+    });
+    let (what, rates): (Vec<_>, Vec<_>) = rows.unzip();
+    let expected = [
+        "load and compile",
+        "600 files reviewed",
+        "1000 instances made",
+        "1000 calls of 16 files, fresh instances",
+        "1000 calls of 16 files, one instance",
+    ];
+    assert_eq!(what, expected.map(|what| format!("\"{what}\"")));
+    assert!(
+        rates[2..].iter().all(|rate| rate.ends_with(" µs each\"")),
+        "{rates:?}"
+    );
+
+    // It never frees what it is given, so a thousand calls are too many for a small one.
+    let bench = bench.replace(" --rounds", " --memory 2MiB --rounds");
+    let said = shop.ok(&bench.split(' ').collect::<Vec<_>>());
+    let last = said.out.lines().last().unwrap();
+    assert!(last.contains("it does not stand them: "), "{last}");
+}
+
+#[test]
 fn one_file_is_run_through_a_plugin_without_being_touched() {
     let shop = Shop::new("keep always");
     shop.file("a.txt", "content ".repeat(100), DAY);
@@ -329,7 +360,7 @@ fn a_bench_measures_what_it_says() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(rows.len(), 3, "{said:?}");
+    assert_eq!(rows.len(), 4, "{said:?}");
     assert!(
         rows[1]["what"]
             .as_str()

@@ -195,7 +195,8 @@ fn open(directory: &Path) -> anyhow::Result<Arc<Destination>> {
 /// Measure a component.
 ///
 /// An archiver archives and proves one large file and many small ones; a reviewer
-/// answers for many.
+/// answers for many. Every call of a run has an instance of its own, so what one costs
+/// is shown as well; for a reviewer beside the same calls of a single instance.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Bench {
     #[command(flatten)]
@@ -206,6 +207,9 @@ pub(in crate::cli) struct Bench {
     /// A file to archive instead of one that is made up.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Files a reviewer is asked about.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    entries: usize,
     /// How often each is measured; the median is shown.
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
@@ -213,8 +217,9 @@ pub(in crate::cli) struct Bench {
 
 /// Files in the measure of small ones.
 const SMALL: usize = 500;
-/// Files a reviewer is measured with.
-const REVIEWED: usize = 100_000;
+/// Calls that are made to measure what one costs, and files in each to a reviewer.
+const CALLS: usize = 1_000;
+const FEW: usize = 16;
 
 impl Bench {
     pub(super) fn run(&self, edge: &Edge) -> anyhow::Result<Exit> {
@@ -230,12 +235,16 @@ impl Bench {
             }
             Kind::Reviewer => rows.push(self.reviewed(&trial)?),
         }
+        rows.push(self.instances(&trial)?);
+        if trial.kind() == Kind::Reviewer {
+            rows.extend(self.fresh_and_warm(&trial)?);
+        }
         for (what, took, rate) in rows {
             match edge.is_json() {
                 true => say(
                     &json!({"what": what, "seconds": took.as_secs_f64(), "rate": rate}).to_string(),
                 )?,
-                false => say(&format!("{what:32} {:8.3} s  {rate}", took.as_secs_f64()))?,
+                false => say(&format!("{what:40} {:8.3} s  {rate}", took.as_secs_f64()))?,
             }
         }
         Ok(Exit::Done)
@@ -322,19 +331,8 @@ impl Bench {
     }
 
     fn reviewed(&self, trial: &Trial) -> anyhow::Result<(String, Duration, String)> {
-        let subject = |n: usize| -> anyhow::Result<Subject> {
-            Ok(Subject {
-                path: RelPath::parse(format!("charts/AAPL_1h/{n:06}.png"))?,
-                size: 4 << 10,
-                links: 1,
-                modified: 1_770_000_000,
-                key: format!("{n:064x}"),
-                attempt: 1,
-            })
-        };
-        let subjects = (0..REVIEWED)
-            .map(subject)
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let entries = self.entries.max(1);
+        let subjects = pretended(entries)?;
         let took = self.median(|_| {
             let begun = Instant::now();
             for answer in trial.review(&subjects) {
@@ -342,9 +340,79 @@ impl Bench {
             }
             Ok(begun.elapsed())
         })?;
-        let rate = format!("{:.0} files/s", REVIEWED as f64 / took.as_secs_f64());
-        Ok((format!("{REVIEWED} files reviewed"), took, rate))
+        let rate = format!("{:.0} files/s", entries as f64 / took.as_secs_f64());
+        Ok((format!("{entries} files reviewed"), took, rate))
     }
+
+    fn instances(&self, trial: &Trial) -> anyhow::Result<(String, Duration, String)> {
+        let took = self.median(|_| {
+            let begun = Instant::now();
+            for _ in 0..CALLS {
+                trial.instantiate()?;
+            }
+            Ok(begun.elapsed())
+        })?;
+        Ok((format!("{CALLS} instances made"), took, each(took)))
+    }
+
+    /// The same calls, in instances of their own and in one, by turns.
+    fn fresh_and_warm(&self, trial: &Trial) -> anyhow::Result<[(String, Duration, String); 2]> {
+        let subjects = pretended(CALLS * FEW)?;
+        // No plugin has to stand a second call, so one that does not fails nothing here.
+        let mut refused = None;
+        let mut warm = Vec::new();
+        let fresh = self.median(|_| {
+            let begun = Instant::now();
+            let answers = trial.review_in_one_instance(&subjects, FEW);
+            match answers.and_then(|answers| answers.into_iter().collect::<Result<Vec<_>, _>>()) {
+                Ok(_) => warm.push(begun.elapsed()),
+                Err(failed) => refused = Some(failed),
+            }
+            let begun = Instant::now();
+            for few in subjects.chunks(FEW) {
+                for answer in trial.review(few) {
+                    answer?;
+                }
+            }
+            Ok(begun.elapsed())
+        })?;
+        let what = format!("{CALLS} calls of {FEW} files");
+        let one = format!("{what}, one instance");
+        let one = match refused {
+            Some(failed) => (
+                one,
+                Duration::ZERO,
+                format!("it does not stand them: {failed}"),
+            ),
+            None => {
+                let mut warm = warm.into_iter();
+                let warm = self.median(|_| warm.next().context("nothing was measured"))?;
+                (one, warm, each(warm))
+            }
+        };
+        let fresh = (format!("{what}, fresh instances"), fresh, each(fresh));
+        Ok([fresh, one])
+    }
+}
+
+/// What one of the calls took.
+fn each(took: Duration) -> String {
+    format!("{:.1} µs each", took.as_secs_f64() * 1e6 / CALLS as f64)
+}
+
+/// Files that are nowhere.
+fn pretended(number: usize) -> anyhow::Result<Vec<Subject>> {
+    let subject = |n: usize| -> anyhow::Result<Subject> {
+        Ok(Subject {
+            path: RelPath::parse(format!("charts/AAPL_1h/{n:06}.png"))?,
+            size: 4 << 10,
+            links: 1,
+            modified: 1_770_000_000,
+            key: format!("{n:064x}"),
+            attempt: 1,
+        })
+    };
+    (0..number).map(subject).collect()
 }
 
 /// Text as logs have it: words that repeat, numbers that do not.
