@@ -319,13 +319,17 @@ impl<'p, 'e> Planner<'p, 'e> {
         steps.extend(self.replacements(&hooks));
         self.back_up(&ask.root, &hooks, &mut steps);
         // Pressure goes last, in the order it takes files; the rest by path.
-        steps.sort_by(|a, b| {
+        let in_order = |a: &Step, b: &Step| {
             let late = |step: &Step| step.pressure.is_some();
             late(a).cmp(&late(b)).then_with(|| match late(a) {
                 true => std::cmp::Ordering::Equal,
                 false => a.path.cmp(&b.path),
             })
-        });
+        };
+        // Mostly they are sorted, and sorting takes a second list of them to find out.
+        if !steps.is_sorted_by(|a, b| in_order(a, b).is_le()) {
+            steps.sort_by(in_order);
+        }
         for step in &steps {
             match step.action {
                 Action::Remove => self.totals.removed.add(&step.facts),
@@ -430,7 +434,11 @@ impl<'p, 'e> Planner<'p, 'e> {
             Some(step)
         };
         let order = self.pressure_order();
-        order.into_iter().filter_map(&mut step).collect()
+        // Counted first: a list that doubles as it grows has room for twice as many.
+        let going = order.iter().filter(|&&index| self.is_leaving(index));
+        let mut steps = Vec::with_capacity(going.count());
+        steps.extend(order.into_iter().filter_map(&mut step));
+        steps
     }
 
     /// Files in path order, but those that pressure takes as it takes them.

@@ -25,6 +25,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn append(&mut self, mut more: Findings) {
+        self.entries.reserve_exact(more.entries.len());
         self.entries.append(&mut more.entries);
         self.directories.append(&mut more.directories);
         self.skipped.append(&mut more.skipped);

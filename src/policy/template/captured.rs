@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-/// Where a template's captures lie in a path, in the template's order. Two of them take no
+/// Where a template's captures lie in a path, in the template's order. Three of them take no
 /// memory of their own: there is a list for every file.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Spans(SmallVec<[(u32, u32); 2]>);
+pub(crate) struct Spans(SmallVec<[(u32, u32); 3]>);
 
 impl Spans {
     /// Adds the next capture; nothing where a path is longer than any there is.
