@@ -145,17 +145,16 @@ pub fn undo(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let at = now.timestamp().to_string();
     let until = (now.timestamp() + HELD_AGAIN).to_string();
-    let name = format!("undo-{run}");
     let hold = NewHold {
         store: store.to_owned(),
-        name: name.clone(),
+        name: format!("undo-{run}"),
         template: None,
         files: files.iter().flat_map(paths).collect(),
         until: Some(until.clone()),
         reason: Some("put back by `retain undo`".to_owned()),
         origin: Origin::Undo,
     };
-    journal.add_hold(hold, &at)?;
+    let hold = journal.add_hold(hold, &at)?;
     mirror_holds(journal, root, store, None, now)?;
     let mut undone = Undone {
         held_until: until,
@@ -201,7 +200,7 @@ pub fn undo(
     }
     if undone.back.is_empty() {
         // What is not back needs no hold, and each attempt would leave one more.
-        journal.release_hold(store, &name, "nothing was put back", &at)?;
+        journal.release_one(hold, "nothing was put back", &at)?;
         mirror_holds(journal, root, store, None, now)?;
         return Ok(undone);
     }

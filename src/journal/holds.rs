@@ -145,6 +145,16 @@ pub struct NewHold {
 }
 
 impl Hold {
+    /// The same, released.
+    fn over(self, reason: &str, at: &str) -> Hold {
+        Hold {
+            state: HoldState::Released,
+            released: Some(at.to_owned()),
+            release_reason: Some(reason.to_owned()),
+            ..self
+        }
+    }
+
     /// Whether it keeps files now.
     pub fn protects(&self, now: &Now) -> bool {
         let over = self.until.as_deref().is_some_and(|until| {
@@ -354,15 +364,15 @@ impl Journal {
             .holds(Some(store))?
             .into_iter()
             .filter(|hold| hold.name == name && hold.state != HoldState::Released)
-            .map(|hold| Hold {
-                state: HoldState::Released,
-                released: Some(at.to_owned()),
-                release_reason: Some(reason.to_owned()),
-                ..hold
-            })
+            .map(|hold| hold.over(reason, at))
             .collect();
         self.write_holds(&released)?;
         Ok(released)
+    }
+
+    /// Releases one hold and none of the same name.
+    pub fn release_one(&mut self, hold: Hold, reason: &str, at: &str) -> Result<(), JournalError> {
+        self.write_holds(&[hold.over(reason, at)])
     }
 
     /// Takes over what a store's mirror has and this journal does not know: holds of

@@ -226,4 +226,14 @@ fn an_undo_that_brings_nothing_back_holds_nothing() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(!said.out.contains("held until"), "{said:?}");
     assert!(shop.ok(&["hold", "list"]).out.contains("nothing is held"));
+
+    // What an earlier undo of the run brought back stays held.
+    let shop = trashed(&["a", "d/b"]);
+    fs::remove_dir(shop.path("store/d")).unwrap();
+    fs::write(shop.path("store/d"), "in the way").unwrap();
+    shop.ok(&["undo", "a"]);
+    assert_eq!(shop.run(&["undo", "last"]).code, 1);
+    assert!(hold(&shop).starts_with("undo-"));
+    shop.ok(&["apply", "--yes"]);
+    assert_eq!(shop.files("store"), ["a", "d"]);
 }
