@@ -12,6 +12,7 @@
     reason = "modules of one test program share what is `pub`"
 )]
 
+mod allocations;
 mod archives;
 mod attacker;
 mod backups;
