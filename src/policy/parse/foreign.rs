@@ -86,9 +86,15 @@ pub(super) fn of_declaration(
             let finding = finding.help(format!("write `collection {name} at {text}`"));
             Some(place.replaced(finding, format!("at {text}")))
         }
+        (_, "collection") if place.begins_line() && after.matches('"').count() > 2 => {
+            let finding = place.finding("a quote inside a template ends it");
+            Some(finding.help(
+                "give the type a name above, `type stamp = date \"%Y-%m-%d\"`, and write `{on: stamp}`",
+            ))
+        }
         (_, "collection") if place.begins_line() && after.contains(" at ") => {
             let finding = place.finding("a collection's statements stand in braces");
-            let head = after.trim_end_matches([':', ' ']);
+            let head = after.trim_end_matches([':', ' ', '{']);
             Some(finding.help(format!(
                 "write `collection {head} {{`, and `}}` behind the last of them"
             )))
