@@ -117,10 +117,17 @@ impl Restore {
             if let (true, Some(pattern)) = (found.is_empty(), Pattern::parse(&text)) {
                 found = pattern?.choose(journal.receipts(store, None, run.as_ref())?);
             }
-            anyhow::ensure!(
-                !found.is_empty(),
-                "there is no archive of `{path}`; `retain runs` lists what was archived when"
-            );
+            if found.is_empty() {
+                let stores = config.stores.values();
+                let mut stores = stores.filter(|of| store.is_none_or(|name| of.name == name));
+                let instead = stores.find_map(|store| super::trash::instead(store, &path));
+                anyhow::bail!(
+                    "there is no archive of `{path}`; {}",
+                    instead
+                        .as_deref()
+                        .unwrap_or("`retain runs` lists what was archived when")
+                );
+            }
             named.extend(found);
         }
         Ok(named)

@@ -6,6 +6,8 @@ use serde_json::json;
 use super::show::files;
 use super::{Edge, Exit, complain, say};
 use crate::apply::{Kept, trash_list};
+use crate::config::Store;
+use crate::path::RelPath;
 use crate::store::Root;
 use crate::units::Size;
 
@@ -59,6 +61,19 @@ impl Trash {
         }
         Ok(exit)
     }
+}
+
+/// That something of a path lies in the trash of a store, and how it comes back; for whoever
+/// looks for it elsewhere.
+pub(super) fn instead(store: &Store, path: &RelPath) -> Option<String> {
+    let root = Root::open(&store.path.path).ok()?;
+    let (lists, _) = trash_list(&root).ok()?;
+    let mut runs = lists.iter().rev();
+    let run = runs.find(|kept| kept.files.iter().any(|file| file.path.starts_with(path)))?;
+    Some(format!(
+        "it lies in the trash of run {}, and `retain undo {path} --store {}` puts it back",
+        run.head.run, store.name
+    ))
 }
 
 fn bytes(kept: &Kept) -> u64 {

@@ -110,6 +110,9 @@ impl Why {
             }),
         };
         let Some(mut entry) = found.or_else(|| self.supposes().then(|| imagined(path, now))) else {
+            if let Some(instead) = super::trash::instead(store, path) {
+                anyhow::bail!("`{path}` is not in store `{}`: {instead}", store.name);
+            }
             anyhow::bail!(
                 "`{path}` is not in store `{}`; to ask about a file that is not there yet, say `--modified 7d --size 3MB`",
                 store.name

@@ -110,6 +110,19 @@ fn one_bad_line_or_run_hides_no_other() {
 }
 
 #[test]
+fn whoever_looks_for_it_elsewhere_hears_that_it_lies_in_the_trash() {
+    let shop = trashed(&["d/a"]);
+    for command in ["why", "restore"] {
+        let said = shop.run(&[command, "store/d/a"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        let way = "`retain undo d/a --store files` puts it back";
+        assert!(said.err.contains(way), "{said:?}");
+    }
+    shop.ok(&["undo", "d/a", "--store", "files"]);
+    assert_eq!(shop.files("store"), ["d/a"]);
+}
+
+#[test]
 fn an_emptied_list_is_not_an_empty_trash() {
     let shop = trashed(&["a"]);
     rewrite(&shop, |_| String::new());
