@@ -149,9 +149,7 @@ impl RelPath {
         }
         RelPath::parse(bytes).ok()
     }
-}
 
-impl RelPath {
     /// What [`fmt::Display`] writes; without a copy for the names most files have.
     pub fn shown(&self) -> Cow<'_, str> {
         match self.as_str() {

@@ -27,6 +27,13 @@ pub struct Kept {
     pub unread: u64,
 }
 
+impl Kept {
+    /// Whether a path lies in it, or something below it.
+    pub fn has(&self, path: &RelPath) -> bool {
+        self.files.iter().any(|file| file.path.starts_with(path))
+    }
+}
+
 /// Why nothing was put back.
 #[derive(Debug, thiserror::Error)]
 pub enum UndoError {
@@ -73,7 +80,7 @@ pub struct Purged {
     pub files: u64,
     /// Bytes that gave back.
     pub freed: u64,
-    /// Files whose time is over and that stay, because they are held.
+    /// Files that would be gone by now and stay, because they are held.
     pub held: u64,
 }
 

@@ -362,7 +362,7 @@ pub(super) fn done(store: &str, done: &Done) -> String {
     if done.purged.held > 0 {
         let _ = write!(
             out,
-            "; {} stay in the trash beyond their time, as they are held",
+            "; {} stay in the trash, as they are held",
             files(done.purged.held)
         );
     }

@@ -69,7 +69,7 @@ pub(super) fn instead(store: &Store, path: &RelPath) -> Option<String> {
     let root = Root::open(&store.path.path).ok()?;
     let (lists, _) = trash_list(&root).ok()?;
     let mut runs = lists.iter().rev();
-    let run = runs.find(|kept| kept.files.iter().any(|file| file.path.starts_with(path)))?;
+    let run = runs.find(|kept| kept.has(path))?;
     Some(format!(
         "it lies in the trash of run {}, and `retain undo {path} --store {}` puts it back",
         run.head.run, store.name

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::show::files;
 use super::{Edge, Exit, at_seconds, complain, say};
-use crate::apply::{Kept, UndoError, Undone, trash_list, trash_runs};
+use crate::apply::{UndoError, Undone, trash_list, trash_runs};
 use crate::config::{Config, Store};
 use crate::path::RelPath;
 use crate::store::Root;
@@ -58,8 +58,8 @@ impl Undo {
         for error in unreadable {
             complain(&format!("warning: {error}"));
         }
-        let with = |kept: &Kept| kept.files.iter().any(|file| file.path.starts_with(path));
-        let runs = all.into_iter().filter(with).map(|kept| kept.head.run);
+        let with = all.into_iter().filter(|kept| kept.has(path));
+        let runs = with.map(|kept| kept.head.run);
         Ok(runs.collect())
     }
 
@@ -110,7 +110,7 @@ impl Undo {
         }
         found.sort_by(|a, b| a.1.cmp(&b.1));
         if let Some(error) = unreadable {
-            match found.is_empty() || what == "last" {
+            match found.is_empty() && what == "last" {
                 true => return Err(error.into()),
                 false => complain(&format!("warning: {error}")),
             }

@@ -240,6 +240,23 @@ pub struct Journal {
     sparing: bool,
 }
 
+/// Makes the state directory where there is none, and refuses one where a journal is not
+/// safe.
+fn check_directory(directory: &Path) -> Result<(), JournalError> {
+    let refuse = |reason: String| JournalError::Directory {
+        directory: directory.to_owned(),
+        reason,
+    };
+    let made = crate::store::make_private_directory(directory);
+    made.map_err(|error| refuse(crate::store::in_words(&error)))?;
+    match network_file_system(directory) {
+        Some(kind) => Err(refuse(format!(
+            "it lies on {kind}, where SQLite's journal is not safe; use a local directory"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A file that is about to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
@@ -288,32 +305,17 @@ pub struct Start<'a> {
 impl Journal {
     /// Opens the journal, making it if needed.
     pub fn open(directory: &Path) -> Result<Journal, JournalError> {
-        let refuse = |reason: String| JournalError::Directory {
-            directory: directory.to_owned(),
-            reason,
-        };
-        let made = crate::store::make_private_directory(directory);
-        made.map_err(|error| refuse(crate::store::in_words(&error)))?;
-        if let Some(kind) = network_file_system(directory) {
-            return Err(refuse(format!(
-                "it lies on {kind}, where SQLite's journal is not safe; use a local directory"
-            )));
-        }
-        let journal = Journal::with_room(directory, Journal::connect)?;
-        journal.settled_in()
+        check_directory(directory)?;
+        Journal::with_room(directory, Journal::connect)?.settled_in()
     }
 
     /// [`Journal::open`] for what empties no disk: on a full one it fails, and the room
     /// that is set aside stays for the run that does.
     pub fn open_sparing(directory: &Path) -> Result<Journal, JournalError> {
-        match directory.join(FILE).exists() {
-            true => {
-                let mut journal = Journal::connect(directory)?.settled_in()?;
-                journal.sparing = true;
-                Ok(journal)
-            }
-            false => Journal::open(directory),
-        }
+        check_directory(directory)?;
+        let mut journal = Journal::connect(directory)?.settled_in()?;
+        journal.sparing = true;
+        Ok(journal)
     }
 
     fn settled_in(self) -> Result<Journal, JournalError> {

@@ -330,13 +330,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         if !steps.is_sorted_by(|a, b| in_order(a, b).is_le()) {
             steps.sort_by(in_order);
         }
-        for step in &steps {
-            match step.action {
-                Action::Remove => self.totals.removed.add(&step.facts),
-                Action::Replace { .. } => self.totals.replaced.add(&step.facts),
-                Action::BackUp => self.totals.backed_up.add(&step.facts),
-            }
-        }
+        self.totals.recount(&steps);
         let empty = self.empty_directories();
         let expired = self.expired(&ask.root);
         let floors = used_floors(std::mem::take(&mut self.floors), &mut steps);

@@ -288,6 +288,20 @@ pub struct Tripped {
     pub reason: String,
 }
 
+impl Totals {
+    /// Counts anew what steps do, leaving what was counted of other files.
+    pub(crate) fn recount(&mut self, steps: &[Step]) {
+        (self.removed, self.replaced, self.backed_up) = Default::default();
+        for step in steps {
+            match step.action {
+                Action::Remove => self.removed.add(&step.facts),
+                Action::Replace { .. } => self.replaced.add(&step.facts),
+                Action::BackUp => self.backed_up.add(&step.facts),
+            }
+        }
+    }
+}
+
 impl Tally {
     /// Adds one file.
     pub fn add(&mut self, facts: &Facts) {

@@ -238,7 +238,8 @@ impl Taken<'_> {
                             &mut enough,
                         )?;
                         done.purged.files += more.files;
-                        done.purged.held += more.held;
+                        // The same files, each time the trash is gone through.
+                        done.purged.held = done.purged.held.max(more.held);
                         done.purged.freed = done.purged.freed.saturating_add(more.freed);
                     }
                 }

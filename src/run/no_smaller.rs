@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::plan::{Action, Notice, Plan, Step, Tally, generation};
+use crate::plan::{Action, Notice, Plan, Step, generation};
 use crate::plugin::NoSmaller;
 
 /// Takes what would be replaced out of a plan where an earlier run has found that its
@@ -34,10 +34,7 @@ pub(super) fn leave(plan: &mut Plan, root: &Path) -> Vec<Step> {
         })
         .collect();
     if !left.is_empty() {
-        totals.replaced = Tally::default();
-        for step in steps.iter().filter(|step| is_replaced(step)) {
-            totals.replaced.add(&step.facts);
-        }
+        totals.recount(steps);
         let count = match left.len() {
             1 => "1 file that would be replaced stays as it is: its archive is".to_owned(),
             count => {

@@ -13,7 +13,7 @@ use crate::apply::{Asked, Held};
 use crate::entry::{Changed, Facts};
 use crate::journal::Outcome;
 use crate::path::RelPath;
-use crate::plan::{Action, Floor, Plan, Step, Totals};
+use crate::plan::{Action, Floor, Plan, Step};
 use crate::scan::Inventory;
 
 /// What of a saved plan is carried out, and what is not.
@@ -53,7 +53,7 @@ pub(super) fn agree(saved: &Plan, fresh: &Planned, held: &Held) -> Result<Agreed
     // An archive that a person did not see go stays.
     plan.expired
         .retain(|archive| saved.expired.contains(archive));
-    recount(&mut plan);
+    plan.totals.recount(&plan.steps);
     for tripped in &saved.tripped {
         if !plan.tripped.contains(tripped) {
             plan.tripped.push(tripped.clone());
@@ -82,23 +82,6 @@ fn is_same(saved: &Step, fresh: &Step) -> bool {
 fn unaltered(saved: &Facts, found: &Facts) -> bool {
     saved.same_generation(found, Changed::Compared)
         && (saved.mode, saved.owner, saved.group) == (found.mode, found.owner, found.group)
-}
-
-fn recount(plan: &mut Plan) {
-    let mut totals = Totals {
-        removed: Default::default(),
-        replaced: Default::default(),
-        backed_up: Default::default(),
-        ..plan.totals
-    };
-    for step in &plan.steps {
-        match step.action {
-            Action::Remove => totals.removed.add(&step.facts),
-            Action::Replace { .. } => totals.replaced.add(&step.facts),
-            Action::BackUp => totals.backed_up.add(&step.facts),
-        }
-    }
-    plan.totals = totals;
 }
 
 /// What becomes of a step that the fresh plan does not have.

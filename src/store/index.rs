@@ -135,7 +135,8 @@ impl Trash {
     }
 
     /// What this trash is of and what was to be kept in it; nothing where it has no
-    /// list. A last line that a crash cut short is left out: nothing was moved for it.
+    /// list. A line that a crash cut short has no end and is left out: nothing was moved for
+    /// it.
     pub fn index(&self) -> io::Result<Option<Contents>> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         let file = match self.dir.open(Name::ours(INDEX), flags, Mode::empty()) {
@@ -148,13 +149,14 @@ impl Trash {
             return Err(broken("it is no file"));
         }
         let device = self.dir.facts()?.id.device;
-        let mut lines = BufReader::new(File::from(file)).split(b'\n');
-        let head = match lines.next() {
-            Some(line) => serde_json::from_slice::<Head>(&line?)
-                .map_err(|_| broken("the first line of its list is none of ours"))?,
+        let mut lines = BufReader::new(File::from(file));
+        let mut line = Vec::new();
+        let head = match lines.read_until(b'\n', &mut line)? {
             // A crash came before its first line, or somebody has emptied it.
-            None if self.has_others()? => return Err(broken("its list is empty")),
-            None => return Ok(None),
+            0 if self.has_others()? => return Err(broken("its list is empty")),
+            0 => return Ok(None),
+            _ => serde_json::from_slice::<Head>(&line)
+                .map_err(|_| broken("the first line of its list is none of ours"))?,
         };
         if !(OLDEST..=VERSION).contains(&head.version) {
             return Err(broken("it is of another version of retain"));
@@ -165,18 +167,19 @@ impl Trash {
             around: HashMap::new(),
             unread: 0,
         };
-        let mut lines = lines.peekable();
-        while let Some(line) = lines.next() {
-            let line = serde_json::from_slice::<Line>(&line?);
-            match line.map(|line| (line.1 == AROUND, line.read(device))) {
+        line.clear();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            let read = serde_json::from_slice::<Line>(&line);
+            match read.map(|line| (line.1 == AROUND, line.read(device))) {
                 Ok((false, Ok(trashed))) => contents.files.push(trashed),
                 Ok((true, Ok(directory))) => {
                     contents.around.insert(directory.path, directory.facts);
                 }
-                Err(_) if lines.peek().is_none() => {}
+                Err(_) if !line.ends_with(b"\n") => {}
                 // One line says nothing about the others.
                 Ok((_, Err(_))) | Err(_) => contents.unread += 1,
             }
+            line.clear();
         }
         Ok(Some(contents))
     }

@@ -77,18 +77,24 @@ fn pressure_empties_the_trash_but_not_of_what_is_held() {
 
 #[test]
 fn one_bad_line_or_run_hides_no_other() {
-    let shop = trashed(&["a", "b", "c"]);
     // What a full disk once left: half a line, and the next one behind it.
-    rewrite(&shop, |text| {
-        let glued = |line: &str| match line.contains("\"b\"") {
-            true => format!("[\"half/of{line}\n"),
-            false => format!("{line}\n"),
-        };
-        text.lines().map(glued).collect()
-    });
-    let said = shop.ok(&["trash", "list", "--all"]);
-    assert!(said.out.contains("2 files"), "{said:?}");
-    assert!(said.err.contains("lines that cannot be read"), "{said:?}");
+    let with_bad = |name: &str| {
+        let shop = trashed(&["a", "b", "c"]);
+        rewrite(&shop, |text| {
+            let glued = |line: &str| match line.contains(&format!("\"{name}\"")) {
+                true => format!("[\"half/of{line}\n"),
+                false => format!("{line}\n"),
+            };
+            text.lines().map(glued).collect()
+        });
+        let said = shop.ok(&["trash", "list", "--all"]);
+        assert!(said.out.contains("2 files"), "{said:?}");
+        assert!(said.err.contains("lines that cannot be read"), "{said:?}");
+        shop
+    };
+    // The last line is told from one that a crash cut short by its end.
+    with_bad("c");
+    let shop = with_bad("b");
     // A run of which nothing can be read.
     let run = run_of(&shop);
     let bad = shop.path("store/.retain/trash/20200101T000000-bad");
@@ -120,6 +126,22 @@ fn whoever_looks_for_it_elsewhere_hears_that_it_lies_in_the_trash() {
     }
     shop.ok(&["undo", "d/a", "--store", "files"]);
     assert_eq!(shop.files("store"), ["d/a"]);
+}
+
+#[test]
+fn a_store_that_is_not_there_is_no_hindrance_to_another() {
+    let shop = trashed(&["a", "b"]);
+    let configuration = fs::read_to_string(shop.path("retain.toml")).unwrap();
+    let other = "[stores.other]\npath = \"nowhere\"\npolicy = \"p.retain\"\n";
+    shop.write("retain.toml", format!("{configuration}{other}"));
+    for what in ["store/a", "last"] {
+        let said = shop.ok(&["undo", what]);
+        assert!(said.out.contains("put back 1 file"), "{said:?}");
+        assert!(said.err.contains("nowhere"), "{said:?}");
+    }
+    // And it is not said to be empty.
+    let said = shop.run(&["undo", "last"]);
+    assert!(said.code == 2 && said.err.contains("nowhere"), "{said:?}");
 }
 
 #[test]
