@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use retain::entry::Facts;
 use retain::journal::{Intent, Journal, Outcome, RunId, Start, State};
 use retain::path::RelPath;
-use retain::plan::{Ask, Plan, plan};
+use retain::plan::{Ask, Passed, Plan, plan};
 use retain::store::{End, Head, Removal, Root, Trashed};
 use retain::time::Now;
 
@@ -86,6 +86,7 @@ fn nothing(now: &Now) -> Plan {
         held: Default::default(),
         symlinks: Default::default(),
         notices: Vec::new(),
+        passed: Passed::default(),
     };
     plan(&policy, &retain::scan::Inventory::default(), ask)
 }

@@ -16,7 +16,7 @@ mod guard;
 mod no_smaller;
 mod saved;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -26,11 +26,13 @@ use crate::destination::device_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
-use crate::plan::{Action, Ask, Decision, Disk, Hook, Notice, Plan, Step, plan, plan_explained};
+use crate::plan::{
+    Action, Ask, Decision, Disk, Hook, Notice, Passed, Plan, Sieve, Step, plan, plan_explained,
+};
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
 use crate::receipt::{Metadata, Proof, Receipt};
-use crate::scan::{Filed, Inventory, ScanOptions, scan};
+use crate::scan::{Filed, Inventory, ScanOptions, scan, scan_sifted};
 use crate::store::{Lock, Root};
 use crate::time::{Clocks, Now, Stamp};
 
@@ -167,7 +169,12 @@ impl<'c> Job<'c> {
     }
 
     /// Looks at the store and decides. Nothing is changed, not even a lock taken.
-    pub fn plan(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Planned, RunError> {
+    pub fn plan(
+        &self,
+        now: &Now,
+        wanted: Wanted,
+        seen: Arc<AtomicU64>,
+    ) -> Result<Planned, RunError> {
         let path = &self.store.path.path;
         if self.store.missing == MissingRoot::Create && !path.exists() {
             return Err(RunError::System(format!(
@@ -188,7 +195,7 @@ impl<'c> Job<'c> {
         };
         let held = Held::of(ledger, now);
         let identity = identity.unwrap_or_default();
-        Ok(self.plan_in(root, identity, &held, &archives, now, seen))
+        Ok(self.plan_in(root, identity, &held, &archives, now, (wanted, seen)))
     }
 
     /// The archives there are of this store's files, as far as planning asks.
@@ -240,22 +247,36 @@ impl<'c> Job<'c> {
         held: &Held,
         archives: &Archives,
         now: &Now,
-        seen: Arc<AtomicU64>,
+        (wanted, seen): (Wanted, Arc<AtomicU64>),
     ) -> Planned {
-        let matcher = Matcher::new(&self.policy, now);
+        let (ledger, files) = (held.for_planning(), held.files());
+        let matcher = || Matcher::new(&self.policy, now).with_ledger(&ledger, now);
         let options = ScanOptions {
             boundaries: self.store.boundaries.clone(),
             seen,
             ..ScanOptions::default()
         };
         let begun = std::time::Instant::now();
-        let visit = |dir: &RelPath| matcher.visit(dir);
-        let mut inventory = gently(self.store.io, || scan(&root, &visit, options));
+        let (mut inventory, passed) = gently(self.store.io, || match wanted {
+            Wanted::Everything => {
+                let matcher = matcher();
+                let visit = |dir: &RelPath| matcher.visit(dir);
+                (scan(&root, &visit, options), Passed::default())
+            }
+            Wanted::Decisive => {
+                let (files, named) = (files.clone(), archives.names());
+                let sieve = Sieve::new(matcher(), files, self.store.symlinks, named);
+                let visit = |dir: &RelPath| sieve.visit(dir);
+                let (inventory, parts) = scan_sifted(&root, &visit, &sieve, options);
+                (inventory, Passed::all(parts))
+            }
+        });
         let scanned = begun.elapsed();
         inventory.aliases = aliases(&archives.in_place, &inventory);
         inventory.filed.clone_from(&archives.filed);
-        let (ledger, files) = (held.for_planning(), held.files());
+        let found = inventory.entries.len() as u64 + passed.names;
         let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
+        let ask = Ask { passed, ..ask };
         let mut plan = plan(&self.policy, &inventory, ask);
         keep_held(&mut plan, held);
         for hook in &mut plan.hooks {
@@ -275,6 +296,7 @@ impl<'c> Job<'c> {
             plan,
             root,
             inventory,
+            found,
             held: held.clone(),
             no_smaller,
             scanned,
@@ -329,6 +351,7 @@ impl<'c> Job<'c> {
             held: files.clone(),
             symlinks: self.store.symlinks,
             notices: notices(inventory),
+            passed: Passed::default(),
         }
     }
 
@@ -348,7 +371,12 @@ impl<'c> Job<'c> {
 
     /// Takes the store, settles what a crash left, and decides: what `apply` begins
     /// with.
-    pub fn take(&self, now: &Now, seen: Arc<AtomicU64>) -> Result<Taken<'_>, RunError> {
+    pub fn take(
+        &self,
+        now: &Now,
+        wanted: Wanted,
+        seen: Arc<AtomicU64>,
+    ) -> Result<Taken<'_>, RunError> {
         let seized = self.seize(now)?;
         let identity = seized.identity.clone();
         let archives = self.archives(&seized.journal)?;
@@ -358,11 +386,11 @@ impl<'c> Job<'c> {
             &seized.held,
             &archives,
             now,
-            seen,
+            (wanted, seen),
         );
         Ok(Taken {
             job: self,
-            found: Some(planned.inventory.entries.len() as u64),
+            found: Some(planned.found),
             emptied_accepted: false,
             planned,
             saved: None,
@@ -406,12 +434,15 @@ impl<'c> Job<'c> {
         }
         let archives = self.archives(&seized.journal)?;
         let root = identity.clone();
-        let mut planned = self.plan_in(seized.root, root, &seized.held, &archives, &plan.now, seen);
+        // Of a step that is not carried out it has to be said what became of its file.
+        let wanted = (Wanted::Everything, seen);
+        let held = &seized.held;
+        let mut planned = self.plan_in(seized.root, root, held, &archives, &plan.now, wanted);
         let agreed = saved::agree(&plan, &planned, &seized.held)?;
         planned.plan = agreed.plan;
         Ok(Taken {
             job: self,
-            found: Some(planned.inventory.entries.len() as u64),
+            found: Some(planned.found),
             emptied_accepted: false,
             planned,
             saved: Some(plan),
@@ -608,8 +639,10 @@ pub struct Planned {
     pub plan: Plan,
     /// The store, open.
     pub root: Root,
-    /// What was found in it.
+    /// What was found in it, as far as it was asked for.
     pub inventory: Inventory,
+    /// How many names were found in it that are no directories.
+    pub found: u64,
     /// The holds of the ledger it was made under.
     pub held: Held,
     /// Steps that were left out of it: their archives are known to be no smaller.
@@ -618,11 +651,35 @@ pub struct Planned {
     pub scanned: std::time::Duration,
 }
 
+/// Which files of a store are to be known when it has been planned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them.
+    Everything,
+    /// Those that decide: the others are counted, and take no memory.
+    Decisive,
+}
+
 /// The archives of a store's files: those in their places, and those elsewhere.
 #[derive(Debug, Default)]
 struct Archives {
     in_place: Vec<Receipt>,
     filed: BTreeMap<String, Vec<Filed>>,
+}
+
+impl Archives {
+    /// Names that are asked for by themselves: of files with archives, and of archives in
+    /// files' places.
+    fn names(&self) -> HashSet<RelPath> {
+        let in_place = self.in_place.iter().flat_map(|receipt| {
+            let objects = receipt.objects.iter();
+            let objects = objects.filter_map(|object| RelPath::parse(&object.name).ok());
+            objects.chain(RelPath::unescape(&receipt.path))
+        });
+        let filed = self.filed.keys();
+        let filed = filed.filter_map(|path| RelPath::unescape(path));
+        in_place.chain(filed).collect()
+    }
 }
 
 /// A store with everything a run needs of it.
@@ -722,11 +779,11 @@ fn keep_held(plan: &mut Plan, held: &Held) {
     let whole: BTreeMap<usize, &str> = plan
         .steps
         .iter()
-        .filter_map(|step| Some((step.unit?, holds.keeps_step(step)?)))
+        .filter_map(|step| Some((step.ruling.unit?, holds.keeps_step(step)?)))
         .collect();
     let (totals, notices) = (&mut plan.totals, &mut plan.notices);
     plan.steps.retain(|step| {
-        let with_unit = step.unit.and_then(|unit| whole.get(&unit).copied());
+        let with_unit = step.ruling.unit.and_then(|unit| whole.get(&unit).copied());
         let Some(hold) = holds.keeps_step(step).or(with_unit) else {
             return true;
         };

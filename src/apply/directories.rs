@@ -25,7 +25,7 @@ impl<'p> Hand<'p> {
         approved: &[usize],
         kept: &[(usize, Outcome)],
     ) -> (Vec<usize>, Vec<Unit<'p>>, Vec<(usize, Outcome)>) {
-        let unit_of = |step: usize| self.plan.steps.get(step).and_then(|step| step.unit);
+        let unit_of = |step: usize| self.plan.steps.get(step).and_then(|step| step.ruling.unit);
         let mut because: BTreeMap<usize, &RelPath> = BTreeMap::new();
         for (index, _) in kept {
             if let (Some(unit), Some(step)) = (unit_of(*index), self.plan.steps.get(*index)) {
@@ -60,7 +60,7 @@ impl<'p> Hand<'p> {
     /// What is about to go: the directory first, so that after a crash it is put back
     /// before its files are looked for.
     pub(super) fn unit_intents(&self, unit: &Unit<'_>) -> Vec<Intent> {
-        let rule = unit.steps.first().map_or(0, |(_, step)| step.rule);
+        let rule = unit.steps.first().map_or(0, |(_, step)| step.ruling.rule);
         let directory = self.plan.units.get(unit.number);
         let own = directory.map(|directory| Intent {
             path: directory.path.clone(),

@@ -11,7 +11,11 @@ impl Hand<'_> {
     pub(super) fn split_by_floors(&self, steps: &[usize]) -> (Vec<usize>, Vec<usize>) {
         let mut looked_at: BTreeMap<usize, bool> = BTreeMap::new();
         steps.iter().partition(|&&step| {
-            let floors = self.plan.steps.get(step).map(|step| step.floors.as_slice());
+            let floors = self
+                .plan
+                .steps
+                .get(step)
+                .map(|step| step.ruling.floors.as_slice());
             floors.unwrap_or_default().iter().all(|&floor| {
                 *looked_at.entry(floor).or_insert_with(|| {
                     self.plan

@@ -118,7 +118,7 @@ impl<'h> Asked<'h> {
     /// The name of a hold that keeps a step's file, by its own path or by that of the
     /// file it stands for.
     pub fn keeps_step(&self, step: &Step) -> Option<&'h str> {
-        let original = step.stands_for.as_ref();
+        let original = step.stands_for.as_deref();
         self.keeps(&step.path, &step.facts)
             .or_else(|| self.keeps(original?, &step.facts))
     }

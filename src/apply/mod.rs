@@ -300,7 +300,7 @@ fn intent(step: &Step) -> Intent {
     Intent {
         path: step.path.clone(),
         facts: step.facts,
-        rule: step.rule,
+        rule: step.ruling.rule,
     }
 }
 

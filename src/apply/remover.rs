@@ -111,14 +111,8 @@ mod tests {
             path: path.clone(),
             facts,
             action: crate::plan::Action::Remove,
-            collection: "".into(),
-            captures: crate::plan::Captures::default(),
-            rule: 0,
+            ruling: Default::default(),
             reason: "".into(),
-            hooks: crate::plan::Indices::new(),
-            floors: crate::plan::Indices::new(),
-            pressure: None,
-            unit: None,
             stands_for: None,
         }
     }

@@ -79,7 +79,7 @@ impl Hand<'_> {
     /// Forgets what archives that are gone now were of.
     pub(super) fn forget_archives(&self, done: &[(usize, Outcome)]) {
         let gone = done.iter().filter_map(|(index, outcome)| match outcome {
-            Outcome::Removed { .. } => self.plan.steps.get(*index)?.stands_for.as_ref(),
+            Outcome::Removed { .. } => self.plan.steps.get(*index)?.stands_for.as_deref(),
             _ => None,
         });
         let gone: Vec<&RelPath> = gone.collect();

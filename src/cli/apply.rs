@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::config::{Config, Store};
 use crate::journal::{Cause, Journal, JournalError, Latch, Outcome};
 use crate::plan::Plan;
-use crate::run::{Breaker, RunError, Taken};
+use crate::run::{Breaker, RunError, Taken, Wanted};
 use crate::store::StoreError;
 use crate::time::Now;
 
@@ -83,7 +83,7 @@ impl Apply {
         }
         let (now, taken) = self.waiting(&|now| {
             let scanning = Scanning::begin(&store.name);
-            let taken = job.take(now, scanning.seen.clone());
+            let taken = job.take(now, Wanted::Decisive, scanning.seen.clone());
             scanning.end();
             taken
         })?;

@@ -12,7 +12,7 @@ use super::{Edge, Exit, complain, look, say};
 use crate::cancel::Cancel;
 use crate::journal::Journal;
 use crate::plugin::Catalogue;
-use crate::run::Breaker;
+use crate::run::{Breaker, Wanted};
 use crate::time::Now;
 
 /// Show the whole way in a directory of its own: plan, backup, proof, removal, restore.
@@ -117,7 +117,7 @@ impl Demo {
             root.display()
         ))?;
         let now = Now::from_clock();
-        let planned = job.plan(&now, std::sync::Arc::default())?;
+        let planned = job.plan(&now, Wanted::Decisive, std::sync::Arc::default())?;
         say("2. the plan, which changes nothing\n")?;
         say(&show::plan(
             &planned.plan,
@@ -130,7 +130,7 @@ impl Demo {
 
         say("\n3. applied: every file is archived by a WebAssembly plugin, the archive is")?;
         say("   restored in a second instance and compared, and only then the file goes\n")?;
-        let taken = job.take(&now, std::sync::Arc::default())?;
+        let taken = job.take(&now, Wanted::Decisive, std::sync::Arc::default())?;
         let done = taken.apply(&now, Breaker::Holds, &Cancel::default(), &|_, _| {})?;
         say(&show::done("charts", &done))?;
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::show::{self, Detail, Scanning};
 use super::{Edge, Exit, complain, look, say};
+use crate::run::Wanted;
 use crate::time::Now;
 
 /// Show what a run would remove, and why; changes nothing.
@@ -42,7 +43,7 @@ impl Plan {
                 complain(&warning.render(look()));
             }
             let scanning = Scanning::begin(&store.name);
-            let planned = job.plan(&Now::from_clock(), scanning.seen.clone());
+            let planned = job.plan(&Now::from_clock(), Wanted::Decisive, scanning.seen.clone());
             scanning.end();
             let plan = planned?.plan;
             if let Some(file) = &self.output {

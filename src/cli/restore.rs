@@ -15,7 +15,7 @@ use crate::path::RelPath;
 use crate::plan::Action;
 use crate::plugin::{Catalogue, Restoration};
 use crate::receipt::Receipt;
-use crate::run::{bring_back, current_versions};
+use crate::run::{Wanted, bring_back, current_versions};
 use crate::store::Root;
 use crate::time::Now;
 use crate::units::Size;
@@ -283,7 +283,13 @@ fn warn_of_removal(edge: &Edge, config: &Config, store: &str, paths: &BTreeSet<S
     let planned = edge
         .store(config, store)
         .and_then(|store| Ok(edge.job(config, store)?))
-        .and_then(|job| Ok(job.plan(&Now::from_clock(), std::sync::Arc::default())?));
+        .and_then(|job| {
+            Ok(job.plan(
+                &Now::from_clock(),
+                Wanted::Decisive,
+                std::sync::Arc::default(),
+            )?)
+        });
     let Ok(planned) = planned else {
         complain(&format!(
             "note: `retain plan {store}` says whether the next run would remove them again"
@@ -293,7 +299,7 @@ fn warn_of_removal(edge: &Edge, config: &Config, store: &str, paths: &BTreeSet<S
     for step in &planned.plan.steps {
         let path = step.path.to_string();
         if step.action == Action::Remove && paths.contains(&path) {
-            let rule = planned.plan.rules.get(step.rule);
+            let rule = planned.plan.rules.get(step.ruling.rule);
             complain(&format!(
                 "note: {path}: the next run would remove it again, by {}; `touch` it or protect it by a `keep` statement",
                 rule.map(ToString::to_string).unwrap_or_default()

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{Outcome, State};
 use crate::path::RelPath;
-use crate::plan::{Action, Directory, Expired, Otherwise, Plan, Step, Tally};
+use crate::plan::{Action, Directory, Expired, Otherwise, Plan, Step, Tally, Uncovered};
 use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
@@ -66,7 +66,7 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
     }
     let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
     for step in &plan.steps {
-        by_rule.entry(step.rule).or_default().push(step);
+        by_rule.entry(step.ruling.rule).or_default().push(step);
     }
     for (rule, steps) in by_rule {
         statement(&mut out, plan, rule, &steps, detail);
@@ -87,11 +87,18 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
         );
     }
     if totals.uncovered.files > 0 {
-        let _ = writeln!(
-            out,
-            "  leaves alone {} no collection names",
-            tally(totals.uncovered)
-        );
+        let Uncovered {
+            files: count,
+            bytes,
+        } = totals.uncovered;
+        let seen = |bytes| {
+            tally(Tally {
+                files: count,
+                bytes,
+            })
+        };
+        let alone = bytes.map_or_else(|| files(count), seen);
+        let _ = writeln!(out, "  leaves alone {alone} no collection names");
     }
     for unmet in &plan.unmet {
         let place = plan
@@ -265,7 +272,10 @@ fn empty_directories(out: &mut String, plan: &Plan, detail: Detail) {
 
 /// Which plugins have to agree first.
 fn after(plan: &Plan, steps: &[&Step]) -> String {
-    let mut hooks: Vec<usize> = steps.iter().flat_map(|step| step.hooks.clone()).collect();
+    let mut hooks: Vec<usize> = steps
+        .iter()
+        .flat_map(|step| step.ruling.hooks.clone())
+        .collect();
     hooks.sort_unstable();
     hooks.dedup();
     let named = hooks

@@ -13,7 +13,7 @@ use crate::path::RelPath;
 use crate::plan::{Action, BackedUp, Decision, NextBackUp, generation, word};
 use crate::plugin::NoSmaller;
 use crate::policy::{Fate, Matcher};
-use crate::run::{Job, Planned};
+use crate::run::{Job, Planned, Wanted};
 use crate::time::{Now, Stamp};
 use crate::units::{Elapsed, Size, Span};
 
@@ -61,7 +61,7 @@ impl Why {
         let (store, path) = locate(edge, &config, &self.path, self.store.as_deref())?;
         let job = edge.job(&config, store)?;
         let now = Now::from_clock();
-        let planned = job.plan(&now, std::sync::Arc::default())?;
+        let planned = job.plan(&now, Wanted::Everything, std::sync::Arc::default())?;
         let entry = self.entry(store, &planned, &path, &now)?;
         let planned = Planned {
             inventory: planned.inventory.supposing(entry.clone()),

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::decide::{Planner, captures};
 use super::floors::{bucket, local};
 use super::member::Member;
-use super::{Action, Captures, Hook, Indices, Otherwise, Step};
+use super::{Action, Captures, Hook, Otherwise, Ruling, Step};
 use crate::entry::{Facts, Kind};
 use crate::path::RelPath;
 use crate::policy::Period;
@@ -39,7 +39,7 @@ pub fn generation(root: &str, path: &RelPath, facts: &Facts) -> String {
 /// Whether a step has its file archived just so by another hook, and stays where that
 /// does not succeed.
 fn archives(step: &Step, wanted: usize, hooks: &[(usize, Hook)]) -> bool {
-    step.hooks.iter().any(|&hook| {
+    step.ruling.hooks.iter().any(|&hook| {
         let keeps = hooks
             .get(hook)
             .is_some_and(|(_, hook)| hook.otherwise == Otherwise::Keep);
@@ -174,7 +174,7 @@ impl Planner<'_, '_> {
                 Some(step) => {
                     let due = due.into_iter().filter(|&due| !archives(step, due, hooks));
                     let due: Vec<usize> = due.collect();
-                    step.hooks.extend(due);
+                    Arc::make_mut(&mut step.ruling).hooks.extend(due);
                 }
                 None => further.extend(self.backing(member, due, hooks, &words)),
             }
@@ -243,7 +243,7 @@ impl Planner<'_, '_> {
         let (of, hook) = hooks.get(*due.first()?)?;
         let collection = self.collection(*of)?;
         let captures = match member.membership(*of) {
-            Some(place) => captures(collection, member, place),
+            Some(place) => captures(collection, member.path(), place),
             None => Captures::default(),
         };
         Some(Step {
@@ -251,14 +251,14 @@ impl Planner<'_, '_> {
             stands_for: None,
             facts: *member.facts()?,
             action: Action::BackUp,
-            unit: None,
-            pressure: None,
-            collection: collection.name.clone(),
-            captures,
-            rule: hook.rule,
+            ruling: Arc::new(Ruling {
+                collection: collection.name.clone(),
+                captures,
+                rule: hook.rule,
+                hooks: due.into(),
+                ..Ruling::default()
+            }),
             reason: Arc::clone(words),
-            hooks: due.into(),
-            floors: Indices::new(),
         })
     }
 }

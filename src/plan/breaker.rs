@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::decide::Planner;
 use super::{Tally, Tripped};
+use crate::entry::Facts;
 use crate::policy::{Bound, Breaker, Policy};
 use crate::units::Size;
 
@@ -51,14 +52,30 @@ fn has_own(policy: &Policy, collection: usize) -> bool {
         .any(|breaker| breaker.collection == Some(collection))
 }
 
-#[derive(Clone, Default)]
+/// Files of one scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Counts {
     covered: u64,
     removed: Tally,
 }
 
+impl Counts {
+    fn add(&mut self, leaving: Option<&Facts>) {
+        self.covered += 1;
+        if let Some(facts) = leaving {
+            self.removed.add(facts);
+        }
+    }
+
+    fn add_all(&mut self, more: &Counts) {
+        self.covered += more.covered;
+        self.removed.add_all(more.removed);
+    }
+}
+
 /// All scopes, counted in one pass.
-struct Counted {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
     store: Counts,
     /// Files of no collection with a `stop` of its own.
     without_own: Counts,
@@ -67,45 +84,64 @@ struct Counted {
 
 impl Counted {
     fn of(planner: &Planner<'_, '_>) -> Counted {
-        let policy = planner.policy();
-        let own: Vec<bool> = (0..policy.collections.len())
-            .map(|index| has_own(policy, index))
-            .collect();
-        let mut counted = Counted {
-            store: Counts::default(),
-            without_own: Counts::default(),
-            collections: vec![Counts::default(); policy.collections.len()],
-        };
+        let own = own(planner.policy());
+        let mut counted = planner.counted.clone();
         for (index, member) in planner.members.iter().enumerate() {
             if member.unit.is_some() {
                 continue;
             }
             let leaving = member.facts().filter(|_| planner.is_leaving(index));
-            let count = |counts: &mut Counts| {
-                counts.covered += 1;
-                leaving
-                    .into_iter()
-                    .for_each(|facts| counts.removed.add(facts));
-            };
-            let mut places: SmallVec<[usize; 4]> =
-                member.memberships.iter().map(|m| m.collection).collect();
             let units = member
                 .inside
                 .iter()
                 .filter_map(|&unit| planner.members.get(unit));
-            places.extend(units.flat_map(|unit| unit.memberships.iter().map(|m| m.collection)));
-            count(&mut counted.store);
-            if !places.iter().any(|&place| own.get(place) == Some(&true)) {
-                count(&mut counted.without_own);
-            }
-            for place in places {
-                if let Some(counts) = counted.collections.get_mut(place) {
-                    count(counts);
-                }
-            }
+            let places = member
+                .memberships
+                .iter()
+                .chain(units.flat_map(|unit| &unit.memberships));
+            let places: SmallVec<[usize; 4]> = places.map(|place| place.collection).collect();
+            counted.add(&own, &places, leaving);
         }
+        // With no file at all nothing was counted of any collection.
+        counted.reach(own.len());
         counted
     }
+
+    /// Adds a file by the collections it lies in, with its facts if it is to go; `own` says
+    /// which of them have a `stop` of their own.
+    pub(super) fn add(&mut self, own: &[bool], places: &[usize], leaving: Option<&Facts>) {
+        self.reach(own.len());
+        self.store.add(leaving);
+        if !places.iter().any(|&place| own.get(place) == Some(&true)) {
+            self.without_own.add(leaving);
+        }
+        for &place in places {
+            if let Some(counts) = self.collections.get_mut(place) {
+                counts.add(leaving);
+            }
+        }
+    }
+
+    /// Adds what has been counted elsewhere.
+    pub(super) fn add_all(&mut self, more: &Counted) {
+        self.reach(more.collections.len());
+        self.store.add_all(&more.store);
+        self.without_own.add_all(&more.without_own);
+        for (counts, more) in self.collections.iter_mut().zip(&more.collections) {
+            counts.add_all(more);
+        }
+    }
+
+    fn reach(&mut self, collections: usize) {
+        let longer = self.collections.len().max(collections);
+        self.collections.resize(longer, Counts::default());
+    }
+}
+
+/// By collection: whether it has a `stop` of its own.
+pub(super) fn own(policy: &Policy) -> Vec<bool> {
+    let collections = 0..policy.collections.len();
+    collections.map(|index| has_own(policy, index)).collect()
 }
 
 fn explicit(policy: &Policy, breaker: &Breaker, counted: &Counted) -> Option<Tripped> {

@@ -42,14 +42,6 @@ impl Captures {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         self.iter().map(owned).collect()
     }
-
-    /// The same as another's where it is equal, which then lies in memory once.
-    pub(super) fn shared_with(self, other: &Captures) -> Captures {
-        match self == *other {
-            true => other.clone(),
-            false => self,
-        }
-    }
 }
 
 impl fmt::Debug for Captures {

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use super::member::{Member, Members, Removal};
 use super::parts::in_parts;
-use super::words::Words;
+use super::words::{Rulings, Words};
 use super::{
-    Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Plan, Pressed,
-    Step, Tally, Totals, Unmet, WholeDirectory, breaker,
+    Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Passed, Plan,
+    Pressed, Ruling, Step, Tally, Totals, Unmet, WholeDirectory, breaker,
 };
-use crate::entry::{Facts, Kind, Symlinks};
+use crate::entry::{Entry, Facts, Kind, Symlinks};
 use crate::path::RelPath;
 use crate::policy::{Collection, Matcher, Membership, Policy, Protector, Subject, Truth, Verdict};
 use crate::scan::Inventory;
@@ -42,6 +42,8 @@ pub struct Ask {
     pub symlinks: Symlinks,
     /// What the scan has to report; passed on.
     pub notices: Vec<Notice>,
+    /// Files that are not in the inventory, as no decision needs them.
+    pub passed: Passed,
 }
 
 /// How full a file system is, in bytes, counted as `df` does.
@@ -62,9 +64,10 @@ pub fn plan(policy: &Policy, inventory: &Inventory, ask: Ask) -> Plan {
 pub fn plan_explained(
     policy: &Policy,
     inventory: &Inventory,
-    ask: Ask,
+    mut ask: Ask,
     paths: &[RelPath],
 ) -> (Plan, Vec<Decision>) {
+    let passed = std::mem::take(&mut ask.passed);
     let matcher = Matcher::new(policy, &ask.now).with_ledger(&ask.ledger, &ask.now);
     let mut planner = Planner {
         matcher: &matcher,
@@ -76,7 +79,10 @@ pub fn plan_explained(
         floors: Vec::new(),
         pressures: Vec::new(),
         unmet: Vec::new(),
-        totals: Totals::default(),
+        totals: passed.totals,
+        counted: passed.counted,
+        freed: passed.freed,
+        occupied: passed.occupied,
         notices: ask.notices.clone(),
         words: Words::new(),
     };
@@ -86,7 +92,7 @@ pub fn plan_explained(
     planner.doom();
     planner.apply_limits();
     planner.relieve(ask.disk);
-    let plan = planner.finish(&ask);
+    let plan = planner.finish(&ask, passed.steps);
     let decisions = paths.iter().map(|path| planner.decision(&plan, path));
     let decisions = decisions.collect();
     (plan, decisions)
@@ -104,6 +110,12 @@ pub(super) struct Planner<'p, 'e> {
     pub(super) pressures: Vec<Pressed>,
     pub(super) unmet: Vec<Unmet>,
     pub(super) totals: Totals,
+    /// What the breaker has to count of files that are no members.
+    pub(super) counted: breaker::Counted,
+    /// What they give back, of those that go.
+    pub(super) freed: u64,
+    /// Directories they lie in.
+    occupied: Vec<RelPath>,
     pub(super) notices: Vec<Notice>,
     pub(super) words: Words,
 }
@@ -222,21 +234,12 @@ impl<'p, 'e> Planner<'p, 'e> {
         if member.is_protected() {
             return None;
         }
-        let reason = member.memberships.get(membership).and_then(|place| {
-            let collection = self.collection(place.collection)?;
-            let at = collection
-                .deletes
-                .partition_point(|delete| delete.rule < rule);
-            let delete = collection.deletes.get(at)?;
-            let subject = self.matcher.subject(&member.entry, place)?;
-            Some(self.matcher.reasons(&delete.condition, subject))
-        });
-        let reason = reason.as_deref().filter(|words| !words.is_empty());
-        let reason = reason.unwrap_or("this collection deletes every file");
+        let place = member.memberships.get(membership);
+        let reason = place.and_then(|place| reason(self.matcher, &member.entry, place, rule));
         Some(Removal {
             membership,
             rule,
-            reason: words.shared(reason),
+            reason: words.shared(reason.as_deref().unwrap_or(EVERY)),
             pressure: None,
         })
     }
@@ -299,7 +302,8 @@ impl<'p, 'e> Planner<'p, 'e> {
 
     // The plan.
 
-    fn finish(&mut self, ask: &Ask) -> Plan {
+    /// The plan, with steps that were found while the store was walked.
+    fn finish(&mut self, ask: &Ask, found: Vec<Step>) -> Plan {
         self.report_future_clocks();
         let protected = in_parts(self.members.len(), |range| {
             let mut protected = Tally::default();
@@ -317,10 +321,14 @@ impl<'p, 'e> Planner<'p, 'e> {
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
         let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
         steps.extend(self.replacements(&hooks));
+        match steps.is_empty() {
+            true => steps = found,
+            false => steps.extend(found),
+        }
         self.back_up(&ask.root, &hooks, &mut steps);
         // Pressure goes last, in the order it takes files; the rest by path.
         let in_order = |a: &Step, b: &Step| {
-            let late = |step: &Step| step.pressure.is_some();
+            let late = |step: &Step| step.ruling.pressure.is_some();
             late(a).cmp(&late(b)).then_with(|| match late(a) {
                 true => std::cmp::Ordering::Equal,
                 false => a.path.cmp(&b.path),
@@ -364,20 +372,15 @@ impl<'p, 'e> Planner<'p, 'e> {
         let member = self.members.get(index)?;
         let facts = member.facts().filter(|_| member.unit.is_none())?;
         let doomed = matches!(member.verdict, Verdict::Doomed { .. });
-        let spared = !self.is_leaving(index) && (doomed || self.is_spared(member));
+        let Member {
+            entry,
+            memberships,
+            verdict,
+            ..
+        } = member;
+        let spared = !self.is_leaving(index)
+            && (doomed || is_spared(self.matcher, entry, memberships, *verdict));
         spared.then_some(facts)
-    }
-
-    /// Whether a statement would remove the file if nothing protected it.
-    fn is_spared(&self, member: &Member<'_>) -> bool {
-        matches!(member.verdict, Verdict::Kept(_))
-            && member.memberships.iter().any(|place| {
-                let collection = self.collection(place.collection);
-                let deletes = collection.map_or(&[][..], |collection| &collection.deletes);
-                deletes.iter().any(|delete| {
-                    self.truth(&delete.condition, member, place.collection) == Truth::True
-                })
-            })
     }
 
     fn report_future_clocks(&mut self) {
@@ -414,18 +417,26 @@ impl<'p, 'e> Planner<'p, 'e> {
         directories: &mut Vec<WholeDirectory>,
         numbers: &mut BTreeMap<usize, usize>,
     ) -> Vec<Step> {
-        // Neighbours often have equal captures, which then lie in memory once.
-        let mut last = Captures::default();
+        let mut rulings = Rulings::default();
         let mut step = |index| {
             let by = self.leaves_with(index)?;
-            let mut step = self.step(index, by, hooks)?;
-            step.unit = match by == index {
+            let unit = match by == index {
                 true => None,
                 false => Some(self.unit_number(by, directories, numbers)?),
             };
-            step.captures = step.captures.shared_with(&last);
-            last = step.captures.clone();
-            Some(step)
+            let ruling = Ruling {
+                unit,
+                ..self.ruling(index, by, hooks)?
+            };
+            let member = self.members.get(index)?;
+            Some(Step {
+                path: member.place().clone(),
+                stands_for: member.stands_for().map(Box::new),
+                facts: *member.facts()?,
+                action: Action::Remove,
+                ruling: rulings.shared(ruling),
+                reason: self.members.get(by)?.removal.as_ref()?.reason.clone(),
+            })
         };
         let order = self.pressure_order();
         // Counted first: a list that doubles as it grows has room for twice as many.
@@ -478,30 +489,21 @@ impl<'p, 'e> Planner<'p, 'e> {
         Some(directories.len() - 1)
     }
 
-    fn step(&self, index: usize, by: usize, hooks: &[(usize, Hook)]) -> Option<Step> {
+    /// What dooms a file with another member, or by itself.
+    fn ruling(&self, index: usize, by: usize, hooks: &[(usize, Hook)]) -> Option<Ruling> {
         let member = self.members.get(index)?;
         let taker = self.members.get(by)?;
         let removal = taker.removal.as_ref()?;
         let place = taker.memberships.get(removal.membership)?;
         let collection = self.collection(place.collection)?;
-        // Every hook of every collection the file lies in must succeed.
-        let wanted = hooks.iter().enumerate().filter(|(_, (of, hook))| {
-            !hook.in_place
-                && !hook.backs_up
-                && (member.membership(*of).is_some() || self.lies_in(member, *of))
-        });
-        Some(Step {
-            path: member.place().clone(),
-            stands_for: member.stands_for(),
-            facts: *member.facts()?,
-            action: Action::Remove,
+        let lies_in = |of| member.membership(of).is_some() || self.lies_in(member, of);
+        Some(Ruling {
+            collection: collection.name.clone(),
+            captures: captures(collection, taker.path(), place),
+            rule: removal.rule,
             unit: None,
             pressure: removal.pressure,
-            collection: collection.name.clone(),
-            captures: captures(collection, taker, place),
-            rule: removal.rule,
-            reason: removal.reason.clone(),
-            hooks: wanted.map(|(index, _)| index).collect(),
+            hooks: before_delete(hooks, lies_in),
             floors: taker.in_floors.clone(),
         })
     }
@@ -567,14 +569,14 @@ impl<'p, 'e> Planner<'p, 'e> {
             stands_for: None,
             facts,
             action: Action::Replace { hook },
-            unit: None,
-            pressure: None,
-            collection: collection.name.clone(),
-            captures: captures(collection, member, place),
-            rule: replace.rule,
+            ruling: Arc::new(Ruling {
+                collection: collection.name.clone(),
+                captures: captures(collection, member.path(), place),
+                rule: replace.rule,
+                hooks: Indices::from_slice(&[hook]),
+                ..Ruling::default()
+            }),
             reason: self.matcher.reasons(&replace.condition, asked).into(),
-            hooks: Indices::from_slice(&[hook]),
-            floors: Indices::new(),
         })
     }
 
@@ -588,8 +590,27 @@ impl<'p, 'e> Planner<'p, 'e> {
         {
             return Vec::new();
         }
-        super::empties::find(self.matcher, self.inventory)
+        super::empties::find(self.matcher, self.inventory, &self.occupied)
     }
+}
+
+/// Whether a statement would remove a file if nothing protected it.
+pub(super) fn is_spared(
+    matcher: &Matcher<'_>,
+    entry: &Entry,
+    memberships: &[Membership],
+    verdict: Verdict,
+) -> bool {
+    matches!(verdict, Verdict::Kept(_))
+        && memberships.iter().any(|place| {
+            let collection = matcher.policy.collections.get(place.collection);
+            let deletes = collection.map_or(&[][..], |collection| &collection.deletes);
+            let subject = matcher.subject(entry, place);
+            subject.is_some_and(|subject| {
+                let mut deletes = deletes.iter();
+                deletes.any(|delete| matcher.truth(&delete.condition, subject) == Truth::True)
+            })
+        })
 }
 
 enum Protection {
@@ -605,18 +626,41 @@ fn protection(member: &Member<'_>) -> Option<Protection> {
     }
 }
 
-/// A member's captures in a collection.
-pub(super) fn captures(
-    collection: &Collection,
-    member: &Member<'_>,
-    place: &Membership,
-) -> Captures {
+/// A file's captures in a collection.
+pub(super) fn captures(collection: &Collection, path: &RelPath, place: &Membership) -> Captures {
     let names = Arc::clone(collection.template.captures());
-    Captures::new(names, place.spans.values(member.path().as_bytes()).iter())
+    Captures::new(names, place.spans.values(path.as_bytes()).iter())
+}
+
+/// Why a `delete` without a condition dooms a file.
+pub(super) const EVERY: &str = "this collection deletes every file";
+
+/// Why a `delete` dooms a file, if its condition gives a reason.
+pub(super) fn reason(
+    matcher: &Matcher<'_>,
+    entry: &Entry,
+    place: &Membership,
+    rule: usize,
+) -> Option<String> {
+    let collection = matcher.policy.collections.get(place.collection)?;
+    let deletes = &collection.deletes;
+    let delete = deletes.get(deletes.partition_point(|delete| delete.rule < rule))?;
+    let subject = matcher.subject(entry, place)?;
+    let reasons = matcher.reasons(&delete.condition, subject);
+    (!reasons.is_empty()).then_some(reasons)
+}
+
+/// What has to succeed before a file goes: every such hook of every collection it lies in.
+pub(super) fn before_delete(hooks: &[(usize, Hook)], lies_in: impl Fn(usize) -> bool) -> Indices {
+    let wanted = hooks
+        .iter()
+        .enumerate()
+        .filter(|(_, (of, hook))| !hook.in_place && !hook.backs_up && lies_in(*of));
+    wanted.map(|(index, _)| index).collect()
 }
 
 /// The policy's hooks with the collection each belongs to, in the order written.
-fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
+pub(super) fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
     let of = policy.collections.iter().enumerate();
     of.flat_map(|(index, collection)| {
         let before = collection.hooks.iter();
@@ -651,7 +695,10 @@ fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
 fn used_floors(floors: Vec<Floor>, steps: &mut [Step]) -> Vec<Floor> {
     let mut renumbered: BTreeMap<usize, usize> = BTreeMap::new();
     for step in steps.iter_mut() {
-        for floor in &mut step.floors {
+        if step.ruling.floors.is_empty() {
+            continue;
+        }
+        for floor in &mut Arc::make_mut(&mut step.ruling).floors {
             let next = renumbered.len();
             *floor = *renumbered.entry(*floor).or_insert(next);
         }

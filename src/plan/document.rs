@@ -1,19 +1,21 @@
 //! A plan as a document: what `plan` writes and `apply` reads back.
 //!
 //! The form is versioned and converted by hand, so a change of the planner's types
-//! cannot silently change what a saved plan means. Its digest is over the body's
-//! bytes; a document that was edited is refused.
+//! cannot silently change what a saved plan means. It has the plan's digest; a document
+//! that was edited is refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::digest;
 use super::{
     Action, Captures, Directory, Expired, Floor, Hook, Mark, Notice, Otherwise, Plan, Pressed,
-    Rule, Step, Tally, Totals, Tripped, Unmet, WholeDirectory,
+    Rule, Ruling, Step, Tally, Totals, Tripped, Uncovered, Unmet, WholeDirectory,
 };
 use crate::entry::{Facts, FileId, Kind, Symlinks};
 use crate::path::RelPath;
@@ -21,9 +23,9 @@ use crate::receipt::Proof;
 use crate::time::{Now, Stamp};
 
 /// Version of the form written here.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// How many bytes of a document are hashed or written at once.
+/// How many bytes of a document are written at once.
 const PIECE: usize = 64 * 1024;
 
 /// Why a document is no plan.
@@ -330,13 +332,21 @@ struct TrippedForm {
 #[serde(deny_unknown_fields)]
 struct TotalsForm {
     covered: TallyForm,
-    uncovered: TallyForm,
+    uncovered: UncoveredForm,
     protected: TallyForm,
     removed: TallyForm,
     replaced: TallyForm,
     #[serde(default, skip_serializing_if = "TallyForm::is_empty")]
     backed_up: TallyForm,
     unreadable: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UncoveredForm {
+    files: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -353,9 +363,14 @@ impl TallyForm {
 }
 
 impl Plan {
-    /// The digest that names this plan: BLAKE3 over its document's body, in hexadecimal.
+    /// The digest that names this plan: BLAKE3, in hexadecimal.
     pub fn digest(&self) -> String {
-        digest(&Written::from(self))
+        let body = Body {
+            floors: Forms::of(&[]),
+            steps: Forms::of(&[]),
+            ..Written::from(self)
+        };
+        digest::of(&body, &self.floors, &self.steps)
     }
 
     /// The document, one line of JSON a step so that it can be read and compared.
@@ -373,11 +388,10 @@ impl Plan {
     }
 
     fn document(&self) -> Document<Written<'_>> {
-        let body = Written::from(self);
         Document {
             version: VERSION,
-            digest: digest(&body),
-            plan: body,
+            digest: self.digest(),
+            plan: Written::from(self),
         }
     }
 
@@ -392,24 +406,16 @@ impl Plan {
             return Err(DocumentError::Version(version));
         }
         let document: Document<Body> = serde_json::from_str(text)?;
-        let actual = digest(&document.plan);
-        if actual != document.digest {
-            return Err(DocumentError::Digest {
+        let plan = document.plan.read()?;
+        let actual = plan.digest();
+        match actual == document.digest {
+            true => Ok(plan),
+            false => Err(DocumentError::Digest {
                 stated: document.digest,
                 actual,
-            });
+            }),
         }
-        document.plan.read()
     }
-}
-
-fn digest(body: &impl Serialize) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut pieces = BufWriter::with_capacity(PIECE, &mut hasher);
-    // Neither a hasher nor this form can fail.
-    let _ = serde_json::to_writer(&mut pieces, body).map(|()| pieces.flush());
-    drop(pieces);
-    hasher.finalize().to_hex().to_string()
 }
 
 impl<'a> From<&'a Plan> for Written<'a> {
@@ -422,7 +428,10 @@ impl<'a> From<&'a Plan> for Written<'a> {
             basis: plan.basis.clone(),
             totals: TotalsForm {
                 covered: plan.totals.covered.into(),
-                uncovered: plan.totals.uncovered.into(),
+                uncovered: UncoveredForm {
+                    files: plan.totals.uncovered.files,
+                    bytes: plan.totals.uncovered.bytes,
+                },
                 protected: plan.totals.protected.into(),
                 removed: plan.totals.removed.into(),
                 replaced: plan.totals.replaced.into(),
@@ -537,7 +546,10 @@ impl Body {
                 .collect::<Result<_, _>>()?,
             totals: Totals {
                 covered: self.totals.covered.into(),
-                uncovered: self.totals.uncovered.into(),
+                uncovered: Uncovered {
+                    files: self.totals.uncovered.files,
+                    bytes: self.totals.uncovered.bytes,
+                },
                 protected: self.totals.protected.into(),
                 removed: self.totals.removed.into(),
                 replaced: self.totals.replaced.into(),
@@ -570,7 +582,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     let named = plan
         .steps
         .iter()
-        .map(|s| s.rule)
+        .map(|step| step.ruling.rule)
         .chain(plan.hooks.iter().map(|h| h.rule))
         .chain(plan.expired.iter().map(|e| e.rule))
         .chain(plan.floors.iter().map(|f| f.rule))
@@ -586,7 +598,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     if plan
         .steps
         .iter()
-        .flat_map(|step| &step.hooks)
+        .flat_map(|step| &step.ruling.hooks)
         .any(|&hook| hook >= plan.hooks.len())
     {
         return broken("a hook");
@@ -594,7 +606,7 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     if plan
         .steps
         .iter()
-        .flat_map(|step| &step.floors)
+        .flat_map(|step| &step.ruling.floors)
         .any(|&floor| floor >= plan.floors.len())
     {
         return broken("a floor");
@@ -609,15 +621,18 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     if missing(&replacing, plan.hooks.len()) {
         return broken("a hook");
     }
-    if missing(&|step| step.unit, plan.units.len()) {
+    if missing(&|step| step.ruling.unit, plan.units.len()) {
         return broken("a directory");
     }
-    if missing(&|step| step.pressure, plan.pressures.len()) {
+    if missing(&|step| step.ruling.pressure, plan.pressures.len()) {
         return broken("a pressure");
     }
     let mut paths: Vec<&RelPath> = plan.steps.iter().map(|step| &step.path).collect();
     paths.sort();
-    let ordinary = plan.steps.iter().filter(|step| step.pressure.is_none());
+    let ordinary = plan
+        .steps
+        .iter()
+        .filter(|step| step.ruling.pressure.is_none());
     if paths
         .windows(2)
         .any(|pair| matches!(pair, [a, b] if a == b))
@@ -786,20 +801,20 @@ impl<'a> From<&'a Step> for StepForm<'a> {
     fn from(step: &'a Step) -> StepForm<'a> {
         StepForm {
             path: step.path.shown(),
-            collection: Cow::Borrowed(&*step.collection),
-            captures: step.captures.clone(),
-            rule: step.rule,
+            collection: Cow::Borrowed(&*step.ruling.collection),
+            captures: step.ruling.captures.clone(),
+            rule: step.ruling.rule,
             reason: Cow::Borrowed(&*step.reason),
-            hooks: Cow::Borrowed(&step.hooks),
-            floors: Cow::Borrowed(&step.floors),
+            hooks: Cow::Borrowed(&step.ruling.hooks),
+            floors: Cow::Borrowed(&step.ruling.floors),
             replaced_by: match step.action {
                 Action::Remove | Action::BackUp => None,
                 Action::Replace { hook } => Some(hook),
             },
             backed_up: step.action == Action::BackUp,
             stands_for: step.stands_for.as_ref().map(ToString::to_string),
-            unit: step.unit,
-            pressure: step.pressure,
+            unit: step.ruling.unit,
+            pressure: step.ruling.pressure,
             identity: (&step.facts).into(),
         }
     }
@@ -879,21 +894,23 @@ impl StepForm<'_> {
         } = self;
         Ok(Step {
             path: path(&text)?,
-            stands_for: stands_for.as_deref().map(path).transpose()?,
+            stands_for: stands_for.as_deref().map(path).transpose()?.map(Box::new),
             facts: identity.into(),
             action: match (replaced_by, backed_up) {
                 (_, true) => Action::BackUp,
                 (None, false) => Action::Remove,
                 (Some(hook), false) => Action::Replace { hook },
             },
-            unit,
-            pressure,
-            collection: collection.into(),
-            captures,
-            rule,
+            ruling: Arc::new(Ruling {
+                collection: collection.into(),
+                captures,
+                rule,
+                unit,
+                pressure,
+                hooks: hooks.iter().copied().collect(),
+                floors: floors.iter().copied().collect(),
+            }),
             reason: reason.into(),
-            hooks: hooks.iter().copied().collect(),
-            floors: floors.iter().copied().collect(),
         })
     }
 }

@@ -12,9 +12,14 @@ use crate::units::Elapsed;
 /// The directories to remove, deepest first.
 ///
 /// One that holds only such directories goes with them. What a collection's files left
-/// behind in this very run is not empty yet: it goes in a later one.
-pub(super) fn find(matcher: &Matcher<'_>, inventory: &Inventory) -> Vec<Directory> {
-    let mut occupied: HashSet<RelPath> = HashSet::new();
+/// behind in this very run is not empty yet: it goes in a later one. In `others` lie files that
+/// are not in the inventory.
+pub(super) fn find(
+    matcher: &Matcher<'_>,
+    inventory: &Inventory,
+    others: &[RelPath],
+) -> Vec<Directory> {
+    let mut occupied: HashSet<RelPath> = others.iter().cloned().collect();
     let others = inventory
         .entries
         .iter()

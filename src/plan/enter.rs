@@ -106,6 +106,8 @@ impl<'e> Planner<'_, 'e> {
             match &entry.facts {
                 Ok(facts) if covered => part.totals.covered.add(facts),
                 Ok(facts) => part.totals.uncovered.add(facts),
+                // Nobody has to know how large it is.
+                Err(_) if !covered => part.totals.uncovered.add_unseen(),
                 Err(_) => {
                     part.totals.unreadable += 1;
                     part.unreadable.push(entry);

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Action, Ask, Disk, Plan, plan};
+use super::{Action, Ask, Disk, Passed, Plan, Sieve, plan};
 use crate::diagnostic::Source;
 use crate::entry::{Entry, Facts, FileId, Kind, Unreadable};
 use crate::path::RelPath;
 use crate::policy::{self, Environment, Fate, Policy, reference};
-use crate::scan::Inventory;
+use crate::scan::{Inventory, Sift};
 use crate::time::{Now, Stamp};
 
 /// Choices, read from the front; at the end the first choice is always taken.
@@ -402,6 +402,36 @@ const DISK: Disk = Disk {
 };
 
 fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
+    let inventory = Inventory::of_entries(entries.to_vec());
+    planned_from(policy, &inventory, Passed::default())
+}
+
+/// The same from the files alone that a sieve keeps; the others are counted in two parts,
+/// as two threads do.
+fn sifted(policy: &Policy, entries: &[Entry]) -> Plan {
+    let mut inventory = Inventory::of_entries(entries.to_vec());
+    let now = now();
+    let matcher = policy::Matcher::new(policy, &now);
+    let sieve = Sieve::new(
+        matcher,
+        Default::default(),
+        Default::default(),
+        Default::default(),
+    );
+    let mut parts = [Passed::default(), Passed::default()];
+    let mut turn = 0;
+    inventory.entries.retain(|entry| {
+        turn += 1;
+        let part = &mut parts[turn % 2];
+        let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
+        let told = turn % 3 > 0;
+        !(told && sieve.passes(&entry.path, kind, part)) && sieve.keeps(entry, part)
+    });
+    parts.iter_mut().for_each(|part| sieve.end(part));
+    planned_from(policy, &inventory, Passed::all(parts))
+}
+
+fn planned_from(policy: &Policy, inventory: &Inventory, passed: Passed) -> Plan {
     let ask = Ask {
         store: "s".to_owned(),
         root: String::new(),
@@ -412,8 +442,9 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
         held: Default::default(),
         symlinks: Default::default(),
         notices: Vec::new(),
+        passed,
     };
-    plan(policy, &Inventory::of_entries(entries.to_vec()), ask)
+    plan(policy, inventory, ask)
 }
 
 fn fates(plan: &Plan) -> BTreeMap<String, Fate> {
@@ -456,6 +487,14 @@ fn shuffled(statements: &[String], tape: &mut Tape<'_>) -> Vec<String> {
     shuffled
 }
 
+/// A collection with one statement more.
+fn with_statement(statement: &str, more: &str) -> String {
+    match statement.strip_suffix('}') {
+        Some(begin) if statement.starts_with("collection") => format!("{begin}    {more}\n}}"),
+        Some(_) | None => statement.to_owned(),
+    }
+}
+
 fn tape() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..400)
 }
@@ -491,6 +530,40 @@ proptest! {
         // A plan read back from its document is the plan.
         let again = Plan::from_json(&plan.to_json()).unwrap();
         prop_assert_eq!(&again, &plan);
+    }
+
+    #[test]
+    fn what_a_plan_does_not_remember_changes_nothing_in_it(bytes in tape()) {
+        let mut tape = Tape(&bytes);
+        let mut statements = policy_text(&mut tape);
+        for statement in &mut statements {
+            let more = tape.one(&[
+                "",
+                "delete empty directories when older than 1 hour",
+                "stop if a run would delete more than 10% of files",
+            ]);
+            *statement = with_statement(statement, more);
+        }
+        // Instead of `stop never`.
+        if tape.below(2) == 1 {
+            let last = statements.last_mut().expect("it ends so");
+            *last = tape.one(&["", "stop if a run would delete more than 20% of files"]).to_owned();
+        }
+        let Some((source, policy)) = load(&statements) else {
+            return Err(TestCaseError::reject("contradiction"));
+        };
+        let mut entries = tree(&mut tape);
+        for entry in &mut entries {
+            if let (Ok(facts), 7) = (&mut entry.facts, tape.below(8)) {
+                facts.kind = Kind::Symlink;
+            }
+        }
+        let mut whole = planned(&policy, &entries);
+        let plan = sifted(&policy, &entries);
+        // Nobody needs to know how large it is what no statement speaks of.
+        prop_assert_eq!(whole.totals.uncovered.files, plan.totals.uncovered.files);
+        whole.totals.uncovered = plan.totals.uncovered;
+        prop_assert_eq!(plan, whole, "{}\n{:#?}", source.text(), entries);
     }
 
     #[test]

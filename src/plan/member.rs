@@ -68,6 +68,14 @@ pub(super) struct Removal {
     pub(super) pressure: Option<usize>,
 }
 
+/// What removing a name gives back.
+pub(super) fn freed(facts: &Facts) -> u64 {
+    match facts.links {
+        0 | 1 => facts.allocated,
+        _ => 0,
+    }
+}
+
 impl<'e> Member<'e> {
     pub(super) fn new(entry: Judged<'e>, memberships: Memberships, verdict: Verdict) -> Member<'e> {
         Member {
@@ -122,10 +130,7 @@ impl<'e> Member<'e> {
 
     /// What removing it gives back: a name whose content lives on frees nothing.
     pub(super) fn freed(&self) -> u64 {
-        match self.facts() {
-            Some(facts) if facts.links <= 1 => facts.allocated,
-            Some(_) | None => 0,
-        }
+        self.facts().map_or(0, freed)
     }
 
     /// Unprotected, readable, and of use.

@@ -8,6 +8,7 @@ mod backups;
 mod breaker;
 mod captures;
 mod decide;
+mod digest;
 mod document;
 mod empties;
 mod enter;
@@ -20,6 +21,7 @@ mod limits;
 mod member;
 mod parts;
 mod pressure;
+mod sieve;
 mod trial;
 mod verdict;
 mod words;
@@ -40,6 +42,7 @@ pub use captures::Captures;
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use pressure::{is_above, is_below};
+pub use sieve::{Passed, Sieve};
 pub use trial::{Failure, Trial, trials, uncovered, word};
 pub use verdict::Decision;
 
@@ -197,23 +200,31 @@ pub struct Step {
     pub path: RelPath,
     /// The path of the file it stands for, by which it was decided on: it is an archive
     /// that took that file's place.
-    pub stands_for: Option<RelPath>,
+    pub stands_for: Option<Box<RelPath>>,
     /// What it was when it was decided on; compared again right before removal.
     pub facts: Facts,
     /// What is done with it.
     pub action: Action,
-    /// The directory it goes with: an index into [`Plan::units`].
-    pub unit: Option<usize>,
-    /// The pressure that takes it: an index into [`Plan::pressures`].
-    pub pressure: Option<usize>,
+    /// What decided so.
+    pub ruling: Arc<Ruling>,
+    /// Why, in words, with the values that decided.
+    pub reason: Arc<str>,
+}
+
+/// What decides about a file; neighbours often have the same, which then lies in memory
+/// once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruling {
     /// The collection that doomed it.
     pub collection: Arc<str>,
     /// Its captures in that collection.
     pub captures: Captures,
     /// The statement that doomed it: an index into [`Plan::rules`].
     pub rule: usize,
-    /// Why, in words, with the values that decided.
-    pub reason: Arc<str>,
+    /// The directory it goes with: an index into [`Plan::units`].
+    pub unit: Option<usize>,
+    /// The pressure that takes it: an index into [`Plan::pressures`].
+    pub pressure: Option<usize>,
     /// Hooks that must succeed first: indices into [`Plan::hooks`].
     pub hooks: Indices,
     /// Floors that were full without this file: indices into [`Plan::floors`].
@@ -258,13 +269,58 @@ pub struct Tally {
     pub bytes: u64,
 }
 
+/// A number of files that no statement speaks of. Most plans need not know how large they
+/// are, and then nobody has looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncovered {
+    /// How many.
+    pub files: u64,
+    /// Allocated bytes, where all of them were looked at.
+    pub bytes: Option<u64>,
+}
+
+impl Default for Uncovered {
+    /// No files, which take no bytes.
+    fn default() -> Uncovered {
+        Uncovered {
+            files: 0,
+            bytes: Some(0),
+        }
+    }
+}
+
+impl Uncovered {
+    /// Adds one file.
+    pub(crate) fn add(&mut self, facts: &Facts) {
+        self.add_all(Uncovered {
+            files: 1,
+            bytes: Some(facts.allocated),
+        });
+    }
+
+    /// Adds one that was not looked at.
+    pub(crate) fn add_unseen(&mut self) {
+        self.add_all(Uncovered {
+            files: 1,
+            bytes: None,
+        });
+    }
+
+    /// Adds what has been counted elsewhere.
+    pub(crate) fn add_all(&mut self, more: Uncovered) {
+        self.files += more.files;
+        let both = self.bytes.zip(more.bytes);
+        self.bytes = both.map(|(bytes, more)| bytes.saturating_add(more));
+    }
+}
+
 /// What planning counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Files in some collection.
     pub covered: Tally,
     /// Files no collection names.
-    pub uncovered: Tally,
+    pub uncovered: Uncovered,
     /// Covered files that some protection keeps although a statement would remove them.
     pub protected: Tally,
     /// Files to remove.
@@ -273,7 +329,7 @@ pub struct Totals {
     pub replaced: Tally,
     /// Files to archive that stay.
     pub backed_up: Tally,
-    /// Entries that could not be read.
+    /// Files that a collection may name and that could not be read.
     pub unreadable: u64,
 }
 

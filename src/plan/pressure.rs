@@ -156,7 +156,7 @@ impl Planner<'_, '_> {
             .filter(|&index| self.is_leaving(index))
             .filter_map(|index| self.members.get(index))
             .filter(|member| member.unit.is_none())
-            .fold(0u64, |sum, member| sum.saturating_add(member.freed()))
+            .fold(self.freed, |sum, member| sum.saturating_add(member.freed()))
     }
 
     /// Allocated bytes of all the store's files; one with several names counts once.

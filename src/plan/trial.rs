@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ask, Decision, Disk, plan_explained};
+use super::{Ask, Decision, Disk, Passed, plan_explained};
 use crate::diagnostic::{Diagnostics, Source};
 use crate::entry::Entry;
 use crate::path::RelPath;
@@ -99,6 +99,7 @@ fn run(policy: &Policy, trial: &mut Trial) {
         held: Default::default(),
         symlinks: Default::default(),
         notices: Vec::new(),
+        passed: Passed::default(),
     };
     let paths: Vec<RelPath> = case.given.iter().map(|given| given.path.clone()).collect();
     let (_, decisions) = plan_explained(policy, &inventory, ask, &paths);

@@ -84,10 +84,10 @@ impl Planner<'_, '_> {
             return Some(match step.action {
                 Action::Replace { .. } => Decision {
                     fate: Fate::Replace,
-                    rule: Some(step.rule),
+                    rule: Some(step.ruling.rule),
                     words: format!(
                         "would be replaced by its archive, by {}: {}",
-                        self.name(step.rule),
+                        self.name(step.ruling.rule),
                         step.reason
                     ),
                     backups: Vec::new(),
@@ -95,15 +95,18 @@ impl Planner<'_, '_> {
                 // It stays, for whatever reason there is.
                 Action::BackUp => return None,
                 Action::Remove => {
-                    let unit = step.unit.and_then(|unit| plan.units.get(unit));
+                    let unit = step.ruling.unit.and_then(|unit| plan.units.get(unit));
                     let with = unit.map(|unit| format!(" with its directory `{}`", unit.path));
-                    removed(step.rule, &with.unwrap_or_default(), &step.reason)
+                    removed(step.ruling.rule, &with.unwrap_or_default(), &step.reason)
                 }
             });
         }
         if let Some(number) = plan.units.iter().position(|unit| unit.path == *path) {
-            let step = plan.steps.iter().find(|step| step.unit == Some(number))?;
-            return Some(removed(step.rule, " as a whole", &step.reason));
+            let step = plan
+                .steps
+                .iter()
+                .find(|step| step.ruling.unit == Some(number))?;
+            return Some(removed(step.ruling.rule, " as a whole", &step.reason));
         }
         let directory = plan.directories.iter().find(|d| d.path == *path)?;
         Some(removed(directory.rule, "", &directory.reason))

@@ -1,14 +1,16 @@
-//! Reasons that many files share, in memory once.
+//! What many files share, in memory once: reasons, and what decides about neighbours.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+
+use super::Ruling;
 
 /// How many different texts are remembered. Files of a directory tend to have the same
 /// few reasons; texts that are all different cost one comparison each and no memory.
 const PLACES: usize = 1024;
 
 /// Texts by their hash, the last one of each place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Words {
     places: Vec<Arc<str>>,
     hash: RandomState,
@@ -33,6 +35,20 @@ impl Words {
             }
             None => Arc::from(text),
         }
+    }
+}
+
+/// What decides about one file after the other.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rulings(Arc<Ruling>);
+
+impl Rulings {
+    /// The next one, as the last one where it is the same.
+    pub(super) fn shared(&mut self, ruling: Ruling) -> Arc<Ruling> {
+        if *self.0 != ruling {
+            self.0 = Arc::new(ruling);
+        }
+        Arc::clone(&self.0)
     }
 }
 

@@ -211,7 +211,10 @@ impl<'a> Hooks<'a> {
             let asked: Vec<usize> = open
                 .iter()
                 .copied()
-                .filter(|&i| self.step(i).is_some_and(|step| step.hooks.contains(&index)))
+                .filter(|&i| {
+                    self.step(i)
+                        .is_some_and(|step| step.ruling.hooks.contains(&index))
+                })
                 .collect();
             if asked.is_empty() {
                 continue;
@@ -458,7 +461,7 @@ impl<'a> Hooks<'a> {
             run: self.run.id.clone(),
             at: self.run.now.timestamp().to_string(),
             store: self.plan.store.clone(),
-            collection: step.collection.to_string(),
+            collection: step.ruling.collection.to_string(),
             path: step.path.to_string(),
             key: entry.key.clone(),
             plugin: ready.plugin.version(),
@@ -490,7 +493,11 @@ impl<'a> Hooks<'a> {
         let facts = &step.facts;
         let path = step.path.to_string();
         let plain = path.as_bytes() == step.path.as_bytes();
-        let rule = self.plan.rules.get(step.rule).map(ToString::to_string);
+        let rule = self
+            .plan
+            .rules
+            .get(step.ruling.rule)
+            .map(ToString::to_string);
         GuestEntry {
             slot: 0,
             key: generation(&self.plan.root, &step.path, &step.facts),
@@ -504,9 +511,9 @@ impl<'a> Hooks<'a> {
                 nanoseconds: facts.modified.subsec_nanoseconds(),
             },
             links: facts.links,
-            collection: step.collection.to_string(),
+            collection: step.ruling.collection.to_string(),
             rule: rule.unwrap_or_default(),
-            captures: step.captures.owned(),
+            captures: step.ruling.captures.owned(),
             attempt,
         }
     }

@@ -218,7 +218,7 @@ impl Taken<'_> {
                 false => gait.batch(),
             };
             let end = batch_end(plan, begin, most);
-            let pressure = plan.steps.get(begin).and_then(|step| step.pressure);
+            let pressure = plan.steps.get(begin).and_then(|step| step.ruling.pressure);
             if let Some(number) = pressure {
                 if relief.as_ref().is_none_or(|(of, _)| *of != number) {
                     let before = done.tallies.freed;
@@ -326,7 +326,11 @@ fn recorded(planned: &Planned, journal: &Journal) -> Result<Vec<Receipt>, Journa
         let Some(filed) = inventory.filed.get(&step.path.to_string()) else {
             continue;
         };
-        let hooks = step.hooks.iter().filter_map(|&hook| plan.hooks.get(hook));
+        let hooks = step
+            .ruling
+            .hooks
+            .iter()
+            .filter_map(|&hook| plan.hooks.get(hook));
         let wanted: Vec<_> = hooks.filter_map(|h| h.destination.as_ref()).collect();
         if wanted.is_empty() {
             continue;
@@ -351,7 +355,7 @@ fn report_refused(
     let intent = |step: &Step| Intent {
         path: step.path.clone(),
         facts: step.facts,
-        rule: step.rule,
+        rule: step.ruling.rule,
     };
     let refused = refused.iter();
     let refused: Vec<(Intent, Outcome)> = refused
@@ -411,19 +415,19 @@ fn pressure_end(plan: &Plan, begin: usize, pressure: usize) -> usize {
     let rest = plan.steps.get(begin..).unwrap_or_default();
     let same = rest
         .iter()
-        .take_while(|step| step.pressure == Some(pressure));
+        .take_while(|step| step.ruling.pressure == Some(pressure));
     begin + same.count()
 }
 
 /// Where a batch that begins at a step ends: a whole directory is in one, and two
 /// pressures are not.
 fn batch_end(plan: &Plan, begin: usize, most: usize) -> usize {
-    let wanted = match plan.steps.get(begin).and_then(|step| step.pressure) {
+    let wanted = match plan.steps.get(begin).and_then(|step| step.ruling.pressure) {
         // Small, as it is measured after each.
         Some(number) => pressure_end(plan, begin, number).min(begin + PRESSURE_BATCH),
         None => wanted_end(plan, begin),
     };
-    let unit = |at: usize| plan.steps.get(at).and_then(|step| step.unit);
+    let unit = |at: usize| plan.steps.get(at).and_then(|step| step.ruling.unit);
     let mut end = wanted.min(begin.saturating_add(most)).max(begin + 1);
     while unit(end).is_some() && unit(end) == unit(end.saturating_sub(1)) {
         end += 1;
@@ -437,15 +441,19 @@ fn wanted_end(plan: &Plan, begin: usize) -> usize {
     let mut most = LARGE_BATCH;
     let rest = plan.steps.get(begin..).unwrap_or_default();
     for (number, step) in rest.iter().enumerate() {
-        let hooks = step.hooks.iter().map(|&hook| match plan.hooks.get(hook) {
-            Some(hook) if !stores(hook) => REVIEWED_BATCH,
-            // A hook that nobody knows of is taken for one that stores.
-            Some(_) | None => BATCH,
-        });
+        let hooks = step
+            .ruling
+            .hooks
+            .iter()
+            .map(|&hook| match plan.hooks.get(hook) {
+                Some(hook) if !stores(hook) => REVIEWED_BATCH,
+                // A hook that nobody knows of is taken for one that stores.
+                Some(_) | None => BATCH,
+            });
         if let Some(few) = hooks.min() {
             most = most.min(few.max(number));
         }
-        if number >= most || step.pressure.is_some() {
+        if number >= most || step.ruling.pressure.is_some() {
             return begin + number;
         }
     }
@@ -481,7 +489,7 @@ impl Done {
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
             if let Some(step) = plan.steps.get(step) {
-                let key = (step.rule, outcome.word());
+                let key = (step.ruling.rule, outcome.word());
                 self.counted.entry(key).or_default().add(&step.facts);
             }
             let gone = matches!(

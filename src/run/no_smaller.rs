@@ -24,7 +24,7 @@ pub(super) fn leave(plan: &mut Plan, root: &Path) -> Vec<Step> {
     let left: Vec<Step> = steps
         .extract_if(.., |step| match step.action {
             // One that is to be archived elsewhere as well keeps its step.
-            Action::Replace { hook } if step.hooks[..] == [hook] => {
+            Action::Replace { hook } if step.ruling.hooks[..] == [hook] => {
                 hooks.get(hook).is_some_and(|hook| {
                     let generation = generation(identity, &step.path, &step.facts);
                     known.size(hook, &generation).is_some()

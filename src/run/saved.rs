@@ -7,6 +7,7 @@
 //! floors, its directory. What only the saved one has is kept, and the run says why.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::{Planned, RunError};
 use crate::apply::{Asked, Held};
@@ -43,8 +44,13 @@ pub(super) fn agree(saved: &Plan, fresh: &Planned, held: &Held) -> Result<Agreed
         let Some(wanted) = asked.get(&step.path).filter(|wanted| is_same(wanted, step)) else {
             return false;
         };
-        step.floors
-            .extend(wanted.floors.iter().map(|floor| base + floor));
+        let floors = &wanted.ruling.floors;
+        if !floors.is_empty() {
+            let ruling = Arc::make_mut(&mut step.ruling);
+            ruling
+                .floors
+                .extend(floors.iter().map(|floor| base + floor));
+        }
         true
     });
     let empty: BTreeSet<&RelPath> = saved.directories.iter().map(|d| &d.path).collect();
@@ -98,11 +104,15 @@ fn why(step: &Step, saved: &Plan, inventory: &Inventory, holds: &Asked<'_>) -> O
             hold: hold.to_owned(),
         };
     }
-    let mut floors = step.floors.iter().filter_map(|&at| saved.floors.get(at));
+    let mut floors = step
+        .ruling
+        .floors
+        .iter()
+        .filter_map(|&at| saved.floors.get(at));
     if floors.any(|floor| !stands(floor, inventory)) {
         return Outcome::FloorGone;
     }
-    match step.pressure {
+    match step.ruling.pressure {
         Some(_) => Outcome::Relieved,
         None => Outcome::Refused,
     }

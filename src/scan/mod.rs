@@ -172,29 +172,72 @@ impl fmt::Display for Skip {
     }
 }
 
+/// Which of the names a walk finds are worth remembering, asked by the threads that find
+/// them: of a million files most may be nothing to anybody.
+pub trait Sift: Sync {
+    /// What a thread notes about the names it lets pass.
+    type Part: Default + Send;
+
+    /// Whether a name that is no directory is done with before anything else is known of
+    /// it: then there is no `statx` for it, and no entry.
+    fn passes(&self, path: &RelPath, kind: Kind, part: &mut Self::Part) -> bool;
+
+    /// Whether an entry is remembered.
+    fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
+
+    /// Called when a thread has found its last name.
+    fn end(&self, _: &mut Self::Part) {}
+}
+
+/// Remembers everything.
+struct Everything;
+
+impl Sift for Everything {
+    type Part = ();
+
+    fn passes(&self, _: &RelPath, _: Kind, (): &mut ()) -> bool {
+        false
+    }
+
+    fn keeps(&self, _: &Entry, (): &mut ()) -> bool {
+        true
+    }
+}
+
 /// Lists what statements can reach; `visit` says how far they do.
 pub fn scan(
     root: &Root,
     visit: &(dyn Fn(&RelPath) -> Visit + Sync),
     options: ScanOptions,
 ) -> Inventory {
-    scan_holding(root, visit, options, queue::HANDLES)
+    scan_sifted(root, visit, &Everything, options).0
 }
 
-/// [`scan`] with a bound of its own on directories kept open.
-fn scan_holding(
+/// The same, with entries only of what a sieve keeps, and what its threads noted.
+pub fn scan_sifted<S: Sift>(
     root: &Root,
     visit: &(dyn Fn(&RelPath) -> Visit + Sync),
+    sieve: &S,
+    options: ScanOptions,
+) -> (Inventory, Vec<S::Part>) {
+    scan_holding(root, visit, sieve, options, queue::HANDLES)
+}
+
+/// [`scan_sifted`] with a bound of its own on directories kept open.
+fn scan_holding<S: Sift>(
+    root: &Root,
+    visit: &(dyn Fn(&RelPath) -> Visit + Sync),
+    sieve: &S,
     options: ScanOptions,
     handles: usize,
-) -> Inventory {
+) -> (Inventory, Vec<S::Part>) {
     if visit(&RelPath::root()) == Visit::Nothing {
-        return Inventory::default();
+        return Default::default();
     }
     let queue = Queue::new(handles);
     queue.push([Job::root()]);
-    let worker = Worker::new(root, visit, &options, &queue);
-    let found = thread::scope(|scope| {
+    let worker = Worker::new(root, visit, sieve, &options, &queue);
+    let (found, parts) = thread::scope(|scope| {
         let helpers: Vec<_> = (1..options.threads.get())
             .map_while(|_| {
                 // Too few threads to be had make a slower scan, not a failed one.
@@ -204,16 +247,20 @@ fn scan_holding(
                     .ok()
             })
             .collect();
-        let mut found = worker.run();
+        let (mut found, part) = worker.run();
+        let mut parts = vec![part];
         for helper in helpers {
             match helper.join() {
-                Ok(more) => found.append(more),
+                Ok((more, part)) => {
+                    found.append(more);
+                    parts.push(part);
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        found
+        (found, parts)
     });
-    inventory(found)
+    (inventory(found), parts)
 }
 
 fn inventory(mut found: Findings) -> Inventory {

@@ -154,7 +154,7 @@ proptest! {
         for root in [Root::open(store.path()), Root::open_stepwise(store.path())] {
             let options = options(threads);
             let seen = Arc::clone(&options.seen);
-            let inventory = scan_holding(&root.unwrap(), &everything, options, handles);
+            let inventory = scan_holding(&root.unwrap(), &everything, &Everything, options, handles).0;
             prop_assert_eq!(&listed(&inventory), &expected);
             prop_assert!(inventory.skipped.is_empty());
             // All but the root itself are names that were listed.
@@ -217,7 +217,7 @@ fn a_tree_deeper_than_any_path_is_listed_to_its_end() {
         let store = TempDir::new().unwrap();
         dig(store.path(), levels);
         let root = Root::open(store.path()).unwrap();
-        let inventory = scan_holding(&root, &everything, options(2), handles);
+        let inventory = scan_holding(&root, &everything, &Everything, options(2), handles).0;
         assert_eq!(inventory.entries.len(), levels);
         assert_eq!(inventory.directories.len(), 2 * levels + 1);
         assert!(inventory.directories.iter().all(|dir| dir.facts.is_ok()));
@@ -320,7 +320,7 @@ fn a_directory_replaced_while_it_waits_is_not_taken_for_the_first() {
         Visit::All
     };
     let root = Root::open(store.path()).unwrap();
-    let inventory = scan_holding(&root, &visit, options(1), 0);
+    let inventory = scan_holding(&root, &visit, &Everything, options(1), 0).0;
     let first = replaced.lock().unwrap().clone().unwrap();
     let found = inventory.directories.iter().find(|dir| dir.path == first);
     let reason = &found.unwrap().facts.as_ref().unwrap_err().reason;

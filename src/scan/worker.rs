@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::queue::{ATTEMPTS, Held, Job, Queue, Way};
-use super::{ScanOptions, Skip, Skipped, by_path};
+use super::{ScanOptions, Sift, Skip, Skipped, by_path};
 use crate::entry::{Entry, Facts, Kind, Unreadable, Visit};
 use crate::path::RelPath;
 use crate::store::{CONTROL, Dir, Listed, Name, Names, Root, in_words, is_out_of_descriptors};
@@ -38,24 +38,27 @@ impl Findings {
 }
 
 /// What all workers of one scan share.
-pub(super) struct Worker<'a> {
+pub(super) struct Worker<'a, S> {
     root: &'a Root,
     visit: &'a (dyn Fn(&RelPath) -> Visit + Sync),
+    sieve: &'a S,
     boundaries: HashSet<&'a RelPath>,
     seen: &'a AtomicU64,
     queue: &'a Queue,
 }
 
-impl<'a> Worker<'a> {
+impl<'a, S: Sift> Worker<'a, S> {
     pub(super) fn new(
         root: &'a Root,
         visit: &'a (dyn Fn(&RelPath) -> Visit + Sync),
+        sieve: &'a S,
         options: &'a ScanOptions,
         queue: &'a Queue,
-    ) -> Worker<'a> {
+    ) -> Worker<'a, S> {
         Worker {
             root,
             visit,
+            sieve,
             boundaries: options.boundaries.iter().collect(),
             seen: &options.seen,
             queue,
@@ -63,18 +66,20 @@ impl<'a> Worker<'a> {
     }
 
     /// Lists directories until there are none left.
-    pub(super) fn run(&self) -> Findings {
+    pub(super) fn run(&self) -> (Findings, S::Part) {
         let mut found = Findings::default();
+        let mut part = S::Part::default();
         let mut names = Names::default();
         while let Some((job, _in_hand)) = self.queue.next() {
-            self.take(job, &mut names, &mut found);
+            self.take(job, &mut names, &mut found, &mut part);
         }
+        self.sieve.end(&mut part);
         found.entries.sort_unstable_by(by_path);
         found.directories.sort_unstable_by(by_path);
-        found
+        (found, part)
     }
 
-    fn take(&self, mut job: Job, names: &mut Names, found: &mut Findings) {
+    fn take(&self, mut job: Job, names: &mut Names, found: &mut Findings, part: &mut S::Part) {
         match self.open(&job) {
             Ok((dir, facts)) => {
                 // The parent may be the last thing its handle was needed for.
@@ -88,7 +93,7 @@ impl<'a> Worker<'a> {
                     found.skip(path, Skip::InnerStore);
                     return;
                 }
-                self.look_at_all(&path, self.queue.hold(dir), names, found);
+                self.look_at_all(&path, self.queue.hold(dir), names, found, part);
                 let facts = listed.map(|()| facts).map_err(|error| unreadable(&error));
                 found.directories.push(Entry { path, facts });
             }
@@ -124,7 +129,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn look_at_all(&self, path: &RelPath, dir: Arc<Held>, names: &Names, found: &mut Findings) {
+    fn look_at_all(
+        &self,
+        path: &RelPath,
+        dir: Arc<Held>,
+        names: &Names,
+        found: &mut Findings,
+        part: &mut S::Part,
+    ) {
         let mut jobs = Vec::new();
         let mut seen = 0;
         for listed in names.iter() {
@@ -132,7 +144,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             seen += 1;
-            if let Some(job) = self.look(path, &dir, listed, found) {
+            if let Some(job) = self.look(path, &dir, listed, found, part) {
                 jobs.push(job);
             }
             if jobs.len() == SHARE {
@@ -150,26 +162,33 @@ impl<'a> Worker<'a> {
         dir: &Arc<Held>,
         listed: Listed<'_>,
         found: &mut Findings,
+        part: &mut S::Part,
     ) -> Option<Job> {
         // The kernel lists no name that is not a component.
         let path = parent.join(listed.name.as_bytes()).ok()?;
         if listed.kind == Some(Kind::Directory) {
             return self.enter(path, dir, found);
         }
-        match dir.stat(listed.name) {
+        if let Some(kind) = listed.kind
+            && self.sieve.passes(&path, kind, part)
+        {
+            return None;
+        }
+        let facts = match dir.stat(listed.name) {
             Ok(facts) if facts.kind == Kind::Directory => return self.enter(path, dir, found),
-            Ok(facts) => found.entries.push(Entry {
-                path,
-                facts: Ok(facts),
-            }),
+            Ok(facts) => Ok(facts),
             Err(error) => match error.kind() {
-                io::ErrorKind::NotFound => {}
-                io::ErrorKind::CrossesDevices => found.skip(path, Skip::Mount),
-                _ => found.entries.push(Entry {
-                    path,
-                    facts: Err(unreadable(&error)),
-                }),
+                io::ErrorKind::NotFound => return None,
+                io::ErrorKind::CrossesDevices => {
+                    found.skip(path, Skip::Mount);
+                    return None;
+                }
+                _ => Err(unreadable(&error)),
             },
+        };
+        let entry = Entry { path, facts };
+        if self.sieve.keeps(&entry, part) {
+            found.entries.push(entry);
         }
         None
     }

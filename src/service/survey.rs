@@ -264,14 +264,19 @@ impl Survey {
             counted.count(&matcher, entry);
         }
         let totals = &plan.totals;
+        // A survey is of all files, so all were looked at.
+        let uncovered = Amount {
+            files: totals.uncovered.files,
+            bytes: totals.uncovered.bytes.unwrap_or_default(),
+        };
         Survey {
             at: plan.now.timestamp().to_string(),
             total: Amount {
-                files: totals.covered.files + totals.uncovered.files,
-                bytes: totals.covered.bytes.saturating_add(totals.uncovered.bytes),
+                files: totals.covered.files + uncovered.files,
+                bytes: totals.covered.bytes.saturating_add(uncovered.bytes),
             },
             covered: totals.covered.into(),
-            uncovered: totals.uncovered.into(),
+            uncovered,
             removable: totals.removed.into(),
             protected: totals.protected.into(),
             collections: counted.collections(policy),

@@ -15,7 +15,7 @@ use crate::config::{MissingRoot, Store};
 use crate::journal::{Journal, Sample, State, Summary, growth_per_day};
 use crate::plan::Plan;
 use crate::policy::Request;
-use crate::run::{Breaker, Done, Job, Planned, RunError};
+use crate::run::{Breaker, Done, Job, Planned, RunError, Wanted};
 use crate::store::Root;
 use crate::time::Now;
 
@@ -234,7 +234,9 @@ impl Work<'_> {
         let mut taken = match saved {
             Some(plan) => job.take_for(Plan::clone(&plan), now, Arc::default()),
             None => {
-                let taken = job.take(now, Arc::default()).map_err(Failure::Run)?;
+                let taken = job
+                    .take(now, Wanted::Everything, Arc::default())
+                    .map_err(Failure::Run)?;
                 let seconds = begun.elapsed().as_secs_f64();
                 self.shared
                     .numbers
@@ -448,7 +450,9 @@ pub(super) async fn look_at<T: Send + 'static>(
             None => {}
         }
         let begun = Instant::now();
-        let planned = job.plan(&now, Arc::default()).map_err(Failure::Run)?;
+        let planned = job
+            .plan(&now, Wanted::Everything, Arc::default())
+            .map_err(Failure::Run)?;
         let seconds = begun.elapsed().as_secs_f64();
         shared
             .numbers

@@ -9,7 +9,7 @@ use retain::config::{Config, Environment};
 use retain::journal::RunId;
 use retain::journal::State;
 use retain::plugin::Kind;
-use retain::run::{Breaker, Done, Job};
+use retain::run::{Breaker, Done, Job, Wanted};
 use retain::time::Now;
 
 use super::guests;
@@ -21,7 +21,7 @@ pub fn apply(shop: &Shop, cancel: &Cancel, progress: &dyn Fn(&RunId, usize)) -> 
     let config = Config::load(&shop.path("retain.toml"), &environment).unwrap();
     let job = Job::load(&config, &config.stores["files"], &environment).unwrap();
     let now = Now::from_clock();
-    let taken = job.take(&now, Arc::default()).unwrap();
+    let taken = job.take(&now, Wanted::Decisive, Arc::default()).unwrap();
     taken
         .apply(&now, Breaker::Released, cancel, progress)
         .unwrap()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use retain::diagnostic::{Look, Source};
 use retain::entry::{Entry, Facts, FileId, Kind};
 use retain::path::RelPath;
-use retain::plan::{Ask, Plan};
+use retain::plan::{Ask, Passed, Plan};
 use retain::policy::Policy;
 use retain::scan::Inventory;
 use retain::time::{Now, Stamp};
@@ -81,6 +81,7 @@ fn ask() -> Ask {
         held: Default::default(),
         symlinks: Default::default(),
         notices: Vec::new(),
+        passed: Passed::default(),
     }
 }
 

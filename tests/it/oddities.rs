@@ -750,6 +750,37 @@ fn a_file_costs_one_system_call_and_a_directory_one_opening() {
 }
 
 #[test]
+fn a_name_no_collection_has_is_never_looked_at() {
+    let shop = Shop::new("");
+    shop.write(
+        "p.retain",
+        "edition 2026\ncollection logs at \"{host}/*.log\" {\nage is measured from last modified\n\
+         delete when older than 7 days\n}\n",
+    );
+    for name in ["a/x.log", "a/other.png", "a/y.log", "a/deep/z.log"] {
+        shop.file(name, "x", 10 * DAY);
+    }
+    std::os::unix::fs::symlink("x.log", shop.path("store/a/link.log")).unwrap();
+    let Some(trace) = traced(&shop, "%file") else {
+        return;
+    };
+    let looked = |name: &str| trace.lines().filter(|line| line.contains(name)).count();
+    assert_eq!(
+        (looked("\"x.log\""), looked("\"y.log\"")),
+        (1, 1),
+        "{trace}"
+    );
+    for unread in ["\"other.png\"", "\"link.log\"", "\"z.log\"", "\"deep\""] {
+        assert_eq!(looked(unread), 0, "{unread}: {trace}");
+    }
+    let said = shop.run(&["plan"]);
+    assert!(
+        said.out.contains("leaves alone 1 file no collection names"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_directory_no_statement_can_touch_is_never_opened() {
     let shop = Shop::new("");
     shop.write(

@@ -78,7 +78,7 @@ fn when_dumps_stop_the_newest_seven_stay_and_failed_ones_do_not_count() {
         (hook.plugin.as_str(), hook.destination.as_deref()),
         ("backup", Some("cold"))
     );
-    assert!(plan.steps.iter().all(|step| step.hooks[..] == [0]));
+    assert!(plan.steps.iter().all(|step| step.ruling.hooks[..] == [0]));
     assert_eq!(plan.tripped.len(), 0);
 }
 
@@ -110,7 +110,7 @@ fn each_camera_loses_its_own_oldest_hours_and_incidents_stay() {
     let labels: Vec<_> = plan
         .steps
         .iter()
-        .map(|step| plan.rules[step.rule].label.as_deref().unwrap())
+        .map(|step| plan.rules[step.ruling.rule].label.as_deref().unwrap())
         .collect();
     assert_eq!(labels, ["budget", "expiry"]);
 }

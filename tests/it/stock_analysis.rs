@@ -223,7 +223,7 @@ fn results_go_only_with_their_backup_and_the_last_three_of_a_symbol_stay() {
     );
     for step in &plan.steps {
         // One archive, whether it goes or has its daily backup.
-        let [hook] = step.hooks.as_slice() else {
+        let [hook] = step.ruling.hooks.as_slice() else {
             panic!("{step:?}");
         };
         assert_eq!(plan.hooks[*hook].destination.as_deref(), Some("cold"));
@@ -243,7 +243,7 @@ fn datasets_go_after_ninety_days_but_never_the_last_ten_or_what_describes_them()
          stays | schema-v1.json       | 400 days | 1 KB",
     );
     let plan = check(&shipped("datasets", &[]), &table);
-    assert_eq!(plan.steps[0].hooks.len(), 1);
+    assert_eq!(plan.steps[0].ruling.hooks.len(), 1);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn enhanced_data_that_is_read_stays_and_only_its_history_ages() {
          stays | sector_performance.json  | 400 days | 5 MB",
     );
     let plan = check(&shipped("enhanced-data", &[]), &table);
-    assert!(plan.steps.iter().all(|step| step.hooks.len() == 1));
+    assert!(plan.steps.iter().all(|step| step.ruling.hooks.len() == 1));
     assert_eq!(plan.totals.backed_up.files, 7);
 }
 

@@ -446,8 +446,11 @@ fn forged(shop: &Shop, honest: &str, lenient: &str) {
             .steps
             .into_iter()
             .map(|step| retain::plan::Step {
-                hooks: retain::plan::Indices::new(),
-                floors: retain::plan::Indices::new(),
+                ruling: std::sync::Arc::new(retain::plan::Ruling {
+                    hooks: retain::plan::Indices::new(),
+                    floors: retain::plan::Indices::new(),
+                    ..retain::plan::Ruling::clone(&step.ruling)
+                }),
                 ..step
             })
             .collect(),

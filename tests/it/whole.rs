@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use retain::cancel::Cancel;
 use retain::config::{Config, Environment};
-use retain::run::{Breaker, Job};
+use retain::run::{Breaker, Job, Wanted};
 use retain::time::Now;
 
 use super::shop::{DAY, Shop};
@@ -161,7 +161,7 @@ fn empty_directories_go_deepest_first_and_only_while_they_are_empty() {
     let job = Job::load(&config, &config.stores["files"], &environment).unwrap();
     let later = Now::from_clock().timestamp() + SignedDuration::from_hours(2);
     let later = Now::at(later);
-    let taken = job.take(&later, Arc::default()).unwrap();
+    let taken = job.take(&later, Wanted::Decisive, Arc::default()).unwrap();
     let planned: Vec<String> = taken
         .planned
         .plan

@@ -375,7 +375,7 @@ impl PlanView {
         };
         let mut sums: BTreeMap<usize, survey::Amount> = BTreeMap::new();
         for step in &plan.steps {
-            let sum = sums.entry(step.rule).or_default();
+            let sum = sums.entry(step.ruling.rule).or_default();
             sum.files += 1;
             sum.bytes = sum.bytes.saturating_add(step.facts.allocated);
         }
@@ -423,11 +423,11 @@ impl PlanView {
                     },
                     size: step.facts.size,
                     modified: step.facts.modified.to_string(),
-                    collection: step.collection.to_string(),
-                    captures: step.captures.owned(),
-                    rule: rule(step.rule),
+                    collection: step.ruling.collection.to_string(),
+                    captures: step.ruling.captures.owned(),
+                    rule: rule(step.ruling.rule),
                     reason: step.reason.to_string(),
-                    after: step.hooks.iter().filter_map(hook).collect(),
+                    after: step.ruling.hooks.iter().filter_map(hook).collect(),
                 })
                 .collect(),
             notices: plan

@@ -1,0 +1,271 @@
+//! Files that are decided on while the store is walked, by the threads that walk it.
+//!
+//! Most statements decide about a file by itself. Then what stays is only counted, and what
+//! goes is a step at once: a plan over millions of files takes memory for those that go. A
+//! statement that compares files, such as a budget, has all files of its collection
+//! remembered, and the planner decides about them when it knows them all.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::breaker::{Counted, own};
+use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason};
+use super::member::freed;
+use super::words::{Rulings, Words};
+use super::{Action, Hook, Ruling, Step, Totals};
+use crate::entry::{Entry, Kind, Symlinks, Visit};
+use crate::path::RelPath;
+use crate::policy::{
+    Collection, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
+};
+use crate::scan::Sift;
+
+/// What became of the files that are decided on already, as far as the plan and decisions
+/// about others ask for it.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// Names of any kind.
+    pub names: u64,
+    /// What they add to the plan's totals.
+    pub(super) totals: Totals,
+    /// What they add to what the breaker counts.
+    pub(super) counted: Counted,
+    /// What those give back that go.
+    pub(super) freed: u64,
+    /// Those that go, in path order.
+    pub(super) steps: Vec<Step>,
+    /// Directories such names lie in, some more than once; filled in only for a policy
+    /// that removes empty ones.
+    pub(super) occupied: Vec<RelPath>,
+    scratch: Scratch,
+}
+
+/// What a thread needs from one file to the next.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    /// Where the name lies that is being asked about, while it is.
+    memberships: Memberships,
+    words: Option<Words>,
+    rulings: Rulings,
+}
+
+impl Passed {
+    /// What all threads let pass.
+    pub fn all(parts: impl IntoIterator<Item = Passed>) -> Passed {
+        let all = parts.into_iter().reduce(|mut all, mut part| {
+            all.names += part.names;
+            all.totals.covered.add_all(part.totals.covered);
+            all.totals.uncovered.add_all(part.totals.uncovered);
+            all.totals.protected.add_all(part.totals.protected);
+            all.counted.add_all(&part.counted);
+            all.freed = all.freed.saturating_add(part.freed);
+            all.steps.append(&mut part.steps);
+            all.occupied.append(&mut part.occupied);
+            all
+        });
+        let mut all = all.unwrap_or_default();
+        // Each part is sorted, and a stable sort merges such runs.
+        all.steps.sort_by(by_path);
+        all.steps.dedup_by(|a, b| a.path == b.path);
+        all
+    }
+}
+
+fn by_path(a: &Step, b: &Step) -> Ordering {
+    a.path.cmp(&b.path)
+}
+
+/// A policy's question to every name: is there a decision that needs others to be known?
+#[derive(Debug)]
+pub struct Sieve<'p> {
+    matcher: Matcher<'p>,
+    held: Arc<HashMap<RelPath, String>>,
+    symlinks: Symlinks,
+    /// Names that are asked for by themselves.
+    named: HashSet<RelPath>,
+    /// By collection: whether some statement needs to know all its files.
+    compares: Vec<bool>,
+    /// By collection: whether it has a `stop` of its own.
+    own: Vec<bool>,
+    hooks: Vec<(usize, Hook)>,
+    /// Whether something has to be said of everything there is.
+    everything: bool,
+    /// Whether it matters which directories hold nothing.
+    empties: bool,
+}
+
+impl<'p> Sieve<'p> {
+    /// What a plan by this policy needs. The matcher knows the ledger's holds, `held` are
+    /// its single files; `named` are names to remember whatever a policy says.
+    pub fn new(
+        matcher: Matcher<'p>,
+        held: Arc<HashMap<RelPath, String>>,
+        symlinks: Symlinks,
+        named: HashSet<RelPath>,
+    ) -> Sieve<'p> {
+        let policy = matcher.policy;
+        let measured = policy
+            .pressures
+            .iter()
+            .any(|p| matches!(p.mark, Mark::Store { .. }));
+        let units = policy.collections.iter().any(|c| c.template.is_directory());
+        let collections = policy.collections.iter().enumerate();
+        Sieve {
+            compares: collections
+                .map(|(index, of)| compares(policy, index, of))
+                .collect(),
+            own: own(policy),
+            hooks: hooks(policy),
+            everything: measured || units,
+            empties: policy.collections.iter().any(|c| c.empties.is_some()),
+            matcher,
+            held,
+            symlinks,
+            named,
+        }
+    }
+
+    /// What the walk may find below a directory.
+    pub fn visit(&self, directory: &RelPath) -> Visit {
+        self.matcher.visit(directory)
+    }
+
+    /// What is done with a file that a statement dooms by itself.
+    fn step(
+        &self,
+        entry: &Entry,
+        memberships: &[Membership],
+        place: &Membership,
+        rule: usize,
+        part: &mut Passed,
+    ) -> Option<Step> {
+        let collection = self.matcher.policy.collections.get(place.collection)?;
+        let lies_in = |of| memberships.iter().any(|place| place.collection == of);
+        let ruling = Ruling {
+            collection: collection.name.clone(),
+            captures: captures(collection, &entry.path, place),
+            rule,
+            hooks: before_delete(&self.hooks, lies_in),
+            ..Ruling::default()
+        };
+        let reason = reason(&self.matcher, entry, place, rule);
+        let Scratch { words, rulings, .. } = &mut part.scratch;
+        let words = words.get_or_insert_with(Words::new);
+        Some(Step {
+            path: entry.path.clone(),
+            stands_for: None,
+            facts: *entry.facts.as_ref().ok()?,
+            action: Action::Remove,
+            ruling: rulings.shared(ruling),
+            reason: words.shared(reason.as_deref().unwrap_or(EVERY)),
+        })
+    }
+
+    fn note(&self, path: &RelPath, part: &mut Passed) {
+        part.names += 1;
+        if self.empties
+            && part
+                .occupied
+                .last()
+                .is_none_or(|last| !last.is_parent_of(path))
+        {
+            part.occupied.extend(path.parent());
+        }
+    }
+}
+
+/// Whether some statement of a collection, or about it, has to know its files that stay.
+fn compares(policy: &Policy, index: usize, collection: &Collection) -> bool {
+    let mut stages = policy
+        .pressures
+        .iter()
+        .flat_map(|pressure| &pressure.stages);
+    !collection.floors.is_empty()
+        || !collection.limits.is_empty()
+        || !collection.replaces.is_empty()
+        || !collection.backups.is_empty()
+        || stages.any(|stage| stage.collection == index)
+}
+
+impl Sift for Sieve<'_> {
+    type Part = Passed;
+
+    fn passes(&self, path: &RelPath, kind: Kind, part: &mut Passed) -> bool {
+        if self.everything || self.named.contains(path) {
+            return false;
+        }
+        if !self.symlinks.admits(kind) {
+            self.note(path, part);
+            return true;
+        }
+        part.scratch.memberships = self.matcher.memberships(path);
+        if !part.scratch.memberships.is_empty() {
+            return false;
+        }
+        self.note(path, part);
+        part.totals.uncovered.add_unseen();
+        true
+    }
+
+    fn keeps(&self, entry: &Entry, part: &mut Passed) -> bool {
+        if self.everything || self.named.contains(&entry.path) {
+            return true;
+        }
+        // A file system may tell what a name is by nothing but a `statx`: then it has been
+        // asked about here for the first time.
+        let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
+        if self.passes(&entry.path, kind, part) {
+            return false;
+        }
+        let memberships = std::mem::take(&mut part.scratch.memberships);
+        let Ok(facts) = &entry.facts else {
+            return true;
+        };
+        let compared = |place: &Membership| self.compares.get(place.collection) != Some(&false);
+        if memberships.iter().any(compared) {
+            return true;
+        }
+        let verdict = match self.held.contains_key(&entry.path) {
+            true => Verdict::Kept(Protector::Held(SINGLE)),
+            false => self.matcher.judge(entry, &memberships),
+        };
+        let told = match verdict {
+            Verdict::Kept(Protector::FutureClock | Protector::NoClock) => true,
+            Verdict::Kept(_) => self.matcher.has_future_clock(entry, &memberships),
+            Verdict::Doomed { .. } | Verdict::Open => false,
+        };
+        if told {
+            return true;
+        }
+        let step = match verdict {
+            Verdict::Doomed { membership, rule } => {
+                let place = memberships.get(membership);
+                let step =
+                    place.and_then(|place| self.step(entry, &memberships, place, rule, part));
+                // A statement that is not there dooms nothing.
+                let Some(step) = step else { return true };
+                Some(step)
+            }
+            Verdict::Kept(_) | Verdict::Open => None,
+        };
+        self.note(&entry.path, part);
+        part.totals.covered.add(facts);
+        if is_spared(&self.matcher, entry, &memberships, verdict) {
+            part.totals.protected.add(facts);
+        }
+        let places: SmallVec<[usize; 4]> = memberships.iter().map(|p| p.collection).collect();
+        let leaving = step.as_ref().map(|step| &step.facts);
+        part.counted.add(&self.own, &places, leaving);
+        part.freed = part.freed.saturating_add(leaving.map_or(0, freed));
+        part.steps.extend(step);
+        false
+    }
+
+    fn end(&self, part: &mut Passed) {
+        part.scratch = Scratch::default();
+        part.steps.sort_by(by_path);
+    }
+}
