@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 /// A path below a store's root.
 ///
 /// Invariant: non-empty components joined by single `/`, none of them `.` or
@@ -53,13 +55,13 @@ impl RelPath {
         if name.contains(&b'/') {
             return Err(PathError::Component);
         }
-        // Collected at once, as a scan makes a path for every file.
-        let slash: &[u8] = match self.is_root() {
-            true => b"",
-            false => b"/",
-        };
-        let joined = self.0.iter().chain(slash).chain(name);
-        Ok(RelPath(joined.copied().collect()))
+        // A scan makes a path for every file: put together aside, it is copied in one go.
+        let mut joined: SmallVec<[u8; 256]> = SmallVec::from_slice(&self.0);
+        if !self.is_root() {
+            joined.push(b'/');
+        }
+        joined.extend_from_slice(name);
+        Ok(RelPath(Arc::from(&*joined)))
     }
 
     /// The raw bytes.

@@ -656,7 +656,7 @@ pub struct Planned {
 pub enum Wanted {
     /// All of them.
     Everything,
-    /// Those that decide: the others are counted, and take no memory.
+    /// Those about which others decide as well: the rest is counted, or already a step.
     Decisive,
 }
 

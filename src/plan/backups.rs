@@ -112,7 +112,7 @@ impl Planner<'_, '_> {
     /// What every `back up` that speaks of a path has done for it, and when it is due.
     pub(super) fn backed_up(&self, root: &str, path: &RelPath) -> Vec<BackedUp> {
         let member = self.members.iter().find(|member| member.place() == path);
-        let stays = |member: &&Member<'_>| member.place.is_none() && member.unit.is_none();
+        let stays = |member: &&Member<'_>| !member.is_archive() && member.unit().is_none();
         let Some((member, facts)) = member.filter(stays).and_then(|m| Some((m, m.facts()?))) else {
             return Vec::new();
         };
@@ -162,7 +162,7 @@ impl Planner<'_, '_> {
         let words = Arc::from("its present bytes have no archive yet");
         for member in &self.members {
             // An archive in a file's place is archived already.
-            if member.place.is_some() || member.unit.is_some() {
+            if member.is_archive() || member.unit().is_some() {
                 continue;
             }
             let due = self.due(root, member, hooks);

@@ -87,12 +87,12 @@ impl Counted {
         let own = own(planner.policy());
         let mut counted = planner.counted.clone();
         for (index, member) in planner.members.iter().enumerate() {
-            if member.unit.is_some() {
+            if member.unit().is_some() {
                 continue;
             }
             let leaving = member.facts().filter(|_| planner.is_leaving(index));
             let units = member
-                .inside
+                .inside()
                 .iter()
                 .filter_map(|&unit| planner.members.get(unit));
             let places = member

@@ -149,13 +149,13 @@ impl<'p, 'e> Planner<'p, 'e> {
 
     /// The name of the hold that keeps a member.
     pub(super) fn hold_of(&self, member: &Member<'_>, index: usize) -> &str {
-        let files = member.unit.as_ref().map_or(&[][..], |unit| &unit.files);
+        let files = member.unit().map_or(&[][..], |unit| &unit.files);
         // What keeps a directory whole may be a hold on one of its files.
         let with = member
-            .inside
+            .inside()
             .iter()
             .filter_map(|&unit| self.members.get(unit));
-        let with = with.filter_map(|unit| unit.unit.as_ref());
+        let with = with.filter_map(|unit| unit.unit());
         let files = files.iter().chain(with.flat_map(|unit| &unit.files));
         let files = files.filter_map(|&file| self.members.get(file));
         let mut candidates = std::iter::once(member).chain(files);
@@ -173,7 +173,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     /// A directory stays whole with any of its files, and its files with it.
     fn spread_protection(&mut self) {
         let units: Members = (0..self.members.len())
-            .filter(|&index| self.members.get(index).is_some_and(|m| m.unit.is_some()))
+            .filter(|&index| self.members.get(index).is_some_and(|m| m.unit().is_some()))
             .collect();
         // Units share files, so a protection may travel through several of them.
         let mut changed = !units.is_empty();
@@ -183,7 +183,7 @@ impl<'p, 'e> Planner<'p, 'e> {
                 let Some(unit) = self.members.get(index) else {
                     continue;
                 };
-                let files = unit.unit.as_ref().map_or(&[][..], |unit| &unit.files);
+                let files = unit.unit().map_or(&[][..], |unit| &unit.files);
                 let from_unit = protection(unit);
                 let from_file = files
                     .iter()
@@ -255,7 +255,7 @@ impl<'p, 'e> Planner<'p, 'e> {
         if member.removal.is_some() {
             return Some(index);
         }
-        if let Some(unit) = &member.unit {
+        if let Some(unit) = member.unit() {
             // What loses a file to another collection is not the directory that was
             // judged any more: nothing further is decided about it in this run.
             let mut files = unit.files.iter().copied();
@@ -266,7 +266,7 @@ impl<'p, 'e> Planner<'p, 'e> {
                 .get(**unit)
                 .is_some_and(|unit| unit.removal.is_some())
         };
-        member.inside.iter().find(with).copied()
+        member.inside().iter().find(with).copied()
     }
 
     pub(super) fn clock_of(&self, member: &Member<'_>, collection: usize) -> Option<Stamp> {
@@ -370,7 +370,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     /// The facts of a file that stays although a statement would remove it.
     fn spared(&self, index: usize) -> Option<&Facts> {
         let member = self.members.get(index)?;
-        let facts = member.facts().filter(|_| member.unit.is_none())?;
+        let facts = member.facts().filter(|_| member.unit().is_none())?;
         let doomed = matches!(member.verdict, Verdict::Doomed { .. });
         let Member {
             entry,
@@ -449,7 +449,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     /// Files in path order, but those that pressure takes as it takes them.
     fn pressure_order(&self) -> Members {
         let files = (0..self.members.len())
-            .filter(|&index| self.members.get(index).is_some_and(|m| m.unit.is_none()));
+            .filter(|&index| self.members.get(index).is_some_and(|m| m.unit().is_none()));
         let mut order: Members = files.collect();
         let rank: BTreeMap<usize, usize> = self
             .pressures
@@ -477,7 +477,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             return Some(*known);
         }
         let member = self.members.get(unit)?;
-        let facts = member.unit.as_ref()?.directory?;
+        let facts = member.unit()?.directory?;
         let path = member.path().clone();
         let below = self
             .directories_below(&path)
@@ -504,14 +504,14 @@ impl<'p, 'e> Planner<'p, 'e> {
             unit: None,
             pressure: removal.pressure,
             hooks: before_delete(hooks, lies_in),
-            floors: taker.in_floors.clone(),
+            floors: taker.in_floors().into(),
         })
     }
 
     /// Whether a file lies in a directory of a collection of whole ones.
     pub(super) fn lies_in(&self, member: &Member<'_>, collection: usize) -> bool {
         member
-            .inside
+            .inside()
             .iter()
             .filter_map(|&unit| self.members.get(unit))
             .any(|unit| unit.membership(collection).is_some())
@@ -535,10 +535,10 @@ impl<'p, 'e> Planner<'p, 'e> {
 
     fn replacement(&self, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Option<Step> {
         // What stands for a file is its archive already, and a link has no bytes.
-        if member.place.is_some() {
+        if member.is_archive() {
             return None;
         }
-        let facts = *member.facts().filter(|_| member.unit.is_none())?;
+        let facts = *member.facts().filter(|_| member.unit().is_none())?;
         if facts.kind != Kind::File {
             return None;
         }

@@ -134,11 +134,9 @@ impl<'e> Planner<'_, 'e> {
                 Some((place, entry)) => (Some(place), Judged::Made(Box::new(entry))),
                 None => (None, Judged::Seen(entry)),
             };
-            part.members.push(Member {
-                place,
-                future,
-                ..Member::new(entry, memberships, verdict)
-            });
+            let mut member = Member::new(entry, memberships, verdict).at(place);
+            member.future = future;
+            part.members.push(member);
         }
         part
     }
@@ -255,14 +253,14 @@ impl<'e> Planner<'_, 'e> {
         let index = self.members.len();
         for &file in &unit.files {
             if let Some(file) = self.members.get_mut(file) {
-                file.inside.push(index);
+                file.lies_inside(index);
             }
         }
-        let mut member = Member::new(Judged::Made(Box::new(entry)), memberships, verdict);
-        member.unit = Some(Box::new(Unit {
+        let member = Member::new(Judged::Made(Box::new(entry)), memberships, verdict);
+        let member = member.whole(Unit {
             files: unit.files,
             directory: own,
-        }));
+        });
         self.members.push(member);
         if let Some(list) = self.of_collection.get_mut(collection) {
             list.push(index);

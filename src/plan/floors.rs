@@ -83,7 +83,7 @@ impl Planner<'_, '_> {
             .filter_map(|((member, _), _)| {
                 let member = self.members.get(*member)?;
                 // Of a whole directory its own identity is what can be looked at again.
-                let facts = match &member.unit {
+                let facts = match member.unit() {
                     Some(unit) => unit.directory?,
                     None => *member.facts()?,
                 };
@@ -95,7 +95,7 @@ impl Planner<'_, '_> {
         };
         for ((member, _), _) in group.iter().zip(&held).filter(|(_, held)| !**held) {
             if let Some(member) = self.members.get_mut(*member) {
-                member.in_floors.push(self.floors.len());
+                member.is_in_floor(self.floors.len());
             }
         }
         self.floors.push(recorded);

@@ -427,7 +427,6 @@ fn sifted(policy: &Policy, entries: &[Entry]) -> Plan {
         let told = turn % 3 > 0;
         !(told && sieve.passes(&entry.path, kind, part)) && sieve.keeps(entry, part)
     });
-    parts.iter_mut().for_each(|part| sieve.end(part));
     planned_from(policy, &inventory, Passed::all(parts))
 }
 

@@ -200,7 +200,7 @@ impl Planner<'_, '_> {
                 Size(limit.cap)
             ),
             Measure::Count => {
-                let what = match member.unit {
+                let what = match member.unit() {
                     Some(_) => "directories",
                     None => "files",
                 };

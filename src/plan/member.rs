@@ -34,21 +34,24 @@ pub(super) struct Member<'e> {
     /// What a unit is, all its files together. An archive in a file's place goes by
     /// that file's path.
     pub(super) entry: Judged<'e>,
-    /// Where it lies, if that is not what it goes by.
-    pub(super) place: Option<&'e RelPath>,
     pub(super) memberships: Memberships,
     pub(super) verdict: Verdict,
     /// Some clock of its collections shows a time after now.
     pub(super) future: bool,
     /// Set by a floor: the member is one of those it holds.
     pub(super) floor: Option<usize>,
-    /// The floors whose groups this member belongs to without being held.
-    pub(super) in_floors: Indices,
     pub(super) removal: Option<Removal>,
-    /// Set for a directory that goes or stays as one.
-    pub(super) unit: Option<Box<Unit>>,
-    /// The units a file lies in, as indices of members.
-    pub(super) inside: Indices,
+    /// What few members have.
+    rare: Option<Box<Rare<'e>>>,
+}
+
+/// What is said of a member besides.
+#[derive(Default)]
+struct Rare<'e> {
+    place: Option<&'e RelPath>,
+    in_floors: Indices,
+    unit: Option<Unit>,
+    inside: Indices,
 }
 
 /// A whole directory.
@@ -80,16 +83,56 @@ impl<'e> Member<'e> {
     pub(super) fn new(entry: Judged<'e>, memberships: Memberships, verdict: Verdict) -> Member<'e> {
         Member {
             entry,
-            place: None,
             memberships,
             verdict,
             future: false,
             floor: None,
-            in_floors: Indices::new(),
             removal: None,
-            unit: None,
-            inside: Indices::new(),
+            rare: None,
         }
+    }
+
+    fn rare(&mut self) -> &mut Rare<'e> {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The same where it lies at another place than what it goes by.
+    pub(super) fn at(mut self, place: Option<&'e RelPath>) -> Member<'e> {
+        if place.is_some() {
+            self.rare().place = place;
+        }
+        self
+    }
+
+    /// The same as a directory that goes or stays as one.
+    pub(super) fn whole(mut self, unit: Unit) -> Member<'e> {
+        self.rare().unit = Some(unit);
+        self
+    }
+
+    /// Notes a unit it lies in, by its index as a member.
+    pub(super) fn lies_inside(&mut self, unit: usize) {
+        self.rare().inside.push(unit);
+    }
+
+    /// Notes a floor whose group it belongs to without being held.
+    pub(super) fn is_in_floor(&mut self, floor: usize) {
+        self.rare().in_floors.push(floor);
+    }
+
+    /// What a directory is that goes or stays as one.
+    pub(super) fn unit(&self) -> Option<&Unit> {
+        self.rare.as_ref()?.unit.as_ref()
+    }
+
+    /// The units a file lies in, as indices of members.
+    pub(super) fn inside(&self) -> &[usize] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.inside)
+    }
+
+    /// The floors whose groups it belongs to without being held.
+    pub(super) fn in_floors(&self) -> &[usize] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.in_floors)
     }
 
     /// What it is judged by.
@@ -99,12 +142,21 @@ impl<'e> Member<'e> {
 
     /// Where it lies.
     pub(super) fn place(&self) -> &RelPath {
-        self.place.unwrap_or(&self.entry.path)
+        self.elsewhere().unwrap_or(&self.entry.path)
+    }
+
+    fn elsewhere(&self) -> Option<&'e RelPath> {
+        self.rare.as_ref()?.place
+    }
+
+    /// Whether it is an archive in the place of the file it goes by.
+    pub(super) fn is_archive(&self) -> bool {
+        self.elsewhere().is_some()
     }
 
     /// The path of the file it stands for, if it is an archive in its place.
     pub(super) fn stands_for(&self) -> Option<RelPath> {
-        self.place.map(|_| self.entry.path.clone())
+        self.elsewhere().map(|_| self.entry.path.clone())
     }
 
     pub(super) fn facts(&self) -> Option<&Facts> {

@@ -155,7 +155,7 @@ impl Planner<'_, '_> {
         (0..self.members.len())
             .filter(|&index| self.is_leaving(index))
             .filter_map(|index| self.members.get(index))
-            .filter(|member| member.unit.is_none())
+            .filter(|member| member.unit().is_none())
             .fold(self.freed, |sum, member| sum.saturating_add(member.freed()))
     }
 

@@ -1,11 +1,10 @@
 //! Files that are decided on while the store is walked, by the threads that walk it.
 //!
 //! Most statements decide about a file by itself. Then what stays is only counted, and what
-//! goes is a step at once: a plan over millions of files takes memory for those that go. A
-//! statement that compares files, such as a budget, has all files of its collection
-//! remembered, and the planner decides about them when it knows them all.
+//! goes is a step at once: a plan over millions of files takes memory for those that go.
+//! Statements that compare files, such as budgets, have those they ask for remembered, and
+//! the planner decides about them when it knows them all.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::path::RelPath;
 use crate::policy::{
     Collection, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
 };
-use crate::scan::Sift;
+use crate::scan::{Sift, sort_by_path};
 
 /// What became of the files that are decided on already, as far as the plan and decisions
 /// about others ask for it.
@@ -67,15 +66,10 @@ impl Passed {
             all
         });
         let mut all = all.unwrap_or_default();
-        // Each part is sorted, and a stable sort merges such runs.
-        all.steps.sort_by(by_path);
+        sort_by_path(&mut all.steps, |step| &step.path);
         all.steps.dedup_by(|a, b| a.path == b.path);
         all
     }
-}
-
-fn by_path(a: &Step, b: &Step) -> Ordering {
-    a.path.cmp(&b.path)
 }
 
 /// A policy's question to every name: is there a decision that needs others to be known?
@@ -86,8 +80,7 @@ pub struct Sieve<'p> {
     symlinks: Symlinks,
     /// Names that are asked for by themselves.
     named: HashSet<RelPath>,
-    /// By collection: whether some statement needs to know all its files.
-    compares: Vec<bool>,
+    asked: Vec<Asked>,
     /// By collection: whether it has a `stop` of its own.
     own: Vec<bool>,
     hooks: Vec<(usize, Hook)>,
@@ -114,8 +107,8 @@ impl<'p> Sieve<'p> {
         let units = policy.collections.iter().any(|c| c.template.is_directory());
         let collections = policy.collections.iter().enumerate();
         Sieve {
-            compares: collections
-                .map(|(index, of)| compares(policy, index, of))
+            asked: collections
+                .map(|(index, of)| Asked::of(policy, index, of))
                 .collect(),
             own: own(policy),
             hooks: hooks(policy),
@@ -177,17 +170,30 @@ impl<'p> Sieve<'p> {
     }
 }
 
-/// Whether some statement of a collection, or about it, has to know its files that stay.
-fn compares(policy: &Policy, index: usize, collection: &Collection) -> bool {
-    let mut stages = policy
-        .pressures
-        .iter()
-        .flat_map(|pressure| &pressure.stages);
-    !collection.floors.is_empty()
-        || !collection.limits.is_empty()
-        || !collection.replaces.is_empty()
-        || !collection.backups.is_empty()
-        || stages.any(|stage| stage.collection == index)
+/// Which of a collection's files other decisions ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    /// None: each is decided on by itself.
+    None,
+    /// Those that no `delete` takes: a budget counts what is left.
+    Staying,
+    /// All: a floor counts what `delete` would take as well.
+    All,
+}
+
+impl Asked {
+    fn of(policy: &Policy, index: usize, collection: &Collection) -> Asked {
+        let mut stages = policy.pressures.iter().flat_map(|of| &of.stages);
+        let all = !collection.floors.is_empty()
+            || !collection.replaces.is_empty()
+            || !collection.backups.is_empty();
+        match all {
+            true => Asked::All,
+            false if !collection.limits.is_empty() => Asked::Staying,
+            false if stages.any(|stage| stage.collection == index) => Asked::Staying,
+            false => Asked::None,
+        }
+    }
 }
 
 impl Sift for Sieve<'_> {
@@ -224,8 +230,9 @@ impl Sift for Sieve<'_> {
         let Ok(facts) = &entry.facts else {
             return true;
         };
-        let compared = |place: &Membership| self.compares.get(place.collection) != Some(&false);
-        if memberships.iter().any(compared) {
+        let asked = |place: &Membership| self.asked.get(place.collection).copied();
+        let asked = memberships.iter().filter_map(asked).max();
+        if asked == Some(Asked::All) {
             return true;
         }
         let verdict = match self.held.contains_key(&entry.path) {
@@ -237,7 +244,8 @@ impl Sift for Sieve<'_> {
             Verdict::Kept(_) => self.matcher.has_future_clock(entry, &memberships),
             Verdict::Doomed { .. } | Verdict::Open => false,
         };
-        if told {
+        let counted = asked == Some(Asked::Staying) && !matches!(verdict, Verdict::Doomed { .. });
+        if told || counted {
             return true;
         }
         let step = match verdict {
@@ -262,10 +270,5 @@ impl Sift for Sieve<'_> {
         part.freed = part.freed.saturating_add(leaving.map_or(0, freed));
         part.steps.extend(step);
         false
-    }
-
-    fn end(&self, part: &mut Passed) {
-        part.scratch = Scratch::default();
-        part.steps.sort_by(by_path);
     }
 }

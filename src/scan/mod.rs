@@ -9,6 +9,7 @@
 //! No recursion, so depth costs no stack, and a bounded number of handles: a
 //! directory queued beyond the bound is found again from the root.
 
+mod order;
 mod queue;
 mod worker;
 
@@ -25,6 +26,8 @@ use crate::store::Root;
 use crate::time::Stamp;
 use queue::{Job, Queue};
 use worker::{Findings, Worker};
+
+pub(crate) use order::sort_by_path;
 
 /// How a scan goes about its work.
 #[derive(Clone, Debug)]
@@ -184,9 +187,6 @@ pub trait Sift: Sync {
 
     /// Whether an entry is remembered.
     fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
-
-    /// Called when a thread has found its last name.
-    fn end(&self, _: &mut Self::Part) {}
 }
 
 /// Remembers everything.
@@ -264,8 +264,8 @@ fn scan_holding<S: Sift>(
 }
 
 fn inventory(mut found: Findings) -> Inventory {
+    sort_by_path(&mut found.entries, |entry| &entry.path);
     // Each worker has sorted its own, and a stable sort merges such runs.
-    found.entries.sort_by(by_path);
     found.directories.sort_by(by_path);
     found.skipped.sort();
     // A name moved while its directory is listed may be listed twice.

@@ -73,8 +73,6 @@ impl<'a, S: Sift> Worker<'a, S> {
         while let Some((job, _in_hand)) = self.queue.next() {
             self.take(job, &mut names, &mut found, &mut part);
         }
-        self.sieve.end(&mut part);
-        found.entries.sort_unstable_by(by_path);
         found.directories.sort_unstable_by(by_path);
         (found, part)
     }

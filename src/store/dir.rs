@@ -57,22 +57,35 @@ pub struct Listed<'a> {
 pub struct Names {
     buffer: Vec<u8>,
     bytes: Vec<u8>,
-    /// Where each name ends in `bytes`, and what it is.
-    ends: Vec<(usize, Option<Kind>)>,
+    found: Vec<Found>,
+}
+
+/// One of the names.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    /// How it begins, which orders it before most others.
+    begins: [u8; 8],
+    /// Where it lies in the bytes.
+    begin: usize,
+    end: usize,
+    kind: Option<Kind>,
 }
 
 impl Names {
-    /// Every name, in the order the file system has them.
+    /// Every name, in the order of their bytes.
     pub fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
-        let mut begin = 0;
-        self.ends.iter().map(move |&(end, kind)| {
-            let name = self.bytes.get(begin..end).unwrap_or_default();
-            begin = end;
-            Listed {
-                name: Name(name),
-                kind,
-            }
+        self.found.iter().map(|found| Listed {
+            name: Name(self.bytes.get(found.begin..found.end).unwrap_or_default()),
+            kind: found.kind,
         })
+    }
+
+    fn sort(&mut self) {
+        let bytes = |found: &Found| self.bytes.get(found.begin..found.end);
+        self.found.sort_unstable_by(|a, b| {
+            let begins = a.begins.cmp(&b.begins);
+            begins.then_with(|| bytes(a).cmp(&bytes(b)))
+        });
     }
 
     /// Whether the directory has such a name.
@@ -239,14 +252,26 @@ impl Dir {
         let Names {
             buffer,
             bytes,
-            ends,
+            found,
         } = names;
         bytes.clear();
-        ends.clear();
-        self.list(buffer, |listed| {
-            bytes.extend_from_slice(listed.name.0);
-            ends.push((bytes.len(), listed.kind));
-        })
+        found.clear();
+        let listed = self.list(buffer, |listed| {
+            let name = listed.name.0;
+            let begin = bytes.len();
+            bytes.extend_from_slice(name);
+            let mut begins = [0; 8];
+            let (told, _) = begins.split_at_mut(name.len().min(8));
+            told.copy_from_slice(name.get(..told.len()).unwrap_or_default());
+            found.push(Found {
+                begins,
+                begin,
+                end: bytes.len(),
+                kind: listed.kind,
+            });
+        });
+        names.sort();
+        listed
     }
 
     /// Moves a name into another directory unless its new name is taken there.
