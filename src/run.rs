@@ -13,6 +13,7 @@ mod bring;
 mod checks;
 mod error;
 mod guard;
+mod index;
 mod no_smaller;
 mod saved;
 
@@ -27,7 +28,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
 use crate::plan::{
-    Action, Ask, Decision, Disk, Hook, Notice, Passed, Plan, Sieve, Step, plan, plan_explained,
+    Action, Ask, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Step, plan,
+    plan_explained,
 };
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
@@ -40,6 +42,8 @@ pub use batches::{ByRule, Done};
 pub use bring::{Restored, Told, bring_back, current_versions, put_back, with_ledger};
 pub use checks::check_plugins;
 pub use error::RunError;
+
+use index::Index;
 
 use checks::{access_finding, check_hooks, policy_missing, seldom_cleaned};
 
@@ -257,7 +261,11 @@ impl<'c> Job<'c> {
             ..ScanOptions::default()
         };
         let begun = std::time::Instant::now();
-        let (mut inventory, passed) = gently(self.store.io, || match wanted {
+        let index = match wanted {
+            Wanted::Everything => None,
+            Wanted::Decisive => Index::of(self, &identity, held),
+        };
+        let (mut inventory, mut passed) = gently(self.store.io, || match wanted {
             Wanted::Everything => {
                 let matcher = matcher();
                 let visit = |dir: &RelPath| matcher.visit(dir);
@@ -266,6 +274,10 @@ impl<'c> Job<'c> {
             Wanted::Decisive => {
                 let (files, named) = (files.clone(), archives.names());
                 let sieve = Sieve::new(matcher(), files, self.store.symlinks, named);
+                let sieve = match &index {
+                    Some(index) => sieve.knowing(index.read()),
+                    None => sieve,
+                };
                 let visit = |dir: &RelPath| sieve.visit(dir);
                 let (inventory, parts) = scan_sifted(&root, &visit, &sieve, options);
                 (inventory, Passed::all(parts))
@@ -275,6 +287,7 @@ impl<'c> Job<'c> {
         inventory.aliases = aliases(&archives.in_place, &inventory);
         inventory.filed.clone_from(&archives.filed);
         let found = inventory.entries.len() as u64 + passed.names;
+        let index = index.map(|index| (index, passed.take_known()));
         let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
         let ask = Ask { passed, ..ask };
         let mut plan = plan(&self.policy, &inventory, ask);
@@ -300,6 +313,7 @@ impl<'c> Job<'c> {
             held: held.clone(),
             no_smaller,
             scanned,
+            index,
         }
     }
 
@@ -388,6 +402,9 @@ impl<'c> Job<'c> {
             now,
             (wanted, seen),
         );
+        if let Some((index, known)) = &planned.index {
+            index.write(known);
+        }
         Ok(Taken {
             job: self,
             found: Some(planned.found),
@@ -649,6 +666,8 @@ pub struct Planned {
     pub no_smaller: Vec<Step>,
     /// How long it took to look through the store.
     pub scanned: std::time::Duration,
+    /// What the next run is to know of the store, and where it is kept.
+    index: Option<(Index, Known)>,
 }
 
 /// Which files of a store are to be known when it has been planned for.

@@ -61,12 +61,9 @@ impl Why {
         let (store, path) = locate(edge, &config, &self.path, self.store.as_deref())?;
         let job = edge.job(&config, store)?;
         let now = Now::from_clock();
-        let planned = job.plan(&now, Wanted::Everything, std::sync::Arc::default())?;
+        let mut planned = job.plan(&now, Wanted::Everything, std::sync::Arc::default())?;
         let entry = self.entry(store, &planned, &path, &now)?;
-        let planned = Planned {
-            inventory: planned.inventory.supposing(entry.clone()),
-            ..planned
-        };
+        planned.inventory = std::mem::take(&mut planned.inventory).supposing(entry.clone());
         let decision = job
             .decide(&planned, &path, &now)
             .with_context(|| format!("nothing is decided about `{path}`"))?;

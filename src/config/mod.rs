@@ -90,6 +90,8 @@ pub struct Store {
     pub writers: Writers,
     /// What its symbolic links are to the policy.
     pub symlinks: Symlinks,
+    /// Whether a run keeps what it saw for the next one.
+    pub index: bool,
     /// What to do when the root is missing.
     pub missing: MissingRoot,
     /// When to warn about the space it takes.

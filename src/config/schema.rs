@@ -35,6 +35,7 @@ const STORE: Shape = Keys(&[
     ("exclusive", Value),
     ("create", Value),
     ("symlinks", Value),
+    ("index", Value),
     ("warn", Keys(&[("used", Value), ("growth", Value)])),
     ("io", Value),
     ("max_removals_per_second", Value),

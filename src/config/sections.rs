@@ -84,6 +84,7 @@ fn read_store(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> O
         Some(false) | None => Writers::Shared,
     };
     let symlinks = reader.parsed(section, "symlinks", parse_symlinks);
+    let index = reader.flag(section, "index").unwrap_or(false);
     let missing = match reader.flag(section, "create") {
         Some(true) => MissingRoot::Create,
         Some(false) | None => MissingRoot::Refuse,
@@ -101,6 +102,7 @@ fn read_store(name: String, section: &Section<'_>, reader: &mut Reader<'_>) -> O
         grace: grace.filter(|grace| !grace.is_zero()),
         writers,
         symlinks: symlinks.unwrap_or_default(),
+        index,
         missing,
         warn,
         io,

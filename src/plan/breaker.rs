@@ -6,6 +6,7 @@
 use smallvec::SmallVec;
 
 use super::decide::Planner;
+use super::known::Sums;
 use super::{Tally, Tripped};
 use crate::entry::Facts;
 use crate::policy::{Bound, Breaker, Policy};
@@ -118,6 +119,18 @@ impl Counted {
         for &place in places {
             if let Some(counts) = self.collections.get_mut(place) {
                 counts.add(leaving);
+            }
+        }
+    }
+
+    /// Adds files that stay.
+    pub(super) fn add_staying(&mut self, sums: &Sums) {
+        self.store.covered += sums.covered.files();
+        self.without_own.covered += sums.without_own;
+        for (&place, files) in &sums.of_collection {
+            self.reach(place + 1);
+            if let Some(counts) = self.collections.get_mut(place) {
+                counts.covered += files;
             }
         }
     }

@@ -420,12 +420,17 @@ fn sifted(policy: &Policy, entries: &[Entry]) -> Plan {
     );
     let mut parts = [Passed::default(), Passed::default()];
     let mut turn = 0;
+    let directory = facts(&mut Tape(&[]), 0);
     inventory.entries.retain(|entry| {
         turn += 1;
         let part = &mut parts[turn % 2];
         let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
         let told = turn % 3 > 0;
-        !(told && sieve.passes(&entry.path, kind, part)) && sieve.keeps(entry, part)
+        let place = entry.path.parent().expect("it lies in one");
+        assert_eq!(sieve.begin(&place, &directory, part), None);
+        let kept = !(told && sieve.passes(&entry.path, kind, part)) && sieve.keeps(entry, part);
+        sieve.end(&place, &directory, None, part);
+        kept
     });
     planned_from(policy, &inventory, Passed::all(parts))
 }

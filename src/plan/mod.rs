@@ -15,6 +15,7 @@ mod enter;
 mod expiry;
 mod floors;
 mod group;
+mod known;
 #[cfg(test)]
 mod laws;
 mod limits;
@@ -41,6 +42,7 @@ pub use backups::{BackedUp, NextBackUp, generation};
 pub use captures::Captures;
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
+pub use known::{Known, Record};
 pub use pressure::{is_above, is_below};
 pub use sieve::{Passed, Sieve};
 pub use trial::{Failure, Trial, trials, uncovered, word};

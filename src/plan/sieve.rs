@@ -12,13 +12,14 @@ use smallvec::SmallVec;
 
 use super::breaker::{Counted, own};
 use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason};
+use super::known::{Known, Record, Sums};
 use super::member::freed;
 use super::words::{Rulings, Words};
-use super::{Action, Hook, Ruling, Step, Totals};
-use crate::entry::{Entry, Kind, Symlinks, Visit};
+use super::{Action, Hook, Ruling, Step, Totals, Uncovered};
+use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
 use crate::policy::{
-    Collection, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
+    Collection, Horizon, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
 };
 use crate::scan::{Sift, sort_by_path};
 
@@ -39,6 +40,8 @@ pub struct Passed {
     /// Directories such names lie in, some more than once; filled in only for a policy
     /// that removes empty ones.
     pub(super) occupied: Vec<RelPath>,
+    /// Directories in which nothing is to go, for the next run.
+    pub(super) known: Vec<(RelPath, Record)>,
     scratch: Scratch,
 }
 
@@ -49,6 +52,26 @@ struct Scratch {
     memberships: Memberships,
     words: Option<Words>,
     rulings: Rulings,
+    here: Here,
+}
+
+/// The directory that is being looked at.
+#[derive(Clone, Debug)]
+struct Here {
+    /// What of it stays.
+    sums: Sums,
+    /// The last second at which that stays; nothing where some of it goes or is remembered.
+    until: Option<i64>,
+}
+
+impl Default for Here {
+    /// One in which nothing was seen yet.
+    fn default() -> Here {
+        Here {
+            sums: Sums::default(),
+            until: Some(i64::MAX),
+        }
+    }
 }
 
 impl Passed {
@@ -63,12 +86,31 @@ impl Passed {
             all.freed = all.freed.saturating_add(part.freed);
             all.steps.append(&mut part.steps);
             all.occupied.append(&mut part.occupied);
+            all.known.append(&mut part.known);
             all
         });
         let mut all = all.unwrap_or_default();
         sort_by_path(&mut all.steps, |step| &step.path);
         all.steps.dedup_by(|a, b| a.path == b.path);
         all
+    }
+
+    /// Directories in which nothing is to go, for the next run.
+    pub fn take_known(&mut self) -> Known {
+        std::mem::take(&mut self.known).into_iter().collect()
+    }
+
+    fn add(&mut self, sums: &Sums) {
+        self.names += sums.names;
+        self.totals.covered.add_all(sums.covered.into());
+        self.totals.protected.add_all(sums.protected.into());
+        if sums.uncovered > 0 {
+            self.totals.uncovered.add_all(Uncovered {
+                files: sums.uncovered,
+                bytes: None,
+            });
+        }
+        self.counted.add_staying(sums);
     }
 }
 
@@ -88,6 +130,16 @@ pub struct Sieve<'p> {
     everything: bool,
     /// Whether it matters which directories hold nothing.
     empties: bool,
+    index: Option<Index>,
+}
+
+/// What is known of directories, and what is to be found out about them.
+#[derive(Debug)]
+struct Index {
+    known: Known,
+    horizon: Horizon,
+    /// Directories that names lie in which are asked for by themselves.
+    apart: HashSet<RelPath>,
 }
 
 impl<'p> Sieve<'p> {
@@ -118,6 +170,22 @@ impl<'p> Sieve<'p> {
             held,
             symlinks,
             named,
+            index: None,
+        }
+    }
+
+    /// The same with what an earlier run knew, by the same policy, holds and configuration;
+    /// what this one knows is found out.
+    pub fn knowing(self, known: Known) -> Sieve<'p> {
+        let index = Index {
+            known,
+            horizon: Horizon::of(&self.matcher),
+            apart: self.named.iter().filter_map(RelPath::parent).collect(),
+        };
+        Sieve {
+            // What has to be said of everything there is, is found out by looking.
+            index: (!self.everything && !self.empties).then_some(index),
+            ..self
         }
     }
 
@@ -157,8 +225,33 @@ impl<'p> Sieve<'p> {
         })
     }
 
+    fn stays(
+        &self,
+        entry: &Entry,
+        facts: &Facts,
+        memberships: &[Membership],
+        is_spared: bool,
+        here: &mut Here,
+    ) {
+        let Here { sums, until } = here;
+        sums.covered.add(facts);
+        if is_spared {
+            sums.protected.add(facts);
+        }
+        let own = |place: &Membership| self.own.get(place.collection) == Some(&true);
+        sums.without_own += u64::from(!memberships.iter().any(own));
+        for place in memberships {
+            *sums.of_collection.entry(place.collection).or_default() += 1;
+        }
+        if let Some(Index { horizon, .. }) = &self.index {
+            *until = until
+                .zip(horizon.of_file(&self.matcher, entry, memberships))
+                .map(|(until, of_file)| until.min(of_file));
+        }
+    }
+
     fn note(&self, path: &RelPath, part: &mut Passed) {
-        part.names += 1;
+        part.scratch.here.sums.names += 1;
         if self.empties
             && part
                 .occupied
@@ -212,11 +305,45 @@ impl Sift for Sieve<'_> {
             return false;
         }
         self.note(path, part);
-        part.totals.uncovered.add_unseen();
+        part.scratch.here.sums.uncovered += 1;
         true
     }
 
     fn keeps(&self, entry: &Entry, part: &mut Passed) -> bool {
+        let keeps = self.decide(entry, part);
+        if keeps {
+            part.scratch.here.until = None;
+        }
+        keeps
+    }
+
+    fn begin(&self, path: &RelPath, facts: &Facts, part: &mut Passed) -> Option<Vec<Box<[u8]>>> {
+        part.scratch.here = Here::default();
+        let Index { known, apart, .. } = self.index.as_ref()?;
+        let record = known.of(path, facts, self.matcher.now.seconds())?;
+        if apart.contains(path) {
+            return None;
+        }
+        part.add(&record.sums);
+        part.known.push((path.clone(), record.clone()));
+        Some(record.below.clone())
+    }
+
+    fn end(&self, path: &RelPath, facts: &Facts, below: Option<Vec<Box<[u8]>>>, part: &mut Passed) {
+        let Here { sums, until } = std::mem::take(&mut part.scratch.here);
+        part.add(&sums);
+        if let (Some(_), Some(below), Some(until)) = (&self.index, below, until) {
+            let now = self.matcher.now.seconds();
+            let record = Record::of(facts, now, until, sums, below);
+            part.known
+                .extend(record.map(|record| (path.clone(), record)));
+        }
+    }
+}
+
+impl Sieve<'_> {
+    /// Whether an entry is remembered for other decisions; if not, it is decided on.
+    fn decide(&self, entry: &Entry, part: &mut Passed) -> bool {
         if self.everything || self.named.contains(&entry.path) {
             return true;
         }
@@ -260,14 +387,25 @@ impl Sift for Sieve<'_> {
             Verdict::Kept(_) | Verdict::Open => None,
         };
         self.note(&entry.path, part);
-        part.totals.covered.add(facts);
-        if is_spared(&self.matcher, entry, &memberships, verdict) {
-            part.totals.protected.add(facts);
-        }
         let places: SmallVec<[usize; 4]> = memberships.iter().map(|p| p.collection).collect();
-        let leaving = step.as_ref().map(|step| &step.facts);
-        part.counted.add(&self.own, &places, leaving);
-        part.freed = part.freed.saturating_add(leaving.map_or(0, freed));
+        match &step {
+            Some(step) => {
+                part.totals.covered.add(facts);
+                part.counted.add(&self.own, &places, Some(&step.facts));
+                part.freed = part.freed.saturating_add(freed(&step.facts));
+                part.scratch.here.until = None;
+            }
+            None => {
+                let is_spared = is_spared(&self.matcher, entry, &memberships, verdict);
+                self.stays(
+                    entry,
+                    facts,
+                    &memberships,
+                    is_spared,
+                    &mut part.scratch.here,
+                );
+            }
+        }
         part.steps.extend(step);
         false
     }

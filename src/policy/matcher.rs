@@ -167,6 +167,11 @@ impl<'p> Matcher<'p> {
         self
     }
 
+    /// What answers for the ledger's holds.
+    pub(super) fn ledger(&self) -> &[Matcher<'p>] {
+        &self.ledger
+    }
+
     /// Whether a path lies in a directory that goes or stays as a whole.
     #[cfg(test)]
     pub(crate) fn lies_in_unit(&self, path: &RelPath) -> bool {
@@ -640,7 +645,7 @@ fn asked(collection: &Collection) -> Asked {
 }
 
 /// Every clock a condition reads, each once.
-fn clocks_in(condition: &Condition, clocks: &mut Vec<Clock>) {
+pub(super) fn clocks_in(condition: &Condition, clocks: &mut Vec<Clock>) {
     match condition {
         Condition::All(parts) | Condition::Any(parts) => {
             parts.iter().for_each(|part| clocks_in(part, clocks));

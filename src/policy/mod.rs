@@ -8,6 +8,7 @@ mod format;
 #[cfg(test)]
 pub(crate) mod generate;
 mod guards;
+mod horizon;
 mod ir;
 mod matcher;
 mod parse;
@@ -30,6 +31,7 @@ pub use matcher::{Matcher, Membership, Memberships, Protector, Truth, Verdict};
 pub use request::Request;
 
 pub(crate) use guards::guard;
+pub(crate) use horizon::Horizon;
 pub(crate) use ir::{Bound, Breaker, Collection, Condition, Floor, Holds, Limit, Stage};
 pub(crate) use matcher::{Subject, ordinal};
 pub(crate) use template::{Ordinal, Values};

@@ -187,6 +187,16 @@ pub trait Sift: Sync {
 
     /// Whether an entry is remembered.
     fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
+
+    /// A thread begins with a directory. Where it is known what lies in it, it is not
+    /// listed, and the answer has the names of the directories in it.
+    fn begin(&self, _: &RelPath, _: &Facts, _: &mut Self::Part) -> Option<Vec<Box<[u8]>>> {
+        None
+    }
+
+    /// The thread ends with a directory it has listed; with the names of those in it, unless
+    /// something in it could not be seen.
+    fn end(&self, _: &RelPath, _: &Facts, _below: Option<Vec<Box<[u8]>>>, _: &mut Self::Part) {}
 }
 
 /// Remembers everything.

@@ -83,6 +83,12 @@ impl<'a, S: Sift> Worker<'a, S> {
                 // The parent may be the last thing its handle was needed for.
                 let path = job.path;
                 drop(job.way);
+                if let Some(below) = self.sieve.begin(&path, &facts, part) {
+                    self.enter_all(&path, dir, &below, found);
+                    let facts = Ok(facts);
+                    found.directories.push(Entry { path, facts });
+                    return;
+                }
                 let listed = dir.names(names);
                 // A root that this configuration may not even know. Its mark is a name like
                 // others, so what was listed to its end without it has none.
@@ -91,7 +97,9 @@ impl<'a, S: Sift> Worker<'a, S> {
                     found.skip(path, Skip::InnerStore);
                     return;
                 }
-                self.look_at_all(&path, self.queue.hold(dir), names, found, part);
+                let below = self.look_at_all(&path, self.queue.hold(dir), names, found, part);
+                let below = below.filter(|_| listed.is_ok());
+                self.sieve.end(&path, &facts, below, part);
                 let facts = listed.map(|()| facts).map_err(|error| unreadable(&error));
                 found.directories.push(Entry { path, facts });
             }
@@ -134,14 +142,22 @@ impl<'a, S: Sift> Worker<'a, S> {
         names: &Names,
         found: &mut Findings,
         part: &mut S::Part,
-    ) {
+    ) -> Option<Vec<Box<[u8]>>> {
         let mut jobs = Vec::new();
         let mut seen = 0;
+        let skipped = found.skipped.len();
+        let mut whole = true;
+        let mut below: Vec<Box<[u8]>> = Vec::new();
         for listed in names.iter() {
             if path.is_root() && listed.name.as_bytes() == CONTROL.as_bytes() {
                 continue;
             }
             seen += 1;
+            match listed.kind {
+                Some(Kind::Directory) => below.push(listed.name.as_bytes().into()),
+                Some(_) => {}
+                None => whole = false,
+            }
             if let Some(job) = self.look(path, &dir, listed, found, part) {
                 jobs.push(job);
             }
@@ -150,6 +166,20 @@ impl<'a, S: Sift> Worker<'a, S> {
             }
         }
         self.seen.fetch_add(seen, Ordering::Relaxed);
+        self.queue.push(jobs);
+        (whole && found.skipped.len() == skipped).then_some(below)
+    }
+
+    /// Queues the directories in one that is not listed.
+    fn enter_all(&self, path: &RelPath, dir: Dir, below: &[Box<[u8]>], found: &mut Findings) {
+        if below.is_empty() {
+            return;
+        }
+        let dir = self.queue.hold(dir);
+        let paths = below.iter().filter_map(|name| path.join(name).ok());
+        let jobs: Vec<Job> = paths
+            .filter_map(|path| self.enter(path, &dir, found))
+            .collect();
         self.queue.push(jobs);
     }
 

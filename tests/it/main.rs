@@ -28,6 +28,7 @@ mod filters;
 mod fmt;
 mod guests;
 mod hostile;
+mod index;
 mod inventory;
 mod junk;
 mod legal_hold;

@@ -702,7 +702,7 @@ fn a_file_four_thousand_directories_deep_goes_and_comes_back() {
 }
 
 /// The system calls of a plan, one a line.
-fn traced(shop: &Shop, calls: &str) -> Option<String> {
+pub fn traced(shop: &Shop, calls: &str) -> Option<String> {
     let trace = shop.path("trace");
     let plan = shop.command(&["plan"]);
     let traced = Command::new("strace")

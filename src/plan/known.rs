@@ -1,0 +1,141 @@
+//! What an earlier run knew of directories in which nothing was to go.
+//!
+//! A directory's own stamps move when a name in it comes, goes or is replaced. Where they
+//! have not, and no age has come in between that anything in it waits for, nothing in it
+//! goes now either, and it need not be listed. What does not touch its directory, such as
+//! a stamp that is set back or a file that grows, may be missed until [`LASTS`] has passed:
+//! then a file stays for longer than its policy says, and never goes sooner.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::Tally;
+use crate::entry::Facts;
+use crate::path::RelPath;
+use crate::time::Stamp;
+
+/// For how many seconds a directory is believed to be as it was.
+const LASTS: i64 = 86_400;
+
+/// Seconds that have to lie between a directory's last change and its listing. A second
+/// change within one tick of the file system's clock, 4 ms on most and 2 s on FAT, would
+/// leave its stamps as they are.
+const SETTLED: i64 = 3;
+
+/// Directories in which nothing is to go, by path.
+#[derive(Clone, Debug, Default)]
+pub struct Known(HashMap<RelPath, Record>);
+
+/// One such directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    device: u64,
+    inode: u64,
+    changed: (i64, u32),
+    modified: (i64, u32),
+    /// When it was listed, in seconds since 1970.
+    listed: i64,
+    /// The last second at which nothing in it is to go.
+    until: i64,
+    pub(super) sums: Sums,
+    /// The directories in it.
+    pub(super) below: Vec<Box<[u8]>>,
+}
+
+/// What files that stay add to what is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sums {
+    /// Names of any kind that are no directories.
+    pub(super) names: u64,
+    pub(super) covered: Sum,
+    pub(super) protected: Sum,
+    /// Files in no collection.
+    pub(super) uncovered: u64,
+    /// Files in no collection that has a `stop` of its own.
+    pub(super) without_own: u64,
+    /// Files by collection.
+    pub(super) of_collection: BTreeMap<usize, u64>,
+}
+
+/// A number of files and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sum {
+    files: u64,
+    bytes: u64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, facts: &Facts) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(facts.allocated);
+    }
+}
+
+impl Sum {
+    pub(super) fn files(self) -> u64 {
+        self.files
+    }
+}
+
+impl From<Sum> for Tally {
+    fn from(Sum { files, bytes }: Sum) -> Tally {
+        Tally { files, bytes }
+    }
+}
+
+impl Record {
+    /// What is known of a directory that was listed just now; nothing where it changed
+    /// shortly before.
+    pub(super) fn of(
+        directory: &Facts,
+        now: i64,
+        until: i64,
+        sums: Sums,
+        below: Vec<Box<[u8]>>,
+    ) -> Option<Record> {
+        let settled = |stamp: Stamp| stamp.seconds() < now - SETTLED;
+        let record = Record {
+            device: directory.id.device,
+            inode: directory.id.inode,
+            changed: pair(directory.changed),
+            modified: pair(directory.modified),
+            listed: now,
+            until,
+            sums,
+            below,
+        };
+        (settled(directory.changed) && settled(directory.modified)).then_some(record)
+    }
+
+    fn stands(&self, directory: &Facts, now: i64) -> bool {
+        let same = (self.device, self.inode) == (directory.id.device, directory.id.inode)
+            && self.changed == pair(directory.changed)
+            && self.modified == pair(directory.modified);
+        // With a clock that was set back, nothing is known.
+        same && (self.listed..=self.listed.saturating_add(LASTS).min(self.until)).contains(&now)
+    }
+}
+
+fn pair(stamp: Stamp) -> (i64, u32) {
+    (stamp.seconds(), stamp.subsec_nanoseconds())
+}
+
+impl Known {
+    /// What is known of a directory that is as it was.
+    pub(super) fn of(&self, path: &RelPath, directory: &Facts, now: i64) -> Option<&Record> {
+        let record = self.0.get(path)?;
+        record.stands(directory, now).then_some(record)
+    }
+
+    /// Paths with their records, for whoever keeps them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&RelPath, &Record)> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<(RelPath, Record)> for Known {
+    fn from_iter<I: IntoIterator<Item = (RelPath, Record)>>(all: I) -> Known {
+        Known(all.into_iter().collect())
+    }
+}
