@@ -5,8 +5,10 @@
 //! ```text
 //! baseline plan   DIRECTORY DAYS [THREADS]   counts files older than that
 //! baseline remove DIRECTORY DAYS [THREADS]   removes them
-//! baseline verify DIRECTORY DAYS [THREADS]   removes them by the calls of a verified removal:
-//!                                            compared, moved away, leased, compared, unlinked
+//! baseline verify DIRECTORY DAYS [THREADS [TOGETHER]]
+//!                                            removes them by the calls of a verified removal:
+//!                                            compared, moved away, leased, compared, unlinked;
+//!                                            so many files of a directory at a time
 //! ```
 //!
 //! `verify` moves files under their own names, which must be unique in the whole tree.
@@ -26,7 +28,7 @@ use rustix::fs::{
     mkdirat, openat, openat2, renameat_with, statx, unlinkat,
 };
 
-/// Files of a directory that a verified removal takes at a time.
+/// Files of a directory that a verified removal takes at a time, unless told otherwise.
 const TOGETHER: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,7 @@ fn main() {
         other => panic!("`{other}` is no work"),
     };
     let threads: usize = rest.first().map_or(1, |text| text.parse().unwrap());
+    let together: usize = rest.get(1).map_or(TOGETHER, |text| text.parse().unwrap());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let days: i64 = days.parse().unwrap();
     let before = i64::try_from(now.as_secs()).unwrap() - days * 86_400;
@@ -62,6 +65,7 @@ fn main() {
         trash: (what == What::Verify).then(|| open(&root, trash)),
         before,
         what,
+        together,
         found: 0,
         names: Vec::new(),
     };
@@ -115,6 +119,7 @@ struct Work {
     trash: Option<OwnedFd>,
     before: i64,
     what: What,
+    together: usize,
     found: u64,
     names: Vec<u8>,
 }
@@ -164,7 +169,7 @@ impl Work {
             }
             What::Verify => {
                 let trash = self.trash.as_ref().unwrap();
-                for some in names.chunks(TOGETHER) {
+                for some in names.chunks(self.together) {
                     verify(&self.root, trash, path, some);
                 }
             }
