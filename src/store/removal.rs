@@ -189,6 +189,15 @@ pub(super) struct Taken<'p> {
     pub(super) slot: Slot,
 }
 
+/// Why a name was not moved into its slot; it leads to what it led to.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// For what came of it.
+    For(Removal),
+    /// The trash has no room for another name, and the disk none for a larger trash.
+    NoRoom(Removal),
+}
+
 /// What becomes of a file once it is certain to be the planned one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -243,7 +252,7 @@ impl Trash {
     ) -> Removal {
         match self.take(parent, path, expected, interrupt) {
             Ok(taken) => self.end(parent, taken, end, interrupt),
-            Err(removal) => removal,
+            Err(NotTaken::For(removal) | NotTaken::NoRoom(removal)) => removal,
         }
     }
 
@@ -255,17 +264,18 @@ impl Trash {
         path: &'p RelPath,
         expected: &'p Facts,
         interrupt: &mut dyn FnMut(Moment),
-    ) -> Result<Taken<'p>, Removal> {
+    ) -> Result<Taken<'p>, NotTaken> {
         let name = match Name::of(path) {
             Some(name) if !is_control(path) && expected.kind != Kind::Directory => name,
             Some(_) | None => {
-                return Err(Removal::Unverifiable("it is not a file".to_owned()));
+                let reason = "it is not a file".to_owned();
+                return Err(NotTaken::For(Removal::Unverifiable(reason)));
             }
         };
         match parent.stat(name) {
             Ok(found) if self.recognises(expected, &found) => {}
-            Ok(_) => return Err(Removal::Changed),
-            Err(error) => return Err(Removal::out_of_reach(&error)),
+            Ok(_) => return Err(NotTaken::For(Removal::Changed)),
+            Err(error) => return Err(NotTaken::For(Removal::out_of_reach(&error))),
         }
         let slot = Slot::of(path);
         interrupt(Moment::Compared);
@@ -278,7 +288,8 @@ impl Trash {
                 expected,
                 slot,
             }),
-            Err(errno) => Err(not_moved(errno, parent, name)),
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => Err(NotTaken::NoRoom(refused(errno))),
+            Err(errno) => Err(NotTaken::For(not_moved(errno, parent, name))),
         }
     }
 

@@ -10,7 +10,7 @@ use std::io;
 
 use super::Root;
 use super::dir::Dir;
-use super::removal::{End, Moment, Removal, Taken, not_put_back};
+use super::removal::{End, Moment, NotTaken, Removal, Taken, not_put_back};
 use super::root::FileSystem;
 use super::trash::Trash;
 use crate::entry::{Facts, FileId};
@@ -68,7 +68,8 @@ impl Trash {
         };
         let mut removals = Vec::with_capacity(files.len());
         let mut held: Option<Held> = None;
-        for some in files.chunks(at_a_time(root, end)) {
+        while let Some(rest) = files.get(removals.len()..).filter(|rest| !rest.is_empty()) {
+            let some = rest.get(..at_a_time(root, end)).unwrap_or(rest);
             let found = match held.take() {
                 Some(held) => Ok(held),
                 None => Held::open(root, &directory),
@@ -98,6 +99,9 @@ impl Trash {
         removals
     }
 
+    /// Takes the first of some files, or more of them: all, unless the trash has no room for
+    /// so many names. Those that are in it leave it before the next are taken, so that a
+    /// disk without a block left can be emptied.
     fn take_some<'p>(
         &self,
         held: &Held,
@@ -105,13 +109,21 @@ impl Trash {
         files: &[(&'p RelPath, &'p Facts)],
         interrupt: &mut dyn FnMut(Turn),
     ) -> Vec<Result<Taken<'p>, Removal>> {
-        let take = |&(path, facts): &(&'p RelPath, &'p Facts)| match directory.is_parent_of(path) {
-            true => self.take(&held.dir, path, facts, &mut |moment| {
-                interrupt(Turn::Of(moment));
-            }),
-            false => Err(Removal::Unverifiable("it lies elsewhere".to_owned())),
-        };
-        files.iter().map(take).collect()
+        let mut taken: Vec<Result<Taken<'p>, Removal>> = Vec::with_capacity(files.len());
+        for (path, facts) in files {
+            if !directory.is_parent_of(path) {
+                let reason = "it lies elsewhere".to_owned();
+                taken.push(Err(Removal::Unverifiable(reason)));
+                continue;
+            }
+            let of = &mut |moment| interrupt(Turn::Of(moment));
+            match self.take(&held.dir, path, facts, of) {
+                Err(NotTaken::NoRoom(_)) if taken.iter().any(Result::is_ok) => break,
+                Err(NotTaken::For(removal) | NotTaken::NoRoom(removal)) => taken.push(Err(removal)),
+                Ok(one) => taken.push(Ok(one)),
+            }
+        }
+        taken
     }
 
     fn remove_one(
