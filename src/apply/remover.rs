@@ -44,7 +44,8 @@ impl Remover<'_> {
     /// How many threads so many files are removed by.
     ///
     /// Only in memory, where nothing but the directories' own locks is waited for: on
-    /// ext4 every unlink goes through one journal, and a second thread only waits.
+    /// ext4 and XFS every unlink goes through one log, and on btrfs through one tree. A
+    /// second thread only waits there; measured, it costs more processor time on all three.
     pub(super) fn hands(self, files: usize) -> usize {
         match self.root.is_in_memory() {
             true => hands(files),
