@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # What people clean directories with, side by side on one tree, alternating.
 #
-#   benches/compare.sh [--plan N] [--remove N] [--rounds N] [--ext4] [PLACE...]
+#   benches/compare.sh [--plan N] [--remove N] [--rounds N] [--ext4] [--xfs] [--btrfs] [PLACE...]
 #
 #   --plan N    files to plan over, default 200000; up to ten million
 #   --remove N  files of which half are removed, default 100000; 0 leaves a part out
 #   --rounds N  how often everybody has a turn, default 3
-#   --ext4      also in a new ext4 in a file of the current directory, mounted for this;
-#               as root
-#   PLACE       directories, default /dev/shm (and with --ext4 none besides)
+#   --ext4, --xfs, --btrfs
+#               also in such a new file system in a file of the current directory, mounted
+#               for this; as root, with Debian's `xfsprogs` and `btrfs-progs`
+#   PLACE       directories, default /dev/shm
 #   RETAIN=FILE BASELINE=FILE   binaries built elsewhere; otherwise a release build is made
 #
 # Every place gets its own trees, in a directory that is made for them and removed. Half
@@ -19,15 +20,15 @@
 # or less is that of the program that measures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PLAN=200000 REMOVE=100000 ROUNDS=3 DAYS=7 EXT4= places=()
+PLAN=200000 REMOVE=100000 ROUNDS=3 DAYS=7 kinds=() places=()
 export LC_ALL=C NO_COLOR=1
 while [ $# -gt 0 ]; do
     case $1 in
     --plan) PLAN=$2 && shift ;;
     --remove) REMOVE=$2 && shift ;;
     --rounds) ROUNDS=$2 && shift ;;
-    --ext4) EXT4=yes ;;
-    -*) sed -n '2,20s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    --ext4 | --xfs | --btrfs) kinds+=("${1#--}") ;;
+    -*) sed -n '2,22s/^# \{0,1\}//p' "$0" && exit 2 ;;
     *) places+=("$(realpath "$1")") ;;
     esac
     shift
@@ -146,7 +147,7 @@ plans() {
 
 removals() {
     [ "$REMOVE" -gt 0 ] || return 0
-    local tree=$room/remove round name wanted=
+    local tree=$room/remove round name threads wanted=
     contest() {
         name=$1
         shift
@@ -165,6 +166,9 @@ removals() {
     for round in $(seq "$ROUNDS"); do
         contest find_-delete find "$tree" -type f -mtime +6 -delete
         contest bare_loop,_1_thread "$baseline" remove "$tree" $DAYS
+        for threads in 1 2; do
+            contest bare_loop,_verified,_$threads "$baseline" verify "$tree" $DAYS $threads
+        done
         [ -z "$fd" ] || contest fd_-X_rm "$fd" --changed-before 7d -t f -uu . "$tree" -X rm
         # By mtime alone: a new tree has no old change times.
         if command -v systemd-tmpfiles >/dev/null; then
@@ -178,26 +182,33 @@ removals() {
     table "$((REMOVE / 2)) of $REMOVE files removed, $1"
 }
 
-# Cleans up after whatever ended it, the mount first.
+# Cleans up after whatever ended it, the mounts first.
 room= disk=
 tidy() {
     [ -z "$room" ] || rm -rf "$room"
     [ -n "$disk" ] || return 0
-    # What is still mounted must not be removed.
-    if mountpoint -q "$disk/mounted"; then umount "$disk/mounted" || return 0; fi
+    local kind
+    for kind in "${kinds[@]}"; do
+        # What is still mounted must not be removed.
+        if mountpoint -q "$disk/$kind"; then umount "$disk/$kind" || return 0; fi
+    done
     rm -rf "$disk"
 }
 trap tidy EXIT
-if [ -n "$EXT4" ]; then
-    disk=$(mktemp -d "$PWD/target/compare.XXXXXX")
-    mkdir "$disk/mounted"
+[ ${#kinds[@]} -eq 0 ] || disk=$(mktemp -d "$PWD/target/compare.XXXXXX")
+for kind in "${kinds[@]}"; do
+    mkdir "$disk/$kind"
     most=$((PLAN > REMOVE ? PLAN : REMOVE))
     # Files without a byte: an inode each, and the names.
-    truncate -s $((most * 700 + (512 << 20))) "$disk/image"
-    mkfs.ext4 -q -N $((most * 11 / 10 + 10000)) "$disk/image"
-    mount -o loop "$disk/image" "$disk/mounted"
-    places+=("$disk/mounted")
-fi
+    truncate -s $((most * 1100 + (1 << 30))) "$disk/$kind.image"
+    case $kind in
+    ext4) mkfs.ext4 -q -N $((most * 11 / 10 + 10000)) "$disk/$kind.image" ;;
+    xfs) mkfs.xfs -q "$disk/$kind.image" ;;
+    btrfs) mkfs.btrfs -q "$disk/$kind.image" 2>/dev/null ;;
+    esac
+    mount -o loop "$disk/$kind.image" "$disk/$kind"
+    places+=("$disk/$kind")
+done
 for place in "${places[@]}"; do
     room=$(mktemp -d "$place/retain-compare.XXXXXX")
     kind=$(stat -f -c %T "$room")

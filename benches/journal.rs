@@ -148,18 +148,15 @@ fn measure(place: &Path, files: usize, journal: Option<()>, end: End) -> (Durati
             index.note(&root, &trashed(batch)).unwrap();
         }
         let outcomes: Vec<Outcome> = batch
-            .iter()
-            .map(|(path, facts)| {
-                let parent = root.open_dir(&path.parent().unwrap()).unwrap();
-                let removal = match end {
-                    End::Unlink => trash.remove(&parent, path, facts),
-                    End::Keep => trash.keep(&parent, path, facts),
-                };
-                match removal {
-                    Removal::Removed { freed } => Outcome::Removed { freed },
-                    Removal::Trashed => Outcome::Trashed,
-                    other => unreachable!("{other:?}"),
-                }
+            .chunk_by(|(one, _), (next, _)| one.is_beside(next))
+            .flat_map(|beside| {
+                let files: Vec<_> = beside.iter().map(|(path, facts)| (path, facts)).collect();
+                trash.remove_together(&root, &files, end)
+            })
+            .map(|removal| match removal {
+                Removal::Removed { freed } => Outcome::Removed { freed },
+                Removal::Trashed => Outcome::Trashed,
+                other => unreachable!("{other:?}"),
             })
             .collect();
         if let (Some(journal), Some(entered)) = (&mut journal, entered) {

@@ -86,6 +86,11 @@ impl Gait {
         }
     }
 
+    /// Whether only so many files may go in a second.
+    pub fn is_paced(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// Whether neither the disk's priority nor the number of files is held down.
     pub fn is_free(&self) -> bool {
         self.rate.is_none() && self.io == Io::Normal

@@ -18,23 +18,21 @@ pub(super) fn hands(files: usize) -> usize {
     cores.min(HANDS).min(files / LOAD).max(1)
 }
 
-/// Does the work on each item by so many threads, each a directory's worth or more at a
-/// time and with a state of its own. The answers are in the order of the items.
-pub(super) fn shared_out<T: Sync, S: Default, R: Send>(
+/// Does the work on all items by so many threads, each a directory's worth or more at a
+/// time. It has an answer for each item of a piece; the answers are in the order of the
+/// items.
+pub(super) fn shared_out<T: Sync, R: Send>(
     items: &[T],
     hands: usize,
     path: impl Fn(&T) -> &RelPath,
-    work: impl Fn(&mut S, &T) -> Option<R> + Sync,
+    work: impl Fn(&[T]) -> Vec<R> + Sync,
 ) -> Vec<Option<R>> {
     let loads = loads(items, path);
     let next = AtomicUsize::new(0);
     let hand = || {
-        let mut state = S::default();
         let mut done = Vec::new();
         while let Some(&(begin, load)) = loads.get(next.fetch_add(1, Ordering::Relaxed)) {
-            for (index, item) in (begin..).zip(load) {
-                done.extend(work(&mut state, item).map(|answer| (index, answer)));
-            }
+            done.push((begin, work(load)));
         }
         done
     };
@@ -43,9 +41,9 @@ pub(super) fn shared_out<T: Sync, S: Default, R: Send>(
         let more = || thread::Builder::new().spawn_scoped(scope, hand).ok();
         let hands: Vec<_> = (1..hands).map_while(|_| more()).collect();
         let mut all: Vec<Option<R>> = items.iter().map(|_| None).collect();
-        let mut enter = |done: Vec<(usize, R)>| {
-            for (index, answer) in done {
-                if let Some(place) = all.get_mut(index) {
+        let mut enter = |done: Vec<(usize, Vec<R>)>| {
+            for (begin, answers) in done {
+                for (place, answer) in all.iter_mut().skip(begin).zip(answers) {
                     *place = Some(answer);
                 }
             }

@@ -114,8 +114,9 @@ impl Hand<'_> {
         let mut parents = Parents::default();
         let replacements = approved.take_replacements();
         let mut beside = self.put_beside(journal, replacements, &planned)?;
-        let mut outcomes: Vec<Outcome> = self.gait.gently(|| match self.hands(&planned) {
-            1 => {
+        let mut outcomes: Vec<Outcome> = self.gait.gently(|| match self.goes_together(&planned) {
+            true => self.remove_together(&planned),
+            false => {
                 let remove = |(index, step): &(usize, &Step)| {
                     self.gait.wait(1);
                     match step.action {
@@ -128,12 +129,6 @@ impl Hand<'_> {
                     }
                 };
                 planned.iter().map(remove).collect()
-            }
-            hands => {
-                let files: Vec<&Step> = planned.iter().map(|(_, step)| *step).collect();
-                let removals = self.remover().remove_together(&files, hands);
-                let outcome = |removal| self.outcome(removal);
-                removals.into_iter().map(outcome).collect()
             }
         });
         done.extend(
@@ -264,13 +259,21 @@ impl Hand<'_> {
         }
     }
 
-    /// How many threads remove a batch.
-    fn hands(&self, planned: &[(usize, &Step)]) -> usize {
+    /// Whether nothing has to be done for, or waited for, between one file and the next.
+    fn goes_together(&self, planned: &[(usize, &Step)]) -> bool {
         let plain = |(_, step): &(usize, &Step)| step.action == Action::Remove;
-        match self.gait.is_free() && planned.iter().all(plain) {
-            true => self.remover().hands(planned.len()),
+        !self.gait.is_paced() && planned.iter().all(plain)
+    }
+
+    fn remove_together(&self, planned: &[(usize, &Step)]) -> Vec<Outcome> {
+        let remover = self.remover();
+        let hands = match self.gait.is_free() {
+            true => remover.hands(planned.len()),
             false => 1,
-        }
+        };
+        let files: Vec<&Step> = planned.iter().map(|(_, step)| *step).collect();
+        let removals = remover.remove_together(&files, hands);
+        removals.into_iter().map(|it| self.outcome(it)).collect()
     }
 
     fn outcome(&self, removal: Removal) -> Outcome {

@@ -171,12 +171,11 @@ pub fn undo(
         root: RwLock::new(root),
         around,
     };
-    let put_back = |_: &mut (), file: &Trashed| {
-        Some(match returns.of(&file.path) {
-            Ok(parent) => trash.put_back(&parent, file),
-            Err(error) => Return::Failed(format!("its directory: {}", in_words(&error))),
-        })
+    let put_one_back = |file: &Trashed| match returns.of(&file.path) {
+        Ok(parent) => trash.put_back(&parent, file),
+        Err(error) => Return::Failed(format!("its directory: {}", in_words(&error))),
     };
+    let put_back = |files: &[Trashed]| files.iter().map(put_one_back).collect();
     // Directories first and one after the other: a hand that puts back what had gone from
     // one before would make the directory anew, and its own could not come back.
     let (directories, files): (Vec<Trashed>, Vec<Trashed>) = files

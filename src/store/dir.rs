@@ -193,6 +193,15 @@ impl Dir {
         Ok(sight.facts)
     }
 
+    /// What an object is that was opened by a name in this directory.
+    ///
+    /// One `statx`, without the name's way through the kernel.
+    pub(super) fn facts_of(&self, object: impl AsFd) -> io::Result<Facts> {
+        let sight = look_at(object)?;
+        self.confine(sight.mount)?;
+        Ok(sight.facts)
+    }
+
     /// What this directory itself is.
     pub fn facts(&self) -> io::Result<Facts> {
         Ok(look_at(&self.fd)?.facts)

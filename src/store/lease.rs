@@ -1,4 +1,4 @@
-//! Whether somebody has a file open for writing, asked of the kernel.
+//! Whether somebody has a file open for writing, asked of the kernel, and what it is.
 
 use std::io;
 
@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::dir::{Dir, Name};
+use crate::entry::Facts;
 
 /// What the kernel says about writers of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,9 @@ pub(super) enum Writing {
 }
 
 /// Asks for a read lease, which the kernel refuses while the file is open for
-/// writing, and lets it go at once. Only for regular files: opening anything else
-/// can have an effect.
-pub(super) fn writing(dir: &Dir, name: Name<'_>) -> Writing {
+/// writing, and what the file is while the lease is ours; then lets it go. Only for
+/// regular files: opening anything else can have an effect.
+pub(super) fn writing(dir: &Dir, name: Name<'_>) -> (Writing, io::Result<Facts>) {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let opened = match dir.open(name, flags | OFlags::NOATIME, Mode::empty()) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => {
@@ -31,11 +32,15 @@ pub(super) fn writing(dir: &Dir, name: Name<'_>) -> Writing {
         }
         opened => opened,
     };
-    match opened.and_then(|file| read_lease(&file)) {
+    let Ok(file) = opened else {
+        return (Writing::Unknown, dir.stat(name));
+    };
+    let writing = match read_lease(&file) {
         Ok(()) => Writing::Nobody,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Writing::Somebody,
         Err(_) => Writing::Unknown,
-    }
+    };
+    (writing, dir.facts_of(file))
 }
 
 /// From asm-generic/fcntl.h; the crate `libc` does not have it.

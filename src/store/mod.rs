@@ -21,6 +21,7 @@ mod lease;
 mod lock;
 mod removal;
 mod root;
+mod together;
 mod trash;
 mod xattr;
 

@@ -181,6 +181,23 @@ impl Removal {
 
 pub(super) const OTHER_MOUNT: &str = "something else is mounted there now";
 
+/// What was moved into its slot and has not been compared there.
+#[derive(Debug)]
+pub(super) struct Taken<'p> {
+    pub(super) name: Name<'p>,
+    expected: &'p Facts,
+    pub(super) slot: Slot,
+}
+
+/// Why a name was not moved into its slot; it leads to what it led to.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// For what came of it.
+    For(Removal),
+    /// The trash has no room for another name, and the disk none for a larger trash.
+    NoRoom(Removal),
+}
+
 /// What becomes of a file once it is certain to be the planned one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -233,39 +250,80 @@ impl Trash {
         end: End,
         interrupt: &mut dyn FnMut(Moment),
     ) -> Removal {
+        match self.take(parent, path, expected, interrupt) {
+            Ok(taken) => self.end(parent, taken, end, interrupt),
+            Err(NotTaken::For(removal) | NotTaken::NoRoom(removal)) => removal,
+        }
+    }
+
+    /// Compares a name and moves what it leads to into its slot, where it is to be
+    /// compared again.
+    pub(super) fn take<'p>(
+        &self,
+        parent: &Dir,
+        path: &'p RelPath,
+        expected: &'p Facts,
+        interrupt: &mut dyn FnMut(Moment),
+    ) -> Result<Taken<'p>, NotTaken> {
         let name = match Name::of(path) {
             Some(name) if !is_control(path) && expected.kind != Kind::Directory => name,
-            Some(_) | None => return Removal::Unverifiable("it is not a file".to_owned()),
+            Some(_) | None => {
+                let reason = "it is not a file".to_owned();
+                return Err(NotTaken::For(Removal::Unverifiable(reason)));
+            }
         };
         match parent.stat(name) {
             Ok(found) if self.recognises(expected, &found) => {}
-            Ok(_) => return Removal::Changed,
-            Err(error) => return Removal::out_of_reach(&error),
+            Ok(_) => return Err(NotTaken::For(Removal::Changed)),
+            Err(error) => return Err(NotTaken::For(Removal::out_of_reach(&error))),
         }
         let slot = Slot::of(path);
         interrupt(Moment::Compared);
         let moved = around(Point::MoveToTrash, || {
             parent.rename(name, &self.dir, slot.name())
         });
-        if let Err(errno) = moved {
-            return not_moved(errno, parent, name);
+        match moved {
+            Ok(()) => Ok(Taken {
+                name,
+                expected,
+                slot,
+            }),
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => Err(NotTaken::NoRoom(refused(errno))),
+            Err(errno) => Err(NotTaken::For(not_moved(errno, parent, name))),
         }
+    }
+
+    /// Compares what was moved into a slot: the planned file comes to its end, anything
+    /// else goes back.
+    pub(super) fn end(
+        &self,
+        parent: &Dir,
+        taken: Taken<'_>,
+        end: End,
+        interrupt: &mut dyn FnMut(Moment),
+    ) -> Removal {
+        let Taken {
+            name,
+            expected,
+            slot,
+        } = taken;
         interrupt(Moment::Moved);
         // Asked here and not before: nobody can open it by its old name any more, so
         // who has it open for writing now is all who ever will.
-        if let Some(reason) = self.writer(&slot, expected) {
+        let (writing, found) = self.examine(&slot, expected);
+        if let Some(reason) = self.busy(writing, expected) {
             return match self.give_back_slot(&slot, parent, name) {
                 Ok(()) => Removal::Busy(reason),
                 Err(_) => Removal::Stranded { slot, reason },
             };
         }
-        match self.dir.stat(slot.name()) {
-            Ok(moved) if same_but_changed(expected, &moved) => {
+        match found {
+            Ok(found) if same_but_changed(expected, &found) => {
                 interrupt(Moment::Verified);
                 match end {
-                    End::Unlink => self.finish(parent, name, slot, &moved),
+                    End::Unlink => self.finish(parent, name, slot, &found),
                     End::Keep => {
-                        self.note_relinked(&moved);
+                        self.note_relinked(&found);
                         Removal::Trashed
                     }
                 }
@@ -284,13 +342,16 @@ impl Trash {
         }
     }
 
-    /// Who keeps a moved file by writing to it, in words. Where the kernel cannot be
-    /// asked, the comparison has to do; that window is said in the documentation.
-    fn writer(&self, slot: &Slot, expected: &Facts) -> Option<String> {
-        if expected.kind != Kind::File {
-            return None;
+    /// Who keeps a moved file by writing to it, and what the file is. Where the kernel
+    /// cannot be asked for writers, the comparison has to do; that window is said in the
+    /// documentation.
+    fn examine(&self, slot: &Slot, expected: &Facts) -> (Writing, io::Result<Facts>) {
+        match expected.kind {
+            Kind::File => writing(&self.dir, slot.name()),
+            Kind::Directory | Kind::Symlink | Kind::Special => {
+                (Writing::Nobody, self.dir.stat(slot.name()))
+            }
         }
-        self.busy(writing(&self.dir, slot.name()), expected)
     }
 
     fn busy(&self, writing: Writing, expected: &Facts) -> Option<String> {

@@ -18,6 +18,30 @@ use crate::path::RelPath;
 pub struct Root {
     pub(super) dir: Dir,
     path: PathBuf,
+    file_system: FileSystem,
+}
+
+/// File systems on which we go about it another way than on others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileSystem {
+    /// tmpfs.
+    Memory,
+    Xfs,
+    Btrfs,
+    Other,
+}
+
+impl FileSystem {
+    fn of(dir: &Dir) -> FileSystem {
+        let found = fstatfs(dir.fd()).map(|found| u32::try_from(found.f_type));
+        // From statfs(2).
+        match found {
+            Ok(Ok(0x0102_1994)) => FileSystem::Memory,
+            Ok(Ok(0x5846_5342)) => FileSystem::Xfs,
+            Ok(Ok(0x9123_683e)) => FileSystem::Btrfs,
+            Ok(_) | Err(_) => FileSystem::Other,
+        }
+    }
 }
 
 /// What the file system under a store has to give.
@@ -62,6 +86,7 @@ impl Root {
                 source,
             })?;
         Ok(Root {
+            file_system: FileSystem::of(&dir),
             dir,
             path: path.to_owned(),
         })
@@ -72,6 +97,7 @@ impl Root {
         Ok(Root {
             dir: self.open_dir(&RelPath::root())?,
             path: self.path.clone(),
+            file_system: self.file_system,
         })
     }
 
@@ -117,9 +143,11 @@ impl Root {
 
     /// Whether the store lies in memory: on tmpfs.
     pub fn is_in_memory(&self) -> bool {
-        // From statfs(2).
-        const TMPFS: u32 = 0x0102_1994;
-        fstatfs(self.dir.fd()).is_ok_and(|found| u32::try_from(found.f_type) == Ok(TMPFS))
+        self.file_system == FileSystem::Memory
+    }
+
+    pub(super) fn file_system(&self) -> FileSystem {
+        self.file_system
     }
 
     /// How full the store's file system is.

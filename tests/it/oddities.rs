@@ -701,15 +701,15 @@ fn a_file_four_thousand_directories_deep_goes_and_comes_back() {
         .status();
 }
 
-/// The system calls of a plan, one a line.
-pub fn traced(shop: &Shop, calls: &str) -> Option<String> {
+/// The system calls of a command, one a line.
+pub fn traced(shop: &Shop, arguments: &[&str], calls: &str) -> Option<String> {
     let trace = shop.path("trace");
-    let plan = shop.command(&["plan"]);
+    let command = shop.command(arguments);
     let traced = Command::new("strace")
         .args(["-f", "-qq", "-e", &format!("trace={calls}"), "-o"])
         .arg(&trace)
-        .arg(plan.get_program())
-        .arg("plan")
+        .arg(command.get_program())
+        .args(arguments)
         .current_dir(shop.path("."))
         .env_clear()
         .env("HOME", shop.path("."))
@@ -730,7 +730,7 @@ fn a_file_costs_one_system_call_and_a_directory_one_opening() {
             shop.file(format!("dir-{dir}/file-{file}"), "x", DAY);
         }
     }
-    let Some(trace) = traced(&shop, "%file,%desc") else {
+    let Some(trace) = traced(&shop, &["plan"], "%file,%desc") else {
         return;
     };
     // What another thread interrupts is two lines, of which the second names nothing.
@@ -761,7 +761,7 @@ fn a_name_no_collection_has_is_never_looked_at() {
         shop.file(name, "x", 10 * DAY);
     }
     std::os::unix::fs::symlink("x.log", shop.path("store/a/link.log")).unwrap();
-    let Some(trace) = traced(&shop, "%file") else {
+    let Some(trace) = traced(&shop, &["plan"], "%file") else {
         return;
     };
     let looked = |name: &str| trace.lines().filter(|line| line.contains(name)).count();
@@ -791,7 +791,7 @@ fn a_directory_no_statement_can_touch_is_never_opened() {
     for name in ["logs/inner/a", "other/deep/b", "precious/c"] {
         shop.file(name, "x", 10 * DAY);
     }
-    let Some(trace) = traced(&shop, "%file") else {
+    let Some(trace) = traced(&shop, &["plan"], "%file") else {
         return;
     };
     let opened = |name: &str| {
@@ -805,5 +805,89 @@ fn a_directory_no_statement_can_touch_is_never_opened() {
     for unread in ["\"b\"", "\"c\""] {
         let looked = trace.lines().filter(|line| line.contains(unread));
         assert_eq!(looked.count(), 0, "{unread}: {trace}");
+    }
+}
+
+/// How often a run makes each of these calls that removes so many files from each of so
+/// many directories.
+fn calls_of_a_run<const N: usize>(
+    setting: &str,
+    (directories, files): (usize, usize),
+    calls: [&str; N],
+) -> Option<[i64; N]> {
+    let shop = Shop::new("delete when older than 7 days\nstop never because \"all go\"");
+    shop.configure(setting);
+    for dir in 0..directories {
+        for file in 0..files {
+            shop.file(format!("dir-{dir}/file-{file}"), "x", 10 * DAY);
+        }
+        // With something that stays, or it would go as a whole.
+        shop.file(format!("dir-{dir}/new"), "x", 0);
+    }
+    let trace = traced(&shop, &["apply", "--yes"], &calls.join(","))?;
+    assert_eq!(shop.files("store").len(), directories);
+    // What another thread interrupts is two lines, of which the second begins otherwise.
+    Some(calls.map(|call| {
+        let begins = format!(" {call}(");
+        let lines = trace.lines().filter(|line| line.contains(&begins));
+        // Only a debug build asks whether what it closes is open.
+        let lines = lines.filter(|line| !line.contains("F_GETFD"));
+        i64::try_from(lines.count()).unwrap()
+    }))
+}
+
+#[test]
+fn a_removal_costs_so_many_system_calls_and_no_more() {
+    let calls = [
+        "statx",
+        "renameat2",
+        "openat2",
+        "fcntl",
+        "close",
+        "unlinkat",
+        "rename",
+        "openat",
+        "unlink",
+        "fsync",
+    ];
+    let cases = [
+        // One `statx` of a file is the scan's, as are an `openat2`, a `close` and a `statx` of
+        // a directory; another `statx` is of what stays in it.
+        (
+            "",
+            [3, 1, 1, 2, 1, 1, 0, 0, 0, 0],
+            [4, 0, 3, 0, 3, 0, 0, 0, 0, 0],
+        ),
+        (
+            "grace = \"1 day\"",
+            [3, 1, 1, 2, 1, 0, 0, 0, 0, 0],
+            [5, 0, 3, 0, 4, 0, 0, 1, 0, 0],
+        ),
+        (
+            "exclusive = true",
+            [2, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+            [2, 0, 2, 0, 2, 0, 0, 0, 0, 0],
+        ),
+    ];
+    for (setting, a_file, a_directory) in cases {
+        let count = |tree| calls_of_a_run(setting, tree, calls);
+        let Some([few, many, spread]) =
+            count((12, 10)).and_then(|few| Some([few, count((12, 30))?, count((36, 10))?]))
+        else {
+            return;
+        };
+        // To the nearest: a handful is other threads' and the journal's.
+        let each = |more: [i64; 10], less: [i64; 10], of: i64| -> Vec<i64> {
+            let differences = more.iter().zip(less).map(|(more, less)| more - less);
+            differences
+                .map(|more| (more + of / 2).div_euclid(of))
+                .collect()
+        };
+        let found = (each(many, few, 12 * 20), each(spread, many, 24));
+        let wanted = (a_file.to_vec(), a_directory.to_vec());
+        assert_eq!(
+            found, wanted,
+            "{setting}: {calls:?} for each file, directory"
+        );
     }
 }
