@@ -130,7 +130,7 @@ pub(super) enum Craft<'a> {
 
 impl Archiver<'_> {
     /// Archives one open file and proves the archive.
-    pub(super) fn archive(&self, entry: &GuestEntry, file: &File) -> Result<Proved, Trouble> {
+    pub(super) fn archive(&self, entry: &GuestEntry<'_>, file: &File) -> Result<Proved, Trouble> {
         let hashed = Hash::default();
         let (draft, shelf) = match entry.size < BESIDE {
             true => self.store(entry, file, &hashed),
@@ -159,7 +159,7 @@ impl Archiver<'_> {
     /// compressed or moved the bytes, ours is done as well.
     fn store_and_hash(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         hashed: &Hash,
     ) -> Result<(Draft, Shelf), Trouble> {
@@ -187,12 +187,12 @@ impl Archiver<'_> {
 
     fn store(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         hashed: &Hash,
     ) -> Result<(Draft, Shelf), Trouble> {
         let terms = Terms {
-            file: entry.path.as_str().into(),
+            file: entry.path.into(),
             ..self
                 .plugin
                 .terms(Arc::clone(&self.settings), self.run, entry.size)
@@ -212,7 +212,7 @@ impl Archiver<'_> {
             let (source, target) = (lent(&source), lent(&target));
             let archiver = instance.retain_plugin_archiver();
             archiver
-                .call_archive(&mut store, entry, source, target)
+                .call_archive(&mut store, entry.clone(), source, target)
                 .await
         };
         let answer = match self.machine.wait(in_time(wall, &self.run.cancel, call)) {
@@ -230,7 +230,7 @@ impl Archiver<'_> {
     /// One object holds all that a command has written.
     fn store_filtered(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         terms: Terms,
         prepared: &CommandPre<Guest>,
@@ -251,7 +251,7 @@ impl Archiver<'_> {
             .map_err(refused)?;
         let suffix = filter::suffix(&self.settings);
         // Another generation with the same time has other bytes and the first name.
-        let other = format!("-{}{suffix}", start(&entry.key, 8));
+        let other = format!("-{}{suffix}", start(entry.key, 8));
         let on_existing = OnExisting::SameBytes;
         let mut free = None;
         for suffix in [&suffix, &other] {
@@ -495,7 +495,7 @@ impl Restorer<'_> {
 }
 
 /// What a command's object is called: as `backup` would, and the suffix.
-fn filtered_name(entry: &GuestEntry, suffix: &str) -> String {
+fn filtered_name(entry: &GuestEntry<'_>, suffix: &str) -> String {
     let GuestEntry {
         collection,
         path,

@@ -14,6 +14,7 @@
 mod again;
 mod approve;
 mod archive;
+mod asked;
 mod blobs;
 mod builtin;
 mod cache;
