@@ -16,7 +16,7 @@ use super::trouble::{Trouble, TroubleKind};
 use crate::time::Stamp;
 
 /// Files in one call.
-const BATCH: usize = 512;
+const BATCH: usize = 1_024;
 
 /// Bytes of texts and records in one call.
 const BATCH_BYTES: usize = 1 << 20;
