@@ -7,14 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::blobs::{
     Finished, Hash, Restored, Shelf, Sink, Source, Target, checkpoint, content_of, refusal,
 };
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
-use super::filter;
+use super::filter::{self, Command};
 use super::guest::{Guest, OutOfTime, RunFacts, Terms, interrupted};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
@@ -125,7 +124,7 @@ pub(super) struct Archiver<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Craft<'a> {
     Plugin(&'a ArchivePluginPre<Guest>),
-    Filter(&'a CommandPre<Guest>),
+    Filter(&'a Command),
 }
 
 impl Archiver<'_> {
@@ -199,7 +198,7 @@ impl Archiver<'_> {
         };
         let prepared = match self.craft {
             Craft::Plugin(prepared) => prepared,
-            Craft::Filter(prepared) => return self.store_filtered(entry, file, terms, prepared),
+            Craft::Filter(command) => return self.store_filtered(entry, file, terms, command),
         };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
@@ -233,7 +232,7 @@ impl Archiver<'_> {
         entry: &GuestEntry<'_>,
         file: &File,
         terms: Terms,
-        prepared: &CommandPre<Guest>,
+        command: &Command,
     ) -> Result<(Draft, Shelf), Trouble> {
         let deadline = Instant::now() + terms.wall;
         let refused = |error: DestinationError| Trouble::reported(&refusal(&error));
@@ -242,7 +241,7 @@ impl Archiver<'_> {
         let sink = Sink::Object(Box::new(writer), self.target.clone());
         let args = filter::arguments(&self.settings, "args");
         let input = (file, entry.size);
-        let written = filter::run(self.machine, prepared, terms, &args, input, sink)?;
+        let written = filter::run(self.machine, command, terms, &args, input, sink)?;
         let Sink::Object(writer, _) = written else {
             return Err(Trouble::permanent("its sink went astray"));
         };
@@ -441,7 +440,7 @@ impl Restorer<'_> {
             .at_least(self.limits);
         let prepared = match self.craft {
             Craft::Plugin(prepared) => prepared,
-            Craft::Filter(prepared) => return self.unfilter(objects, restored, terms, prepared),
+            Craft::Filter(command) => return self.unfilter(objects, restored, terms, command),
         };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
@@ -479,7 +478,7 @@ impl Restorer<'_> {
         objects: Vec<Source>,
         restored: Restored,
         terms: Terms,
-        prepared: &CommandPre<Guest>,
+        command: &Command,
     ) -> Result<Content, Trouble> {
         let Ok([object]) = <[Source; 1]>::try_from(objects) else {
             return Err(Trouble::permanent("a command's archive is one object"));
@@ -487,7 +486,7 @@ impl Restorer<'_> {
         let args = filter::arguments(&self.settings, "restore_args");
         let sink = Sink::Restored(Box::new(restored));
         let input = object.into_parts();
-        match filter::run(self.machine, prepared, terms, &args, input, sink)? {
+        match filter::run(self.machine, command, terms, &args, input, sink)? {
             Sink::Restored(restored) => Ok(restored.finish()),
             Sink::Object(..) => Err(Trouble::permanent("its sink went astray")),
         }

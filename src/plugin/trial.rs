@@ -296,7 +296,7 @@ impl Trial {
             match &self.prepared {
                 Prepared::Reviewer(it) => it.instantiate_async(&mut store).await.map(drop),
                 Prepared::Archiver(it) => it.instantiate_async(&mut store).await.map(drop),
-                Prepared::Filter(it) => it.instantiate_async(&mut store).await.map(drop),
+                Prepared::Filter(it) => it.instantiate(&mut store).await,
             }
         };
         let made = self.machine.wait(in_time(wall, &self.run.cancel, made));
