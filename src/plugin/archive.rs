@@ -85,6 +85,14 @@ impl Part {
         }
     }
 
+    /// Makes its bytes durable, where they are this archive's.
+    fn sync(&self) -> std::io::Result<()> {
+        match self {
+            Part::New(finished) => finished.staged.file().sync_all(),
+            Part::Shared(_) => Ok(()),
+        }
+    }
+
     fn source(&self) -> Result<Source, Trouble> {
         let source = match self {
             Part::New(finished) => {
@@ -142,7 +150,13 @@ impl Archiver<'_> {
         };
         let proof = self.plugin.proof();
         match proof {
-            Proof::Restore => self.prove(&draft.note, &objects, &content)?,
+            Proof::Restore => {
+                let prove = || self.prove(&draft.note, &objects, &content);
+                match entry.size < BESIDE {
+                    true => prove()?,
+                    false => while_it_is_synced(&objects, prove)?,
+                }
+            }
             Proof::ReadBack => self.read_back(&objects, &content)?,
             Proof::None => {}
         }
@@ -517,6 +531,32 @@ fn filtered_name(entry: &GuestEntry<'_>, suffix: &str) -> String {
 
 fn start(key: &str, length: usize) -> &str {
     key.get(..length).unwrap_or(key)
+}
+
+/// Proves while another thread waits for the disk: until it has what was staged nothing is
+/// published, and the proof reads it from memory.
+fn while_it_is_synced(
+    objects: &[Part],
+    prove: impl FnOnce() -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    thread::scope(|scope| {
+        let sync = || objects.iter().try_for_each(Part::sync);
+        let syncing = thread::Builder::new().spawn_scoped(scope, sync);
+        prove()?;
+        // The system reports a failure once, so publishing may not hear of it again. Where
+        // there is no thread it is publishing that waits.
+        match syncing.map(|syncing| syncing.join()) {
+            Ok(Ok(synced)) => synced.map_err(|error| Trouble {
+                kind: TroubleKind::Retryable,
+                reason: format!(
+                    "the archive does not get to the disk: {}",
+                    crate::store::in_words(&error)
+                ),
+            }),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => Ok(()),
+        }
+    })
 }
 
 /// A call with its second limit: the guest's own is the epoch's.
