@@ -231,6 +231,19 @@ fn one_file_is_run_through_a_plugin_without_being_touched() {
 }
 
 #[test]
+fn compress_has_18_levels_for_what_a_plugin_is_granted_unasked() {
+    let shop = Shop::new("keep always");
+    // Longer than the window, so that the tables are as large as they get.
+    shop.file("a.log", vec![b'a'; 9_000_000], DAY);
+    let run = ["plugin", "run", "builtin:compress", "store/a.log"];
+    for (level, code) in [(9, 0), (12, 0), (14, 0), (15, 0), (16, 0), (18, 0), (19, 2)] {
+        let settings = format!("{{\"level\": {level}}}");
+        let said = shop.run(&[&run[..], &["--settings", &settings]].concat());
+        assert_eq!(said.code, code, "{level}: {said:?}");
+    }
+}
+
+#[test]
 fn a_component_is_examined_without_being_run() {
     let shop = Shop::new("keep always");
     let said = shop.run(&["plugin", "inspect", "builtin:compress"]);

@@ -4,13 +4,15 @@
 //! reads it with `zstd -d`. Its checksum is part of the format, and the host's proof
 //! decompresses it before the file goes.
 
+use std::ops::RangeInclusive;
+
 use retain_plugin::{
     Archiver, Destination, Draft, Entry, Failure, GENERATIONS, OnExisting, Sink, Source, export,
     settings,
 };
 use serde::Deserialize;
 use zstd::zstd_safe::{
-    CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, get_error_name,
+    CCtx, CParameter, DCtx, ErrorCode, InBuffer, OutBuffer, compress_bound, get_error_name,
     zstd_sys::{ZSTD_EndDirective, ZSTD_ErrorCode},
 };
 
@@ -54,6 +56,11 @@ const LONG: u64 = 8 << 20;
 /// has unless more is granted; what it stores differs by two bytes in a hundred thousand.
 const SLIM: i32 = 15;
 const SLIM_HASH: u32 = 22;
+
+/// The levels a file is held whole for, and what the encoder takes beside it then: below it
+/// saves nothing, above the encoder itself takes most of what is granted.
+const WHOLE: RangeInclusive<i32> = 3..=9;
+const BESIDE: usize = 24 << 20;
 
 /// Bytes that are asked for and written at once: the host's own bound.
 const CHUNK: usize = 1 << 20;
@@ -109,6 +116,10 @@ fn encode(settings: &Settings, source: &Source, sink: &Sink) -> Result<(), Failu
         set(CParameter::EnableLongDistanceMatching(window > LONG))?;
     }
     set(CParameter::ChecksumFlag(true))?;
+    if let Some((whole, mut output)) = whole(settings, source)? {
+        encoder.compress2(&mut output, &whole).map_err(of_zstd)?;
+        return output.chunks(CHUNK).try_for_each(|piece| sink.write(piece));
+    }
     encoder.set_pledged_src_size(Some(source.size())).map_err(of_zstd)?;
     // Straight from what the host gave into what it gets: every copy in between shows at
     // level 1.
@@ -134,6 +145,32 @@ fn encode(settings: &Settings, source: &Source, sink: &Sink) -> Result<(), Failu
                 true | false => {}
             }
         }
+    }
+}
+
+/// All of a file, and room for its archive, where there is memory for that. In one piece it
+/// takes a tenth less time than in a ring at level 3 and up to a fifth at level 9.
+fn whole(settings: &Settings, source: &Source) -> Result<Option<(Vec<u8>, Vec<u8>)>, Failure> {
+    let Ok(size) = usize::try_from(source.size()) else { return Ok(None) };
+    let bound = compress_bound(size);
+    let all = bound.checked_add(size).and_then(|both| both.checked_add(BESIDE + CHUNK));
+    // What is there for all of it is given back, and is there for each part then.
+    let fits = |all| Vec::<u8>::new().try_reserve_exact(all).is_ok();
+    let worth = WHOLE.contains(&settings.level) && settings.window.is_none();
+    if !worth || !all.is_some_and(fits) {
+        return Ok(None);
+    }
+    let (mut whole, output) = (Vec::with_capacity(size), Vec::with_capacity(bound));
+    loop {
+        let piece = source.read(whole.len() as u64, CHUNK as u32)?;
+        if piece.is_empty() && whole.len() == size {
+            return Ok(Some((whole, output)));
+        }
+        if piece.is_empty() || piece.len() > size - whole.len() {
+            let message = "the file has other bytes than it said";
+            return Err(Failure::permanent("data", message));
+        }
+        whole.extend_from_slice(&piece);
     }
 }
 
