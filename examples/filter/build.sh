@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds `minigzip.wasm`: zlib's own command, as it is, for WASI. Needs zig, whose C library
-# is recent enough (README.md), in `ZIG` (`python3 -m ziglang` from PyPI will do).
+# Builds `minigzip.wasm`: zlib's own command, as it is, for WASI. Needs zig in `ZIG`
+# (`python3 -m ziglang` from PyPI will do).
 # usage: examples/filter/build.sh zlib_1.2.13.dfsg.orig.tar.bz2   (Debian's source package)
 set -eu
 tar=$(realpath "$1")

@@ -85,8 +85,10 @@ static void *retain_take(size_t align, size_t size) {
     uintptr_t have = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
     if (end < at) __builtin_trap();
     if (end > have) {
-        size_t pages = (end - have + 65535) >> 16;
-        if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1) __builtin_trap();
+        /* A MiB at once, where there is as much: asking takes longer than most answers. */
+        size_t pages = (end - have + 65535) >> 16, most = pages < 16 ? 16 : pages;
+        if (__builtin_wasm_memory_grow(0, most) == (size_t)-1
+            && __builtin_wasm_memory_grow(0, pages) == (size_t)-1) __builtin_trap();
     }
     retain_heap = end;
     return (void *)at;

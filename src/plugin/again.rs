@@ -17,7 +17,7 @@ impl Archiver<'_> {
     /// The archive among those that were recorded, if one of them serves.
     pub(super) fn again(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         destination: &DestinationName,
         recorded: &[Receipt],
@@ -42,7 +42,7 @@ impl Archiver<'_> {
     /// Whether the host would record the same of an archive made now.
     fn is_alike(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         destination: &DestinationName,
         receipt: &Receipt,
     ) -> bool {

@@ -4,22 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::archive::{Archiver, Part, Proved};
+use super::asked::Asked;
 use super::blobs::Target;
-use super::contract::{GuestEntry, GuestInstant};
+use super::contract::GuestEntry;
 use super::declined::Declined;
 use super::engine::Machine;
 use super::guest::RunFacts;
 use super::load::{Catalogue, Plugin, Prepared, hexadecimal};
 use super::meter::Event;
 use super::replace::{self, Replacement};
-use super::review::{Asked, Review, Reviewer};
+use super::review::{Review, Reviewer};
 use super::surroundings::Surroundings;
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
@@ -103,6 +104,8 @@ pub struct Hooks<'a> {
     plan: &'a Plan,
     root: &'a Root,
     run: RunFacts,
+    /// What each of the plan's statements is called, said to a plugin of every file.
+    rules: OnceLock<Vec<String>>,
     ready: Vec<Result<Ready, String>>,
     /// Hooks that no file will satisfy, and why.
     given_up: Mutex<BTreeMap<usize, String>>,
@@ -171,6 +174,7 @@ impl<'a> Hooks<'a> {
             plan,
             root,
             run,
+            rules: OnceLock::new(),
             given_up: Mutex::default(),
         }
     }
@@ -274,11 +278,8 @@ impl<'a> Hooks<'a> {
                     surroundings: &Surroundings::of(self.root),
                 };
                 let steps = steps.iter().filter_map(|&i| self.step(i));
-                let files: Asked = steps
-                    .map(|step| (self.entry(step, 1), step.path.clone()))
-                    .collect();
                 let answers = reviewer
-                    .review(files)
+                    .review(steps.map(|step| self.asked(step, 1)))
                     .into_iter()
                     .map(|review| match review {
                         Ok(Review::Proceed) => Ok(Agreed::Yes),
@@ -363,11 +364,12 @@ impl<'a> Hooks<'a> {
         else {
             return Err(Trouble::permanent("the hook names no destination"));
         };
-        let entry = self.entry(step, attempt);
+        let asked = self.asked(step, attempt);
+        let entry = asked.entry(0);
         let beside = match &ready.in_place {
             Some(suffix) => {
                 let declined = self.declined.as_ref();
-                let known = declined.and_then(|known| lock(known).size(hook, &entry.key));
+                let known = declined.and_then(|known| lock(known).size(hook, entry.key));
                 if let Some(size) = known {
                     let reason = replace::no_smaller(size, step);
                     let reason = format!("{reason}; it is tried again once it changes");
@@ -391,7 +393,7 @@ impl<'a> Hooks<'a> {
                 ends_after: None,
             },
         };
-        let recorded = self.recorded.get(&entry.key).filter(|_| beside.is_none());
+        let recorded = self.recorded.get(entry.key).filter(|_| beside.is_none());
         let again = recorded.and_then(|known| archiver.again(&entry, &file, name, known));
         let proved = match again {
             Some(proved) => proved,
@@ -415,7 +417,7 @@ impl<'a> Hooks<'a> {
                 if let Some(declined) = &self.declined
                     && stored >= step.facts.size
                 {
-                    lock(declined).add(hook, &entry.key, stored);
+                    lock(declined).add(hook, entry.key, stored);
                 }
                 Replacement::new(step, path, proved, receipt, destination)
                     .map(|replacement| Agreed::Beside(Box::new(replacement)))
@@ -445,7 +447,7 @@ impl<'a> Hooks<'a> {
         &self,
         ready: &Ready,
         step: &Step,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         proved: &Proved,
         destination: &DestinationName,
     ) -> Receipt {
@@ -463,7 +465,7 @@ impl<'a> Hooks<'a> {
             store: self.plan.store.clone(),
             collection: step.ruling.collection.to_string(),
             path: step.path.to_string(),
-            key: entry.key.clone(),
+            key: entry.key.to_owned(),
             plugin: ready.plugin.version(),
             settings: ready.settings.clone(),
             destination: destination.clone(),
@@ -489,32 +491,24 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    fn entry(&self, step: &Step, attempt: u32) -> GuestEntry {
+    fn asked(&self, step: &'a Step, attempt: u32) -> Asked<'_> {
         let facts = &step.facts;
-        let path = step.path.to_string();
-        let plain = path.as_bytes() == step.path.as_bytes();
-        let rule = self
-            .plan
-            .rules
-            .get(step.ruling.rule)
-            .map(ToString::to_string);
-        GuestEntry {
-            slot: 0,
-            key: generation(&self.plan.root, &step.path, &step.facts),
-            store: self.plan.store.clone(),
-            raw_path: (!plain).then(|| step.path.as_bytes().to_vec()),
-            path,
+        let rules = self.rules.get_or_init(|| {
+            let rules = self.plan.rules.iter();
+            rules.map(ToString::to_string).collect()
+        });
+        Asked {
+            key: generation(&self.plan.root, &step.path, facts).into(),
+            store: &self.plan.store,
             size: facts.size,
             allocated: facts.allocated,
-            modified: GuestInstant {
-                seconds: facts.modified.seconds(),
-                nanoseconds: facts.modified.subsec_nanoseconds(),
-            },
+            modified: facts.modified,
             links: facts.links,
-            collection: step.ruling.collection.to_string(),
-            rule: rule.unwrap_or_default(),
-            captures: step.ruling.captures.owned(),
+            collection: &step.ruling.collection,
+            rule: rules.get(step.ruling.rule).map_or("", String::as_str),
+            captures: step.ruling.captures.iter().collect(),
             attempt,
+            ..Asked::at(&step.path)
         }
     }
 

@@ -7,14 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::blobs::{
     Finished, Hash, Restored, Shelf, Sink, Source, Target, checkpoint, content_of, refusal,
 };
 use super::contract::{ArchivePluginPre, Draft, GuestEntry};
 use super::engine::Machine;
-use super::filter;
+use super::filter::{self, Command};
 use super::guest::{Guest, OutOfTime, RunFacts, Terms, interrupted};
 use super::load::Plugin;
 use super::trouble::{Trouble, TroubleKind};
@@ -86,6 +85,14 @@ impl Part {
         }
     }
 
+    /// Makes its bytes durable, where they are this archive's.
+    fn sync(&self) -> std::io::Result<()> {
+        match self {
+            Part::New(finished) => finished.staged.file().sync_all(),
+            Part::Shared(_) => Ok(()),
+        }
+    }
+
     fn source(&self) -> Result<Source, Trouble> {
         let source = match self {
             Part::New(finished) => {
@@ -125,12 +132,12 @@ pub(super) struct Archiver<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Craft<'a> {
     Plugin(&'a ArchivePluginPre<Guest>),
-    Filter(&'a CommandPre<Guest>),
+    Filter(&'a Command),
 }
 
 impl Archiver<'_> {
     /// Archives one open file and proves the archive.
-    pub(super) fn archive(&self, entry: &GuestEntry, file: &File) -> Result<Proved, Trouble> {
+    pub(super) fn archive(&self, entry: &GuestEntry<'_>, file: &File) -> Result<Proved, Trouble> {
         let hashed = Hash::default();
         let (draft, shelf) = match entry.size < BESIDE {
             true => self.store(entry, file, &hashed),
@@ -143,7 +150,13 @@ impl Archiver<'_> {
         };
         let proof = self.plugin.proof();
         match proof {
-            Proof::Restore => self.prove(&draft.note, &objects, &content)?,
+            Proof::Restore => {
+                let prove = || self.prove(&draft.note, &objects, &content);
+                match entry.size < BESIDE {
+                    true => prove()?,
+                    false => while_it_is_synced(&objects, prove)?,
+                }
+            }
             Proof::ReadBack => self.read_back(&objects, &content)?,
             Proof::None => {}
         }
@@ -159,7 +172,7 @@ impl Archiver<'_> {
     /// compressed or moved the bytes, ours is done as well.
     fn store_and_hash(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         hashed: &Hash,
     ) -> Result<(Draft, Shelf), Trouble> {
@@ -187,19 +200,19 @@ impl Archiver<'_> {
 
     fn store(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         hashed: &Hash,
     ) -> Result<(Draft, Shelf), Trouble> {
         let terms = Terms {
-            file: entry.path.as_str().into(),
+            file: entry.path.into(),
             ..self
                 .plugin
                 .terms(Arc::clone(&self.settings), self.run, entry.size)
         };
         let prepared = match self.craft {
             Craft::Plugin(prepared) => prepared,
-            Craft::Filter(prepared) => return self.store_filtered(entry, file, terms, prepared),
+            Craft::Filter(command) => return self.store_filtered(entry, file, terms, command),
         };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
@@ -212,7 +225,7 @@ impl Archiver<'_> {
             let (source, target) = (lent(&source), lent(&target));
             let archiver = instance.retain_plugin_archiver();
             archiver
-                .call_archive(&mut store, entry, source, target)
+                .call_archive(&mut store, entry.clone(), source, target)
                 .await
         };
         let answer = match self.machine.wait(in_time(wall, &self.run.cancel, call)) {
@@ -230,10 +243,10 @@ impl Archiver<'_> {
     /// One object holds all that a command has written.
     fn store_filtered(
         &self,
-        entry: &GuestEntry,
+        entry: &GuestEntry<'_>,
         file: &File,
         terms: Terms,
-        prepared: &CommandPre<Guest>,
+        command: &Command,
     ) -> Result<(Draft, Shelf), Trouble> {
         let deadline = Instant::now() + terms.wall;
         let refused = |error: DestinationError| Trouble::reported(&refusal(&error));
@@ -242,7 +255,7 @@ impl Archiver<'_> {
         let sink = Sink::Object(Box::new(writer), self.target.clone());
         let args = filter::arguments(&self.settings, "args");
         let input = (file, entry.size);
-        let written = filter::run(self.machine, prepared, terms, &args, input, sink)?;
+        let written = filter::run(self.machine, command, terms, &args, input, sink)?;
         let Sink::Object(writer, _) = written else {
             return Err(Trouble::permanent("its sink went astray"));
         };
@@ -251,7 +264,7 @@ impl Archiver<'_> {
             .map_err(refused)?;
         let suffix = filter::suffix(&self.settings);
         // Another generation with the same time has other bytes and the first name.
-        let other = format!("-{}{suffix}", start(&entry.key, 8));
+        let other = format!("-{}{suffix}", start(entry.key, 8));
         let on_existing = OnExisting::SameBytes;
         let mut free = None;
         for suffix in [&suffix, &other] {
@@ -441,7 +454,7 @@ impl Restorer<'_> {
             .at_least(self.limits);
         let prepared = match self.craft {
             Craft::Plugin(prepared) => prepared,
-            Craft::Filter(prepared) => return self.unfilter(objects, restored, terms, prepared),
+            Craft::Filter(command) => return self.unfilter(objects, restored, terms, command),
         };
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
@@ -479,7 +492,7 @@ impl Restorer<'_> {
         objects: Vec<Source>,
         restored: Restored,
         terms: Terms,
-        prepared: &CommandPre<Guest>,
+        command: &Command,
     ) -> Result<Content, Trouble> {
         let Ok([object]) = <[Source; 1]>::try_from(objects) else {
             return Err(Trouble::permanent("a command's archive is one object"));
@@ -487,7 +500,7 @@ impl Restorer<'_> {
         let args = filter::arguments(&self.settings, "restore_args");
         let sink = Sink::Restored(Box::new(restored));
         let input = object.into_parts();
-        match filter::run(self.machine, prepared, terms, &args, input, sink)? {
+        match filter::run(self.machine, command, terms, &args, input, sink)? {
             Sink::Restored(restored) => Ok(restored.finish()),
             Sink::Object(..) => Err(Trouble::permanent("its sink went astray")),
         }
@@ -495,7 +508,7 @@ impl Restorer<'_> {
 }
 
 /// What a command's object is called: as `backup` would, and the suffix.
-fn filtered_name(entry: &GuestEntry, suffix: &str) -> String {
+fn filtered_name(entry: &GuestEntry<'_>, suffix: &str) -> String {
     let GuestEntry {
         collection,
         path,
@@ -518,6 +531,32 @@ fn filtered_name(entry: &GuestEntry, suffix: &str) -> String {
 
 fn start(key: &str, length: usize) -> &str {
     key.get(..length).unwrap_or(key)
+}
+
+/// Proves while another thread waits for the disk: until it has what was staged nothing is
+/// published, and the proof reads it from memory.
+fn while_it_is_synced(
+    objects: &[Part],
+    prove: impl FnOnce() -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    thread::scope(|scope| {
+        let sync = || objects.iter().try_for_each(Part::sync);
+        let syncing = thread::Builder::new().spawn_scoped(scope, sync);
+        prove()?;
+        // The system reports a failure once, so publishing may not hear of it again. Where
+        // there is no thread it is publishing that waits.
+        match syncing.map(|syncing| syncing.join()) {
+            Ok(Ok(synced)) => synced.map_err(|error| Trouble {
+                kind: TroubleKind::Retryable,
+                reason: format!(
+                    "the archive does not get to the disk: {}",
+                    crate::store::in_words(&error)
+                ),
+            }),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => Ok(()),
+        }
+    })
 }
 
 /// A call with its second limit: the guest's own is the epoch's.

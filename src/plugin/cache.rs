@@ -12,14 +12,40 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::compile::compile;
-use wasmtime::Engine;
+use wasmparser::Parser;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 /// Bytes of the key and of the hash in front of each entry.
 const KEY: usize = 32;
 
 /// The largest entry that is read at all.
 const LARGEST: u64 = 512 << 20;
+
+/// A compiled plugin.
+#[derive(Debug)]
+pub(super) enum Code {
+    Component(Component),
+    /// A command for WASI's preview 1.
+    Module(Module),
+}
+
+/// What WebAssembly is compiled as.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    Component,
+    Module,
+}
+
+impl Form {
+    pub(super) fn of(wasm: &[u8]) -> Form {
+        match Parser::is_core_wasm(wasm) {
+            true => Form::Module,
+            // What is neither is refused as a component.
+            false => Form::Component,
+        }
+    }
+}
 
 /// A directory with compiled code and the key that vouches for it.
 #[derive(Clone, Debug)]
@@ -50,20 +76,20 @@ impl CodeCache {
     }
 
     /// The compiled plugin, from here or from the compiler.
-    pub(super) fn component(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+    pub(super) fn code(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Code> {
         let name = name(engine, wasm);
-        if let Some(component) = self.fetch(engine, &name) {
-            return Ok(component);
+        if let Some(code) = self.fetch(engine, &name, Form::of(wasm)) {
+            return Ok(code);
         }
         let code = compile(engine, wasm)?;
         // A cache that cannot be written costs time, not correctness.
         if let Err(error) = self.keep(&name, &code) {
             tracing::warn!(%error, "compiled plugin not kept");
         }
-        from_code(engine, &code)
+        from_code(engine, &code, Form::of(wasm))
     }
 
-    fn fetch(&self, engine: &Engine, name: &str) -> Option<Component> {
+    fn fetch(&self, engine: &Engine, name: &str, form: Form) -> Option<Code> {
         let mut entry = Vec::new();
         let file = open_plain(&self.directory.join(name)).ok()?;
         file.take(LARGEST).read_to_end(&mut entry).ok()?;
@@ -75,7 +101,7 @@ impl CodeCache {
         }
         // The keyed hash shows that this program compiled these bytes, and covers exactly
         // those that are passed on.
-        from_code(engine, code).ok()
+        from_code(engine, code, form).ok()
     }
 
     fn keep(&self, name: &str, code: &[u8]) -> io::Result<()> {
@@ -98,16 +124,19 @@ impl CodeCache {
 }
 
 /// Compiles without keeping the result.
-pub(super) fn uncached(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
-    from_code(engine, &compile(engine, wasm)?)
+pub(super) fn uncached(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Code> {
+    from_code(engine, &compile(engine, wasm)?, Form::of(wasm))
 }
 
-fn from_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+fn from_code(engine: &Engine, code: &[u8], form: Form) -> wasmtime::Result<Code> {
     #[expect(unsafe_code, reason = "both callers know that we compiled these bytes")]
     // SAFETY: `code` is what this program's compiler gave, in this process, in a child of
     // the same executable, or earlier with a keyed hash to vouch for it.
     unsafe {
-        Component::deserialize(engine, code)
+        match form {
+            Form::Component => Component::deserialize(engine, code).map(Code::Component),
+            Form::Module => Module::deserialize(engine, code).map(Code::Module),
+        }
     }
 }
 
@@ -201,9 +230,9 @@ mod tests {
         let cache = CodeCache::open(state.path()).unwrap();
         let engine = Engine::default();
         let wasm = wat::parse_str("(component)").unwrap();
-        cache.component(&engine, &wasm).unwrap();
+        cache.code(&engine, &wasm).unwrap();
         let name = name(&engine, &wasm);
-        assert!(cache.fetch(&engine, &name).is_some());
+        assert!(cache.fetch(&engine, &name, Form::Component).is_some());
         let [entry] = entries(&cache).try_into().unwrap();
         let good = fs::read(&entry).unwrap();
 
@@ -211,15 +240,18 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&entry, &bad).unwrap();
-            assert!(cache.fetch(&engine, &name).is_none(), "byte {at}");
+            assert!(
+                cache.fetch(&engine, &name, Form::Component).is_none(),
+                "byte {at}"
+            );
         }
         fs::write(&entry, &good[..10]).unwrap();
-        assert!(cache.fetch(&engine, &name).is_none());
+        assert!(cache.fetch(&engine, &name, Form::Component).is_none());
         // Good code under another plugin's name is not that plugin.
         fs::write(cache.directory.join("other"), &good).unwrap();
-        assert!(cache.fetch(&engine, "other").is_none());
-        cache.component(&engine, &wasm).unwrap();
-        assert!(cache.fetch(&engine, &name).is_some());
+        assert!(cache.fetch(&engine, "other", Form::Component).is_none());
+        cache.code(&engine, &wasm).unwrap();
+        assert!(cache.fetch(&engine, &name, Form::Component).is_some());
     }
 
     #[test]

@@ -14,6 +14,8 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 
+use super::cache::Form;
+
 /// The argument that makes this program a compiler.
 const COMPILER: &str = "__compile-plugin";
 
@@ -59,7 +61,7 @@ fn compile_stdin() -> wasmtime::Result<()> {
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
     let engine = Engine::new(&super::engine::configuration())?;
-    let code = engine.precompile_component(&wasm)?;
+    let code = by_ourselves(&engine, &wasm)?;
     let mut out = io::stdout().lock();
     out.write_all(&code)?;
     out.flush()?;
@@ -74,14 +76,21 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, limit)?)
 }
 
-/// Compiles a component, by a child where it is not part of this program.
+/// Compiles a component or a module, by a child where it is not part of this program.
 pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
     let ours = super::builtins()
         .iter()
         .any(|builtin| builtin.wasm() == wasm);
     match PROGRAM.get().filter(|_| !ours) {
-        None => engine.precompile_component(wasm),
+        None => by_ourselves(engine, wasm),
         Some(program) => by_child(program, wasm),
+    }
+}
+
+fn by_ourselves(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    match Form::of(wasm) {
+        Form::Component => engine.precompile_component(wasm),
+        Form::Module => engine.precompile_module(wasm),
     }
 }
 

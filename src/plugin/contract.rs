@@ -9,6 +9,7 @@ pub(super) mod archive {
         world: "archive-plugin",
         imports: { default: trappable },
         exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: false },
         with: {
             "retain:plugin/blobs.source": crate::plugin::blobs::Source,
             "retain:plugin/blobs.destination": crate::plugin::blobs::Target,
@@ -23,6 +24,7 @@ pub(super) mod review {
         world: "review-plugin",
         imports: { default: trappable },
         exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: false },
         with: {
             "retain:plugin/types": super::archive::retain::plugin::types,
             "retain:plugin/log": super::archive::retain::plugin::log,

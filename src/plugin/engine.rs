@@ -19,7 +19,10 @@ pub(super) struct Machine {
     pub(super) engine: Engine,
     pub(super) reviewers: Linker<Guest>,
     pub(super) archivers: Linker<Guest>,
-    pub(super) filters: Linker<Guest>,
+    /// Commands as components.
+    pub(super) commands: Linker<Guest>,
+    /// Commands as modules of WASI's preview 1.
+    pub(super) modules: wasmtime::Linker<Guest>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -56,14 +59,17 @@ impl Machine {
         let mut archivers = Linker::new(&engine);
         link_wasi(&mut archivers)?;
         ArchivePlugin::add_to_linker::<_, HasGuest>(&mut archivers, |guest| guest)?;
-        let mut filters = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut filters)?;
+        let mut commands = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut commands)?;
+        let mut modules = wasmtime::Linker::new(&engine);
+        wasmtime_wasi::p1::add_to_linker_async(&mut modules, Guest::preview_1)?;
         tick(engine.weak())?;
         Ok(Machine {
             engine,
             reviewers,
             archivers,
-            filters,
+            commands,
+            modules,
             runtime,
         })
     }

@@ -15,9 +15,10 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wasmtime_wasi::I32Exit;
+use wasmtime::{InstancePre, Store};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::bytes::Bytes;
 use wasmtime_wasi_io::poll::Pollable;
@@ -25,6 +26,7 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError};
 
 use super::archive::in_time;
 use super::blobs::Sink;
+use super::cache::Code;
 use super::contract::GuestFailure;
 use super::engine::Machine;
 use super::guest::{Guest, OutOfTime, Terms};
@@ -63,29 +65,62 @@ pub(super) fn suffix(settings: &str) -> String {
     suffix.unwrap_or_default().to_owned()
 }
 
-/// The component a command is run as: a module of preview 1 is adapted, a component
-/// stays what it is.
-pub(super) fn component(wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
-    if wasmparser::Parser::is_component(wasm) {
-        return Ok(wasm.to_vec());
+/// What a module of preview 1 is run by.
+const START: &str = "_start";
+
+/// A compiled command with its imports resolved.
+#[derive(Clone)]
+pub(super) enum Command {
+    Component(CommandPre<Guest>),
+    /// A module of preview 1, run as it is. Adapted to a component it would share its memory
+    /// with the adapter, which the `malloc` of older C libraries takes for its own.
+    Module(InstancePre<Guest>),
+}
+
+impl Command {
+    pub(super) fn of(machine: &Machine, code: &Code) -> wasmtime::Result<Command> {
+        match code {
+            Code::Component(component) => {
+                let prepared = machine.commands.instantiate_pre(component)?;
+                CommandPre::new(prepared).map(Command::Component)
+            }
+            Code::Module(module) => {
+                if module.get_export(START).is_none() {
+                    wasmtime::bail!("it is no command: it exports no `{START}`");
+                }
+                machine.modules.instantiate_pre(module).map(Command::Module)
+            }
+        }
     }
-    let encoded = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(wasm)
-        .and_then(|encoder| {
-            encoder.adapter(
-                "wasi_snapshot_preview1",
-                wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
-            )
-        })
-        .and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|error| wasmtime::Error::msg(format!("{error:#}")))
+
+    /// Makes an instance and asks nothing of it.
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        match self {
+            Command::Component(prepared) => prepared.instantiate_async(store).await.map(drop),
+            Command::Module(prepared) => prepared.instantiate_async(store).await.map(drop),
+        }
+    }
+
+    /// Runs it to its end; the inner error is one it reports itself.
+    async fn run(&self, store: &mut Store<Guest>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Command::Component(prepared) => {
+                let command = prepared.instantiate_async(&mut *store).await?;
+                command.wasi_cli_run().call_run(store).await
+            }
+            Command::Module(prepared) => {
+                let instance = prepared.instantiate_async(&mut *store).await?;
+                let start = instance.get_typed_func::<(), ()>(&mut *store, START)?;
+                start.call_async(store, ()).await.map(Ok)
+            }
+        }
+    }
 }
 
 /// Runs a filter once over a file; says where its output went.
 pub(super) fn run(
     machine: &Machine,
-    prepared: &CommandPre<Guest>,
+    command: &Command,
     terms: Terms,
     arguments: &[String],
     input: (File, u64),
@@ -106,16 +141,17 @@ pub(super) fn run(
     let inlet = Arc::new(Mutex::new(Inlet { file, size, at: 0 }));
     let stderr = Said::default();
     let stdin = Tap(Arc::clone(&inlet));
-    let mut store = Guest::store_with(machine, terms, |wasi| {
+    let fill = |wasi: &mut WasiCtxBuilder| {
         wasi.arg(program).args(arguments);
         wasi.stdin(stdin)
             .stdout(stdout.clone())
             .stderr(stderr.clone());
-    });
-    let call = async {
-        let command = prepared.instantiate_async(&mut store).await?;
-        command.wasi_cli_run().call_run(&mut store).await
     };
+    let mut store = match command {
+        Command::Component(_) => Guest::store_with(machine, terms, fill),
+        Command::Module(_) => Guest::module_store_with(machine, terms, fill),
+    };
+    let call = command.run(&mut store);
     let ended = match machine.wait(in_time(wall, &cancel, call)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(())) => Err(Trouble::permanent("it ended with a failure")),

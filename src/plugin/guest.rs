@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
 };
@@ -91,6 +92,8 @@ impl Terms {
 pub(super) struct Guest {
     terms: Terms,
     wasi: WasiCtx,
+    /// The same for a module of preview 1, which nothing else is.
+    preview_1: Option<WasiP1Ctx>,
     pub(super) table: ResourceTable,
     pub(super) shelf: Shelf,
     /// A reviewer's files, and what lies around them.
@@ -122,6 +125,24 @@ impl Guest {
         Guest::store_with(machine, terms, |_| {})
     }
 
+    /// An instance of a module of preview 1, whose WASI is not quite empty.
+    pub(super) fn module_store_with(
+        machine: &Machine,
+        terms: Terms,
+        fill: impl FnOnce(&mut WasiCtxBuilder),
+    ) -> Store<Guest> {
+        let memory = terms.memory;
+        let mut store = Guest::store(machine, terms);
+        let mut wasi = nothing(&store.data().terms.run.now);
+        fill(&mut wasi);
+        let preview_1 = store.data_mut().preview_1.insert(wasi.build_p1());
+        preview_1.ctx().table.set_max_capacity(HANDLES);
+        // A call is charged for all of the buffers it names in its own memory, of which we
+        // copy a piece at a time.
+        store.set_hostcall_fuel(memory.max(HOSTCALL_BYTES));
+        store
+    }
+
     /// An instance whose WASI is not quite empty.
     pub(super) fn store_with(
         machine: &Machine,
@@ -132,8 +153,11 @@ impl Guest {
         let deadline = began + terms.wall;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
+        let mut wasi = nothing(&terms.run.now);
+        fill(&mut wasi);
         let guest = Guest {
-            wasi: nothing(&terms.run.now, fill),
+            wasi: wasi.build(),
+            preview_1: None,
             table,
             shelf: Shelf::default(),
             around: None,
@@ -164,6 +188,13 @@ impl Guest {
             true => Err(self.interrupted()),
             false => Ok(()),
         }
+    }
+
+    /// What a module of preview 1 has of WASI.
+    pub(super) fn preview_1(&mut self) -> &mut WasiP1Ctx {
+        let now = &self.terms.run.now;
+        self.preview_1
+            .get_or_insert_with(|| nothing(now).build_p1())
     }
 
     /// Why it was interrupted.
@@ -201,7 +232,7 @@ pub(super) fn interrupted(cancel: &Cancel, wall: Duration) -> wasmtime::Error {
 }
 
 /// WASI with nothing in it.
-fn nothing(now: &Now, fill: impl FnOnce(&mut WasiCtxBuilder)) -> WasiCtx {
+fn nothing(now: &Now) -> WasiCtxBuilder {
     let clock = RunClock::at(now);
     let mut wasi = WasiCtx::builder();
     wasi.insecure_random_seed(0x7265_7461_696e)
@@ -211,8 +242,7 @@ fn nothing(now: &Now, fill: impl FnOnce(&mut WasiCtxBuilder)) -> WasiCtx {
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    fill(&mut wasi);
-    wasi.build()
+    wasi
 }
 
 /// The run's moment, standing still: a plugin decides alike whenever it is called.

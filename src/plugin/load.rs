@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha2::Digest;
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::archive::Craft;
 use super::builtin::{Builtin, builtin, builtins};
+use super::cache::Code;
 use super::contract::{ArchivePluginPre, ReviewPluginPre};
 use super::engine::Machine;
+use super::filter::Command;
 use super::guest::{Guest, RunFacts, Terms};
 use super::manifest::{FILTER, Kind, Manifest, granted};
 use super::meter::Meter;
@@ -68,7 +69,7 @@ impl std::fmt::Debug for Plugin {
 pub(super) enum Prepared {
     Reviewer(ReviewPluginPre<Guest>),
     Archiver(ArchivePluginPre<Guest>),
-    Filter(CommandPre<Guest>),
+    Filter(Command),
 }
 
 impl Prepared {
@@ -318,18 +319,16 @@ impl Plugin {
 
     fn compile(&self, machine: &Machine) -> wasmtime::Result<Prepared> {
         let engine = &machine.engine;
-        let is_filter = self.manifest.is_filter();
-        let adapted = is_filter.then(|| super::filter::component(&self.wasm));
-        let adapted = adapted.transpose()?;
-        let wasm = adapted.as_deref().unwrap_or(&self.wasm);
-        let component = match &self.cache {
-            Some(cache) => cache.component(engine, wasm)?,
-            None => super::cache::uncached(engine, wasm)?,
+        let code = match &self.cache {
+            Some(cache) => cache.code(engine, &self.wasm)?,
+            None => super::cache::uncached(engine, &self.wasm)?,
         };
-        if is_filter {
-            let prepared = machine.filters.instantiate_pre(&component)?;
-            return Ok(Prepared::Filter(CommandPre::new(prepared)?));
+        if self.manifest.is_filter() {
+            return Command::of(machine, &code).map(Prepared::Filter);
         }
+        let Code::Component(component) = code else {
+            wasmtime::bail!("it is a core module; build it for wasm32-wasip2");
+        };
         Ok(match self.manifest.kind {
             Kind::Reviewer => Prepared::Reviewer(ReviewPluginPre::new(
                 machine.reviewers.instantiate_pre(&component)?,

@@ -7,11 +7,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use wasmparser::{Parser, Payload};
 
+use super::trouble::harmless;
 use crate::config::Grants;
 use crate::units::Size;
 
 /// The custom section a manifest lies in.
 const SECTION: &str = "retain:manifest";
+
+/// The custom section that licences of what a component contains lie in.
+const NOTICES: &str = "retain:notices";
 
 /// The contract this host speaks.
 pub(super) const CONTRACT: &str = "retain:plugin@0.1.0";
@@ -46,6 +50,21 @@ pub struct Manifest {
     /// JSON schema of its settings.
     #[serde(default)]
     pub settings: Value,
+}
+
+/// The licences a component carries of what it contains and its author did not write;
+/// nothing where it carries none.
+pub fn notices(wasm: &[u8]) -> Option<String> {
+    let payloads = Parser::new(0).parse_all(wasm).map_while(Result::ok);
+    let texts = payloads.filter_map(|payload| match payload {
+        Payload::CustomSection(section) if section.name() == NOTICES => {
+            let text = String::from_utf8_lossy(section.data());
+            let lines: Vec<_> = text.trim_end().lines().map(harmless).collect();
+            Some(lines.join("\n"))
+        }
+        _ => None,
+    });
+    texts.reduce(|all, text| format!("{all}\n{text}"))
 }
 
 /// What a plugin does.

@@ -14,6 +14,7 @@
 mod again;
 mod approve;
 mod archive;
+mod asked;
 mod blobs;
 mod builtin;
 mod cache;
@@ -45,7 +46,7 @@ pub use conformance::{Case, Conformance};
 pub use declined::NoSmaller;
 pub use guest::RunFacts;
 pub use load::{Catalogue, Plugin, hold};
-pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports};
+pub use manifest::{Asks, Import, Kind, LINKED, Manifest, ManifestError, imports, notices};
 pub use meter::{Meters, Metrics};
 pub use replace::{Placed, Replacement, forget_in_place, receipts_in_place};
 pub use restore::{Restoration, RestoreError};

@@ -6,19 +6,19 @@ use std::time::Duration;
 use wasmtime::Store;
 
 use super::archive::in_time;
-use super::contract::{GuestEntry, GuestVerdict, ReviewPlugin, ReviewPluginPre};
+use super::asked::Asked;
+use super::contract::{GuestVerdict, ReviewPlugin, ReviewPluginPre};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts};
 use super::load::Plugin;
 use super::surroundings::{Around, Surroundings};
 use super::trouble::{Trouble, TroubleKind};
-use crate::path::RelPath;
 use crate::time::Stamp;
 
 /// Files in one call.
-const BATCH: usize = 512;
+const BATCH: usize = 1_024;
 
-/// Bytes of text in one call.
+/// Bytes of texts and records in one call.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Files of one call that may trap before the rest is given up: looking for each
@@ -32,20 +32,6 @@ pub(super) enum Review {
     Keep(String),
 }
 
-/// The files it is asked about: what it is told of each, and where each lies. There are
-/// as many of one as of the other.
-pub(super) struct Asked {
-    entries: Vec<GuestEntry>,
-    paths: Vec<RelPath>,
-}
-
-impl FromIterator<(GuestEntry, RelPath)> for Asked {
-    fn from_iter<I: IntoIterator<Item = (GuestEntry, RelPath)>>(files: I) -> Asked {
-        let (entries, paths) = files.into_iter().unzip();
-        Asked { entries, paths }
-    }
-}
-
 pub(super) struct Reviewer<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
@@ -57,16 +43,25 @@ pub(super) struct Reviewer<'a> {
 
 impl Reviewer<'_> {
     /// Reviews files in as many calls as they need.
-    pub(super) fn review(&self, mut files: Asked) -> Vec<Result<Review, Trouble>> {
-        let mut answers = Vec::with_capacity(files.entries.len());
-        let (mut entries, mut paths) = (&mut files.entries[..], &files.paths[..]);
-        while !entries.is_empty() {
-            let length = length(entries);
-            let (batch, later) = entries.split_at_mut(length);
-            let (theirs, others) = paths.split_at(length);
-            let mut poison = 0;
-            self.bisect(batch, theirs, &mut poison, &mut answers);
-            (entries, paths) = (later, others);
+    pub(super) fn review<'f>(
+        &self,
+        files: impl Iterator<Item = Asked<'f>>,
+    ) -> Vec<Result<Review, Trouble>> {
+        let mut answers = Vec::with_capacity(files.size_hint().0);
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut bytes = 0;
+        for file in files {
+            let length = file.length();
+            if batch.len() == BATCH || (bytes + length > BATCH_BYTES && !batch.is_empty()) {
+                self.bisect(&batch, &mut 0, &mut answers);
+                batch.clear();
+                bytes = 0;
+            }
+            bytes += length;
+            batch.push(file);
+        }
+        if !batch.is_empty() {
+            self.bisect(&batch, &mut 0, &mut answers);
         }
         answers
     }
@@ -75,23 +70,20 @@ impl Reviewer<'_> {
     /// fresh instances, until it is found.
     fn bisect(
         &self,
-        batch: &mut [GuestEntry],
-        paths: &[RelPath],
+        batch: &[Asked<'_>],
         poison: &mut usize,
         answers: &mut Vec<Result<Review, Trouble>>,
     ) {
-        let asked = self.instance().and_then(|mut one| one.ask(batch, paths));
+        let asked = self.instance().and_then(|mut one| one.review(batch));
         let trouble = match asked {
             Ok(verdicts) => return answers.extend(verdicts),
             Err(trouble) => trouble,
         };
         let searched = trouble.kind == TroubleKind::Trapped && *poison < POISON;
         if searched && batch.len() > 1 {
-            let middle = batch.len() / 2;
-            let (left, right) = batch.split_at_mut(middle);
-            let (of_left, of_right) = paths.split_at(middle);
-            self.bisect(left, of_left, poison, answers);
-            return self.bisect(right, of_right, poison, answers);
+            let (left, right) = batch.split_at(batch.len() / 2);
+            self.bisect(left, poison, answers);
+            return self.bisect(right, poison, answers);
         }
         *poison += 1;
         answers.extend(batch.iter().map(|_| Err(trouble.clone())));
@@ -127,15 +119,7 @@ impl Instance<'_> {
     /// One answer for each file, in their order, from one call.
     pub(super) fn review(
         &mut self,
-        mut files: Asked,
-    ) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
-        self.ask(&mut files.entries, &files.paths)
-    }
-
-    fn ask(
-        &mut self,
-        batch: &mut [GuestEntry],
-        paths: &[RelPath],
+        batch: &[Asked<'_>],
     ) -> Result<Vec<Result<Review, Trouble>>, Trouble> {
         let Reviewer {
             machine,
@@ -143,14 +127,14 @@ impl Instance<'_> {
             surroundings,
             ..
         } = self.reviewer;
-        self.store.data_mut().around = Some(Around::files(surroundings, paths.to_vec()));
-        for (slot, entry) in (0..).zip(batch.iter_mut()) {
-            entry.slot = slot;
-        }
+        let paths = batch.iter().map(|file| file.path.clone()).collect();
+        self.store.data_mut().around = Some(Around::files(surroundings, paths));
+        let entries = (0..).zip(batch).map(|(slot, file)| file.entry(slot));
+        let entries: Vec<_> = entries.collect();
         let call = self
             .guest
             .retain_plugin_reviewer()
-            .call_review(&mut self.store, batch);
+            .call_review(&mut self.store, &entries);
         let verdicts = match machine.wait(in_time(self.wall, &run.cancel, call)) {
             Ok(verdicts) => verdicts,
             Err(error) => return Err(Trouble::ended(&error, self.store.data())),
@@ -165,16 +149,6 @@ impl Instance<'_> {
         }
         Ok(verdicts.into_iter().map(understood).collect())
     }
-}
-
-/// How many of these files fit into one call; at least one.
-fn length(files: &[GuestEntry]) -> usize {
-    let mut bytes = 0;
-    let fitting = files.iter().take(BATCH).take_while(|entry| {
-        bytes += entry.path.len() + entry.rule.len() + entry.key.len() + 256;
-        bytes <= BATCH_BYTES
-    });
-    fitting.count().max(1)
 }
 
 fn understood(verdict: GuestVerdict) -> Result<Review, Trouble> {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::archive::{Archiver, Part, Restorer, in_time};
+use super::asked::Asked;
 use super::blobs::{Restored, Source, Target};
 use super::builtin::builtin;
-use super::contract::{GuestEntry, GuestInstant};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts};
 use super::load::{Plugin, Prepared, read};
-use super::review::{Asked, Review, Reviewer};
+use super::review::{Review, Reviewer};
 use super::surroundings::Surroundings;
 use super::trouble::{Trouble, TroubleKind};
 use super::{Kind, PluginError};
@@ -23,7 +23,7 @@ use crate::destination::Destination;
 use crate::path::RelPath;
 use crate::receipt::{Content, ObjectRecord};
 use crate::store::Root;
-use crate::time::Now;
+use crate::time::{Now, Stamp};
 
 /// The file name some commands take for a plugin that is part of the program.
 const BUILTIN: &str = "builtin:";
@@ -201,7 +201,7 @@ impl Trial {
                 ends_after: room.ends_after,
             },
         };
-        let proved = archiver.archive(&entry(subject), file)?;
+        let proved = archiver.archive(&asked(subject).entry(0), file)?;
         let archived = Archived {
             objects: proved.objects.iter().map(Part::record).collect(),
             note: proved.note.clone(),
@@ -245,7 +245,7 @@ impl Trial {
     pub fn review(&self, subjects: &[Subject]) -> Vec<Answer> {
         match self.reviewer() {
             Ok(reviewer) => reviewer
-                .review(asked(subjects))
+                .review(subjects.iter().map(asked))
                 .into_iter()
                 .map(answer)
                 .collect(),
@@ -264,7 +264,8 @@ impl Trial {
         let mut instance = reviewer.instance()?;
         let mut answers = Vec::with_capacity(subjects.len());
         for subjects in subjects.chunks(most.max(1)) {
-            let batch = instance.review(asked(subjects))?;
+            let batch: Vec<_> = subjects.iter().map(asked).collect();
+            let batch = instance.review(&batch)?;
             answers.extend(batch.into_iter().map(answer));
         }
         Ok(answers)
@@ -295,7 +296,7 @@ impl Trial {
             match &self.prepared {
                 Prepared::Reviewer(it) => it.instantiate_async(&mut store).await.map(drop),
                 Prepared::Archiver(it) => it.instantiate_async(&mut store).await.map(drop),
-                Prepared::Filter(it) => it.instantiate_async(&mut store).await.map(drop),
+                Prepared::Filter(it) => it.instantiate(&mut store).await,
             }
         };
         let made = self.machine.wait(in_time(wall, &self.run.cancel, made));
@@ -321,32 +322,17 @@ fn component(file: &Path) -> Result<(String, Vec<u8>), PluginError> {
     Ok((shown, wasm))
 }
 
-fn asked(subjects: &[Subject]) -> Asked {
-    let files = subjects.iter();
-    files
-        .map(|subject| (entry(subject), subject.path.clone()))
-        .collect()
-}
-
-fn entry(subject: &Subject) -> GuestEntry {
-    let path = subject.path.to_string();
-    let plain = path.as_bytes() == subject.path.as_bytes();
-    GuestEntry {
-        slot: 0,
-        key: subject.key.clone(),
-        store: "trial".to_owned(),
-        raw_path: (!plain).then(|| subject.path.as_bytes().to_vec()),
-        path,
+fn asked(subject: &Subject) -> Asked<'_> {
+    Asked {
+        key: subject.key.as_str().into(),
+        store: "trial",
         size: subject.size,
         allocated: subject.size,
-        modified: GuestInstant {
-            seconds: subject.modified,
-            nanoseconds: 0,
-        },
+        modified: Stamp::new(subject.modified, 0),
         links: subject.links,
-        collection: "trial".to_owned(),
-        rule: "trial.retain:1".to_owned(),
-        captures: Vec::new(),
+        collection: "trial",
+        rule: "trial.retain:1",
         attempt: subject.attempt,
+        ..Asked::at(&subject.path)
     }
 }

@@ -60,6 +60,36 @@ fn a_module_of_preview_1_archives_and_restores_through_its_pipes() {
 }
 
 #[test]
+fn a_command_has_its_memory_to_itself() {
+    // So is its `malloc` where the C library is from before 2023.
+    let shop = shop(&module("hoards"));
+    shop.file("f", "content", 2 * DAY);
+    let said = shop.run(&["apply", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!shop.has("f"));
+    shop.ok(&["restore", "--run", "last", "--to", "back"]);
+    assert_eq!(fs::read(shop.path("back/f")).unwrap(), b"content");
+}
+
+#[test]
+fn what_is_no_command_says_so() {
+    for (module, expected) in [
+        ("(module)", "it is no command: it exports no `_start`"),
+        (
+            "(module (import \"env\" \"f\" (func)) (func (export \"_start\")))",
+            "unknown import: `env::f` has not been defined",
+        ),
+    ] {
+        let shop = shop(&wat::parse_str(module).unwrap());
+        shop.file("f", "content", 2 * DAY);
+        let said = shop.run(&["apply", "--yes"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.out.contains(expected), "{said:?}");
+        assert!(shop.has("f"));
+    }
+}
+
+#[test]
 fn whatever_a_command_does_wrong_the_file_stays() {
     for (name, expected) in [
         ("swallows", "0 bytes came back, the file has 7"),

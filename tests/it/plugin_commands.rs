@@ -231,6 +231,19 @@ fn one_file_is_run_through_a_plugin_without_being_touched() {
 }
 
 #[test]
+fn compress_has_18_levels_for_what_a_plugin_is_granted_unasked() {
+    let shop = Shop::new("keep always");
+    // Longer than the window, so that the tables are as large as they get.
+    shop.file("a.log", vec![b'a'; 9_000_000], DAY);
+    let run = ["plugin", "run", "builtin:compress", "store/a.log"];
+    for (level, code) in [(9, 0), (12, 0), (14, 0), (15, 0), (16, 0), (18, 0), (19, 2)] {
+        let settings = format!("{{\"level\": {level}}}");
+        let said = shop.run(&[&run[..], &["--settings", &settings]].concat());
+        assert_eq!(said.code, code, "{level}: {said:?}");
+    }
+}
+
+#[test]
 fn a_component_is_examined_without_being_run() {
     let shop = Shop::new("keep always");
     let said = shop.run(&["plugin", "inspect", "builtin:compress"]);
@@ -244,10 +257,18 @@ fn a_component_is_examined_without_being_run() {
     ] {
         assert!(said.out.contains(words), "{words}: {said:?}");
     }
+    // What it is made of asks that its licence goes with it.
+    let said = shop.ok(&["plugin", "inspect", "builtin:compress", "--notices"]);
+    let licence = include_str!("../../plugins/compress/LICENSE.zstd");
+    assert_eq!(said.out, licence);
+    let said = shop.ok(&["plugin", "inspect", "builtin:backup", "--notices"]);
+    assert_eq!(said.out, "it carries none\n");
+
     let mut wasm = wat::parse_str(
         r#"(component (import "wasi:sockets/tcp@0.2.0" (instance (export "reach-out" (func)))))"#,
     )
     .unwrap();
+    guests::section(&mut wasm, "retain:notices", b"free\x1b[2J\nfor all");
     let manifest = r#"{"name":"x\u001b[2J","version":"1","contract":"retain:plugin@0.1.0","kind":"archiver","asks":{"network":true}}"#;
     guests::section(&mut wasm, "retain:manifest", manifest.as_bytes());
     shop.write("evil.wasm", wasm);
@@ -261,7 +282,10 @@ fn a_component_is_examined_without_being_run() {
         said.out.contains("`network`, which nobody can grant"),
         "{said:?}"
     );
+    assert!(said.out.contains("notices   it carries some"), "{said:?}");
     assert!(!said.out.contains('\u{1b}'), "{said:?}");
+    let said = shop.ok(&["plugin", "inspect", "evil.wasm", "--notices"]);
+    assert_eq!(said.out, "free\\u{1b}[2J\nfor all\n");
 }
 
 #[test]

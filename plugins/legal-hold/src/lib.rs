@@ -2,7 +2,7 @@
 
 mod pattern;
 
-use pattern::matches;
+use pattern::Pattern;
 use retain_plugin::{Entry, Failure, Reviewer, Verdict, export, marked, settings};
 use serde::Deserialize;
 
@@ -23,7 +23,10 @@ struct Settings {
 impl Reviewer for LegalHold {
     fn review(batch: Vec<Entry>) -> Vec<Verdict> {
         match settings().and_then(Settings::checked) {
-            Ok(settings) => batch.iter().map(|entry| settings.verdict(entry, marked)).collect(),
+            Ok(settings) => {
+                let holds = settings.holds();
+                batch.iter().map(|entry| settings.verdict(&holds, entry, marked)).collect()
+            }
             Err(failure) => batch.iter().map(|_| Verdict::Failed(failure.clone())).collect(),
         }
     }
@@ -49,15 +52,21 @@ impl Settings {
         }
     }
 
+    /// The hold list, ready to be held against paths.
+    fn holds(&self) -> Vec<(Pattern, &str)> {
+        let paths = self.paths.iter().flatten();
+        paths.map(|path| (Pattern::new(path), path.as_str())).collect()
+    }
+
     fn verdict(
         &self,
+        holds: &[(Pattern, &str)],
         entry: &Entry,
         marked: impl Fn(&Entry, &str) -> Result<bool, Failure>,
     ) -> Verdict {
         let path = entry.raw_path.as_deref().unwrap_or(entry.path.as_bytes());
-        let mut paths = self.paths.iter().flatten();
-        if let Some(pattern) = paths.find(|pattern| matches(pattern.as_bytes(), path)) {
-            return self.held(pattern);
+        if let Some((_, held)) = holds.iter().find(|(pattern, _)| pattern.matches(path)) {
+            return self.held(held);
         }
         match self.marker.as_deref().map(|name| (name, marked(entry, name))) {
             None | Some((_, Ok(false))) => Verdict::Proceed,
@@ -116,7 +125,7 @@ mod tests {
     fn list_and_marker_hold_each_by_itself_and_ignorance_holds_too() {
         let settings = settings(Some(&["a"]), Some("hold")).unwrap_or_else(|_| unreachable!());
         let verdict = |path: &str, answer: Result<bool, Failure>| {
-            settings.verdict(&entry(path), |_, name| {
+            settings.verdict(&settings.holds(), &entry(path), |_, name| {
                 assert_eq!(name, "hold");
                 answer.clone()
             })

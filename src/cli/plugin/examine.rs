@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::{Edge, Exit, say};
 use crate::config::Wasm;
-use crate::plugin::{Kind, Manifest, Plugin, builtins, imports};
+use crate::plugin::{Kind, Manifest, Plugin, builtins, imports, notices};
 use crate::receipt::Proof;
 use crate::units::Size;
 
@@ -116,6 +116,9 @@ fn proof(proof: Proof) -> &'static str {
 pub(in crate::cli) struct Inspect {
     /// The component: a file, or `builtin:NAME`.
     file: PathBuf,
+    /// Show the licences it carries of what it contains instead.
+    #[arg(long)]
+    notices: bool,
 }
 
 impl Inspect {
@@ -130,6 +133,11 @@ impl Inspect {
             None => std::fs::read(&self.file).with_context(|| format!("cannot read `{shown}`"))?,
         };
         let manifest = Manifest::read(&wasm).with_context(|| format!("`{shown}`"))?;
+        let notices = notices(&wasm);
+        if self.notices && !edge.is_json() {
+            say(notices.as_deref().unwrap_or("it carries none"))?;
+            return Ok(Exit::Done);
+        }
         let (needed, refused): (Vec<_>, Vec<_>) =
             imports(&wasm).into_iter().partition(|import| import.linked);
         let names = |imports: &[crate::plugin::Import]| -> Vec<String> {
@@ -143,6 +151,7 @@ impl Inspect {
                 "contract": manifest.contract,
                 "description": manifest.description,
                 "license": manifest.license,
+                "notices": notices,
                 "suffix": manifest.suffix,
                 "bytes": wasm.len(),
                 "sha256": sha256(&wasm),
@@ -156,6 +165,7 @@ impl Inspect {
         } else {
             say(&described(
                 &manifest,
+                notices.as_deref(),
                 &wasm,
                 &names(&needed),
                 &names(&refused),
@@ -177,7 +187,13 @@ fn sha256(wasm: &[u8]) -> String {
     text
 }
 
-fn described(manifest: &Manifest, wasm: &[u8], needed: &[String], refused: &[String]) -> String {
+fn described(
+    manifest: &Manifest,
+    notices: Option<&str>,
+    wasm: &[u8],
+    needed: &[String],
+    refused: &[String],
+) -> String {
     let mut out = String::new();
     // A stranger wrote these texts: nothing in them may steer a terminal.
     let quoted = |text: &str| text.escape_debug().to_string();
@@ -190,6 +206,9 @@ fn described(manifest: &Manifest, wasm: &[u8], needed: &[String], refused: &[Str
         quoted(&manifest.description)
     );
     let _ = writeln!(out, "licence   {}", quoted(&manifest.license));
+    if notices.is_some() {
+        let _ = writeln!(out, "notices   it carries some: `--notices` shows them");
+    }
     let _ = writeln!(out, "contract  {}", manifest.contract);
     let _ = writeln!(out, "size      {}", Size(wasm.len() as u64));
     let _ = writeln!(out, "sha256    {}", sha256(wasm));

@@ -44,10 +44,14 @@ enum Language {
 }
 
 /// The kit as it is in this program: path in the project, text.
-const KIT: [(&str, &str); 8] = [
+const KIT: [(&str, &str); 9] = [
     (
         "src/lib.rs",
         include_str!("../../../plugins/sdk/src/lib.rs"),
+    ),
+    (
+        "src/arena.rs",
+        include_str!("../../../plugins/sdk/src/arena.rs"),
     ),
     (
         "src/bindings.rs",
