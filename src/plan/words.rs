@@ -1,7 +1,9 @@
 //! What many files share, in memory once: reasons, and what decides about neighbours.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::Ruling;
 
@@ -20,7 +22,7 @@ impl Words {
     pub(super) fn new() -> Words {
         Words {
             places: vec![Arc::from(""); PLACES],
-            hash: RandomState::new(),
+            hash: RandomState::default(),
         }
     }
 

@@ -3,8 +3,11 @@
 //! A policy may have a collection for each of ten thousand symbols; a path is then
 //! looked up in a table instead of being held against every template.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+// What is looked up comes from names of files, but all that is in the table from the
+// policy: no name can make it slow.
+use foldhash::HashMap;
 use smallvec::SmallVec;
 
 use crate::path::RelPath;

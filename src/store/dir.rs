@@ -63,8 +63,8 @@ pub struct Names {
 /// One of the names.
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    /// How it begins, which orders it before most others.
-    begins: [u8; 8],
+    /// Its first eight bytes, the first one most significant: they order most names.
+    begins: u64,
     /// Where it lies in the bytes.
     begin: usize,
     end: usize,
@@ -273,7 +273,7 @@ impl Dir {
             let (told, _) = begins.split_at_mut(name.len().min(8));
             told.copy_from_slice(name.get(..told.len()).unwrap_or_default());
             found.push(Found {
-                begins,
+                begins: u64::from_be_bytes(begins),
                 begin,
                 end: bytes.len(),
                 kind: listed.kind,
