@@ -42,12 +42,9 @@ impl Remover<'_> {
     }
 
     /// How many threads so many files are removed by.
-    ///
-    /// Only in memory, where nothing but the directories' own locks is waited for: on
-    /// ext4 and XFS every unlink goes through one log, and on btrfs through one tree. A
-    /// second thread only waits there; measured, it costs more processor time on all three.
     pub(super) fn hands(self, files: usize) -> usize {
-        match self.root.is_in_memory() {
+        let verified = self.end != Ending::UnlinkedInPlace;
+        match self.root.is_removed_from_side_by_side(verified) {
             true => hands(files),
             false => 1,
         }
