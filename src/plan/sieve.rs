@@ -21,7 +21,7 @@ use crate::path::RelPath;
 use crate::policy::{
     Collection, Horizon, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
 };
-use crate::scan::{Sift, sort_by_path};
+use crate::scan::{Sift, append, sort_by_path};
 
 /// What became of the files that are decided on already, as far as the plan and decisions
 /// about others ask for it.
@@ -84,7 +84,7 @@ impl Passed {
             all.totals.protected.add_all(part.totals.protected);
             all.counted.add_all(&part.counted);
             all.freed = all.freed.saturating_add(part.freed);
-            all.steps.append(&mut part.steps);
+            append(&mut all.steps, std::mem::take(&mut part.steps));
             all.occupied.append(&mut part.occupied);
             all.known.append(&mut part.known);
             all

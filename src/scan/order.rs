@@ -35,6 +35,20 @@ pub(crate) fn sort_by_path<T>(items: &mut [T], path: impl Fn(&T) -> &RelPath) {
     }
 }
 
+/// How many items are moved at once.
+const PIECE: usize = 8192;
+
+/// Adds what another thread found, in no particular order, and gives its memory back piece by
+/// piece: moved as a whole, half of all there is would be there twice for a moment.
+pub(crate) fn append<T>(all: &mut Vec<T>, mut more: Vec<T>) {
+    all.reserve_exact(more.len());
+    while !more.is_empty() {
+        let rest = more.len().saturating_sub(PIECE);
+        all.extend(more.drain(rest..));
+        more.shrink_to_fit();
+    }
+}
+
 /// Puts pieces that are named by where they lie one behind the other.
 fn permute<T>(items: &mut [T], pieces: Vec<Range<usize>>) {
     // For every place, where its item lies before.
@@ -63,6 +77,16 @@ fn permute<T>(items: &mut [T], pieces: Vec<Range<usize>>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn all_of_what_another_found_is_there_once() {
+        for (own, others) in [(0, 0), (3, 0), (0, 3), (5, 3 * PIECE), (PIECE, PIECE + 1)] {
+            let mut all: Vec<usize> = (0..own).collect();
+            append(&mut all, (own..own + others).collect());
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..own + others));
+        }
+    }
 
     proptest! {
         #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::queue::{ATTEMPTS, Held, Job, Queue, Way};
-use super::{ScanOptions, Sift, Skip, Skipped, by_path};
+use super::{ScanOptions, Sift, Skip, Skipped, append, by_path};
 use crate::entry::{Entry, Facts, Kind, Unreadable, Visit};
 use crate::path::RelPath;
 use crate::store::{CONTROL, Dir, Listed, Name, Names, Root, in_words, is_out_of_descriptors};
@@ -25,8 +25,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn append(&mut self, mut more: Findings) {
-        self.entries.reserve_exact(more.entries.len());
-        self.entries.append(&mut more.entries);
+        append(&mut self.entries, more.entries);
         self.directories.append(&mut more.directories);
         self.skipped.append(&mut more.skipped);
         self.unentered.append(&mut more.unentered);
