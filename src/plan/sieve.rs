@@ -48,8 +48,8 @@ pub struct Passed {
 /// What a thread needs from one file to the next.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
-    /// Where the name lies that is being asked about, while it is.
-    memberships: Memberships,
+    /// The last name that was asked about and needs a look, and where it lies.
+    placed: Option<(RelPath, Memberships)>,
     words: Option<Words>,
     rulings: Rulings,
     here: Here,
@@ -300,8 +300,9 @@ impl Sift for Sieve<'_> {
             self.note(path, part);
             return true;
         }
-        part.scratch.memberships = self.matcher.memberships(path);
-        if !part.scratch.memberships.is_empty() {
+        let memberships = self.matcher.memberships(path);
+        if !memberships.is_empty() {
+            part.scratch.placed = Some((path.clone(), memberships));
             return false;
         }
         self.note(path, part);
@@ -347,13 +348,20 @@ impl Sieve<'_> {
         if self.everything || self.named.contains(&entry.path) {
             return true;
         }
-        // A file system may tell what a name is by nothing but a `statx`: then it has been
-        // asked about here for the first time.
+        // A file system may tell what a name is by nothing but a `statx`, and it may be
+        // something else by now: then it is asked about here.
         let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
-        if self.passes(&entry.path, kind, part) {
-            return false;
+        let admits = self.symlinks.admits(kind);
+        let is_placed = |(path, _): &mut (RelPath, Memberships)| admits && *path == entry.path;
+        let mut placed = part.scratch.placed.take_if(is_placed);
+        if placed.is_none() {
+            if self.passes(&entry.path, kind, part) {
+                return false;
+            }
+            placed = part.scratch.placed.take();
         }
-        let memberships = std::mem::take(&mut part.scratch.memberships);
+        let memberships = placed.map(|(_, memberships)| memberships);
+        let memberships = memberships.unwrap_or_default();
         let Ok(facts) = &entry.facts else {
             return true;
         };
