@@ -321,15 +321,11 @@ impl<'p, 'e> Planner<'p, 'e> {
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
         let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
         steps.extend(self.replacements(&hooks));
-        // Those that were found are in order, and may be all there are.
-        let in_path_order = steps.is_empty();
-        match in_path_order {
+        match steps.is_empty() {
             true => steps = found,
             false => steps.extend(found),
         }
-        let before = steps.len();
         self.back_up(&ask.root, &hooks, &mut steps);
-        let in_path_order = in_path_order && steps.len() == before;
         // Pressure goes last, in the order it takes files; the rest by path.
         let in_order = |a: &Step, b: &Step| {
             let late = |step: &Step| step.ruling.pressure.is_some();
@@ -339,7 +335,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             })
         };
         // Mostly they are sorted, and sorting takes a second list of them to find out.
-        if !in_path_order && !steps.is_sorted_by(|a, b| in_order(a, b).is_le()) {
+        if !steps.is_sorted_by(|a, b| in_order(a, b).is_le()) {
             steps.sort_by(in_order);
         }
         self.totals.recount(&steps);
