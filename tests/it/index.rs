@@ -103,7 +103,11 @@ fn make(root: &Path, at: usize, hours: u64) {
 fn act(root: &Path, deed: &Deed) {
     let at = |place: &usize| root.join(PLACES[*place]);
     match deed {
-        Deed::Make(place, hours) => make(root, *place, *hours),
+        Deed::Make(place, hours) => {
+            // Written over in place it would be set back, which no directory shows.
+            let _ = fs::remove_file(at(place));
+            make(root, *place, *hours);
+        }
         Deed::Remove(place) => drop(fs::remove_file(at(place))),
         Deed::Move(from, to) => {
             fs::create_dir_all(at(to).parent().unwrap()).unwrap();
