@@ -125,7 +125,7 @@ impl Counted {
 
     /// Adds files that stay.
     pub(super) fn add_staying(&mut self, sums: &Sums) {
-        self.store.covered += sums.covered.files();
+        self.store.covered += sums.covered.files;
         self.without_own.covered += sums.without_own;
         for (&place, files) in &sums.of_collection {
             self.reach(place + 1);

@@ -48,40 +48,14 @@ pub struct Record {
 pub(super) struct Sums {
     /// Names of any kind that are no directories.
     pub(super) names: u64,
-    pub(super) covered: Sum,
-    pub(super) protected: Sum,
+    pub(super) covered: Tally,
+    pub(super) protected: Tally,
     /// Files in no collection.
     pub(super) uncovered: u64,
     /// Files in no collection that has a `stop` of its own.
     pub(super) without_own: u64,
     /// Files by collection.
     pub(super) of_collection: BTreeMap<usize, u64>,
-}
-
-/// A number of files and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sum {
-    files: u64,
-    bytes: u64,
-}
-
-impl Sum {
-    pub(super) fn add(&mut self, facts: &Facts) {
-        self.files += 1;
-        self.bytes = self.bytes.saturating_add(facts.allocated);
-    }
-}
-
-impl Sum {
-    pub(super) fn files(self) -> u64 {
-        self.files
-    }
-}
-
-impl From<Sum> for Tally {
-    fn from(Sum { files, bytes }: Sum) -> Tally {
-        Tally { files, bytes }
-    }
 }
 
 impl Record {

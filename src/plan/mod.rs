@@ -30,6 +30,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::entry::Facts;
@@ -263,7 +264,7 @@ pub struct Notice {
 }
 
 /// A number of files and the bytes they occupy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// How many.
     pub files: u64,

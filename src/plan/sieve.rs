@@ -102,8 +102,8 @@ impl Passed {
 
     fn add(&mut self, sums: &Sums) {
         self.names += sums.names;
-        self.totals.covered.add_all(sums.covered.into());
-        self.totals.protected.add_all(sums.protected.into());
+        self.totals.covered.add_all(sums.covered);
+        self.totals.protected.add_all(sums.protected);
         if sums.uncovered > 0 {
             self.totals.uncovered.add_all(Uncovered {
                 files: sums.uncovered,
@@ -296,18 +296,9 @@ impl Sift for Sieve<'_> {
         if self.everything || self.named.contains(path) {
             return false;
         }
-        if !self.symlinks.admits(kind) {
-            self.note(path, part);
-            return true;
-        }
-        let memberships = self.matcher.memberships(path);
-        if !memberships.is_empty() {
-            part.scratch.placed = Some((path.clone(), memberships));
-            return false;
-        }
-        self.note(path, part);
-        part.scratch.here.sums.uncovered += 1;
-        true
+        let placed = self.place(path, kind, part);
+        part.scratch.placed = placed.map(|memberships| (path.clone(), memberships));
+        part.scratch.placed.is_none()
     }
 
     fn keeps(&self, entry: &Entry, part: &mut Passed) -> bool {
@@ -343,6 +334,22 @@ impl Sift for Sieve<'_> {
 }
 
 impl Sieve<'_> {
+    /// The collections a name lies in; nothing where it is done with, as it is no file or in
+    /// none of them.
+    fn place(&self, path: &RelPath, kind: Kind, part: &mut Passed) -> Option<Memberships> {
+        let is_file = self.symlinks.admits(kind);
+        let memberships = match is_file {
+            true => self.matcher.memberships(path),
+            false => Memberships::new(),
+        };
+        if memberships.is_empty() {
+            self.note(path, part);
+            part.scratch.here.sums.uncovered += u64::from(is_file);
+            return None;
+        }
+        Some(memberships)
+    }
+
     /// Whether an entry is remembered for other decisions; if not, it is decided on.
     fn decide(&self, entry: &Entry, part: &mut Passed) -> bool {
         if self.everything || self.named.contains(&entry.path) {
@@ -351,17 +358,14 @@ impl Sieve<'_> {
         // A file system may tell what a name is by nothing but a `statx`, and it may be
         // something else by now: then it is asked about here.
         let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
-        let admits = self.symlinks.admits(kind);
-        let is_placed = |(path, _): &mut (RelPath, Memberships)| admits && *path == entry.path;
-        let mut placed = part.scratch.placed.take_if(is_placed);
-        if placed.is_none() {
-            if self.passes(&entry.path, kind, part) {
-                return false;
-            }
-            placed = part.scratch.placed.take();
-        }
-        let memberships = placed.map(|(_, memberships)| memberships);
-        let memberships = memberships.unwrap_or_default();
+        let is_placed = |(path, _): &mut (RelPath, Memberships)| {
+            self.symlinks.admits(kind) && *path == entry.path
+        };
+        let placed = part.scratch.placed.take_if(is_placed);
+        let placed = placed.map(|(_, memberships)| memberships);
+        let Some(memberships) = placed.or_else(|| self.place(&entry.path, kind, part)) else {
+            return false;
+        };
         let Ok(facts) = &entry.facts else {
             return true;
         };
