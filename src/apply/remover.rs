@@ -44,7 +44,7 @@ impl Remover<'_> {
     /// How many threads so many files are removed by.
     pub(super) fn hands(self, files: usize) -> usize {
         let verified = self.end != Ending::UnlinkedInPlace;
-        match self.root.is_removed_from_side_by_side(verified) {
+        match self.root.gains_from_threads(verified) {
             true => hands(files),
             false => 1,
         }

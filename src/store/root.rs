@@ -149,7 +149,7 @@ impl Root {
     /// through one tree. Most of what verifies a file is no part of that, and takes two
     /// thirds of the time on ext4, four fifths on btrfs; only XFS takes longer, for more
     /// than half as much processor time again.
-    pub fn is_removed_from_side_by_side(&self, verified: bool) -> bool {
+    pub fn gains_from_threads(&self, verified: bool) -> bool {
         match self.file_system {
             FileSystem::Memory => true,
             FileSystem::Xfs => false,

@@ -149,6 +149,19 @@ fn going(plan: &Plan) -> Vec<String> {
         .collect()
 }
 
+/// Waits until the clock of the file system, which ticks every few milliseconds, has moved
+/// on: only then does a change of a directory show.
+fn await_tick(file: &Path) {
+    let changed = || {
+        fs::write(file, "tick").unwrap();
+        fs::metadata(file).unwrap().modified().unwrap()
+    };
+    let first = changed();
+    while changed() == first {
+        std::thread::yield_now();
+    }
+}
+
 fn shop() -> Shop {
     let shop = Shop::new("");
     shop.write("p.retain", POLICY);
@@ -177,8 +190,7 @@ proptest! {
             Now::at(then)
         };
         look(&shop, &clock(0));
-        // The clock of a file system ticks every few milliseconds.
-        std::thread::sleep(Duration::from_millis(20));
+        await_tick(&shop.path("tick"));
         deeds.iter().for_each(|deed| act(&root, deed));
         let then = clock(hours);
         let (with, without) = (planned(&shop, "retain.toml", &then), planned(&shop, "without.toml", &then));
