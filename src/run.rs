@@ -28,8 +28,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
 use crate::plan::{
-    Action, Ask, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Step, plan,
-    plan_explained,
+    Action, Ask, Census, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Step,
+    plan, plan_explained,
 };
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
@@ -262,22 +262,24 @@ impl<'c> Job<'c> {
         };
         let begun = std::time::Instant::now();
         let index = match wanted {
-            Wanted::Everything => None,
+            Wanted::Everything | Wanted::Counted { .. } => None,
             Wanted::Decisive => Index::of(self, &identity, held),
         };
-        let (mut inventory, mut passed) = gently(self.store.io, || match wanted {
+        let (mut inventory, mut passed) = gently(self.store.io, || match &wanted {
             Wanted::Everything => {
                 let matcher = matcher();
                 let visit = |dir: &RelPath| matcher.visit(dir);
                 (scan(&root, &visit, options), Passed::default())
             }
-            Wanted::Decisive => {
+            Wanted::Decisive | Wanted::Counted { .. } => {
                 let (files, named) = (files.clone(), archives.names());
-                let sieve = Sieve::new(matcher(), files, self.store.symlinks, named);
-                let sieve = match &index {
-                    Some(index) => sieve.knowing(index.read()),
-                    None => sieve,
-                };
+                let mut sieve = Sieve::new(matcher(), files, self.store.symlinks, named);
+                if let Some(index) = &index {
+                    sieve = sieve.knowing(index.read());
+                }
+                if let Wanted::Counted { by } = &wanted {
+                    sieve = sieve.counting(by.as_deref());
+                }
                 let visit = |dir: &RelPath| sieve.visit(dir);
                 let (inventory, parts) = scan_sifted(&root, &visit, &sieve, options);
                 (inventory, Passed::all(parts))
@@ -288,6 +290,7 @@ impl<'c> Job<'c> {
         inventory.filed.clone_from(&archives.filed);
         let found = inventory.entries.len() as u64 + passed.names;
         let index = index.map(|index| (index, passed.take_known()));
+        let census = passed.take_census();
         let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
         let ask = Ask { passed, ..ask };
         let mut plan = plan(&self.policy, &inventory, ask);
@@ -314,6 +317,7 @@ impl<'c> Job<'c> {
             no_smaller,
             scanned,
             index,
+            census,
         }
     }
 
@@ -668,15 +672,23 @@ pub struct Planned {
     pub scanned: std::time::Duration,
     /// What the next run is to know of the store, and where it is kept.
     index: Option<(Index, Known)>,
+    /// What the store holds, where that was to be counted.
+    pub census: Census,
 }
 
 /// Which files of a store are to be known when it has been planned for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// All of them.
     Everything,
     /// Those about which others decide as well: the rest is counted, or already a step.
     Decisive,
+    /// The same, and all are counted: every one is looked at.
+    Counted {
+        /// Also by the values of captures with these names; with none of them there is one
+        /// group of all.
+        by: Option<Vec<String>>,
+    },
 }
 
 /// The archives of a store's files: those in their places, and those elsewhere.

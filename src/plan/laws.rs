@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Action, Ask, Disk, Passed, Plan, Sieve, plan};
+use super::{Action, Ask, Census, Disk, Passed, Plan, Sieve, Tally, plan};
 use crate::diagnostic::Source;
 use crate::entry::{Entry, Facts, FileId, Kind, Unreadable};
 use crate::path::RelPath;
@@ -409,6 +409,10 @@ fn planned(policy: &Policy, entries: &[Entry]) -> Plan {
 /// The same from the files alone that a sieve keeps; the others are counted in two parts,
 /// as two threads do.
 fn sifted(policy: &Policy, entries: &[Entry]) -> Plan {
+    sifted_by(policy, entries, None).0
+}
+
+fn sifted_by(policy: &Policy, entries: &[Entry], counting: Option<&[String]>) -> (Plan, Census) {
     let mut inventory = Inventory::of_entries(entries.to_vec());
     let now = now();
     let matcher = policy::Matcher::new(policy, &now);
@@ -418,6 +422,10 @@ fn sifted(policy: &Policy, entries: &[Entry]) -> Plan {
         Default::default(),
         Default::default(),
     );
+    let sieve = match counting {
+        Some(by) => sieve.counting(Some(by)),
+        None => sieve,
+    };
     let mut parts = [Passed::default(), Passed::default()];
     let mut turn = 0;
     let directory = facts(&mut Tape(&[]), 0);
@@ -432,7 +440,9 @@ fn sifted(policy: &Policy, entries: &[Entry]) -> Plan {
         sieve.end(&place, &directory, None, part);
         kept
     });
-    planned_from(policy, &inventory, Passed::all(parts))
+    let mut passed = Passed::all(parts);
+    let census = passed.take_census();
+    (planned_from(policy, &inventory, passed), census)
 }
 
 fn planned_from(policy: &Policy, inventory: &Inventory, passed: Passed) -> Plan {
@@ -568,6 +578,72 @@ proptest! {
         prop_assert_eq!(whole.totals.uncovered.files, plan.totals.uncovered.files);
         whole.totals.uncovered = plan.totals.uncovered;
         prop_assert_eq!(plan, whole, "{}\n{:#?}", source.text(), entries);
+    }
+
+    #[test]
+    fn a_census_is_of_all_files_whatever_is_remembered(bytes in tape()) {
+        let mut tape = Tape(&bytes);
+        let statements = policy_text(&mut tape);
+        let Some((source, policy)) = load(&statements) else {
+            return Err(TestCaseError::reject("contradiction"));
+        };
+        let entries = tree(&mut tape);
+        let captures = policy.captures().into_iter().map(str::to_owned);
+        let by: Vec<String> = captures.filter(|_| tape.below(2) == 1).collect();
+        let (plan, census) = sifted_by(&policy, &entries, Some(&by));
+        // Every file was looked at, so that all sums are as of a plan that remembers all.
+        prop_assert_eq!(&plan, &planned(&policy, &entries), "{}", source.text());
+
+        let now = now();
+        let matcher = policy::Matcher::new(&policy, &now);
+        let mut groups: BTreeMap<Vec<String>, Tally> = BTreeMap::new();
+        let mut grouped = BTreeSet::new();
+        for (index, collection) in policy.collections.iter().enumerate() {
+            let places: Option<Vec<usize>> =
+                by.iter().map(|name| collection.template.capture(name)).collect();
+            let mut all = Vec::new();
+            let mut used: Vec<BTreeMap<Vec<String>, u64>> = vec![BTreeMap::new(); collection.limits.len()];
+            for entry in &entries {
+                let memberships = matcher.memberships(&entry.path);
+                let place = memberships.iter().find(|place| place.collection == index);
+                let (Some(place), Ok(facts)) = (place, &entry.facts) else { continue };
+                if facts.kind != Kind::File {
+                    continue;
+                }
+                all.push(*facts);
+                let values = place.spans.values(entry.path.as_bytes());
+                let of = |places: &[usize]| -> Vec<String> {
+                    places.iter().map(|&at| values.get(at).unwrap().to_owned()).collect()
+                };
+                for (limit, used) in collection.limits.iter().zip(&mut used) {
+                    let subject = matcher.subject(entry, place).unwrap();
+                    if matcher.truth(&limit.condition, subject) == policy::Truth::True {
+                        *used.entry(of(&limit.per)).or_default() += match limit.measure {
+                            policy::Measure::Count => 1,
+                            policy::Measure::TotalSize => facts.allocated,
+                        };
+                    }
+                }
+                if let Some(places) = &places
+                    && grouped.insert(entry.path.clone())
+                {
+                    groups.entry(of(places)).or_default().add(facts);
+                }
+            }
+            let sum = census.of_collection(index);
+            prop_assert_eq!(sum.map_or(0, |sum| sum.tally.files), all.len() as u64);
+            prop_assert_eq!(sum.map(|sum| sum.oldest), all.iter().map(|facts| facts.modified).min());
+            prop_assert_eq!(sum.map(|sum| sum.newest), all.iter().map(|facts| facts.modified).max());
+            for (limit, used) in used.into_iter().enumerate() {
+                let owned = |values: &[Box<str>]| values.iter().map(|v| v.to_string()).collect();
+                let counted = census.of_limit(index, limit).map(|(values, used)| (owned(values), used));
+                prop_assert_eq!(counted.collect::<BTreeMap<Vec<String>, u64>>(), used);
+            }
+        }
+        let counted = census.groups().map(|(values, sum)| {
+            (values.iter().map(|value| value.to_string()).collect(), sum.tally)
+        });
+        prop_assert_eq!(counted.collect::<BTreeMap<Vec<String>, Tally>>(), groups);
     }
 
     #[test]

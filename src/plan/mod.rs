@@ -7,6 +7,7 @@
 mod backups;
 mod breaker;
 mod captures;
+mod census;
 mod decide;
 mod digest;
 mod document;
@@ -41,6 +42,7 @@ use crate::time::Now;
 pub use crate::policy::{Mark, Rule};
 pub use backups::{BackedUp, NextBackUp, generation};
 pub use captures::Captures;
+pub use census::{Census, Sum};
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use known::{Known, Record};

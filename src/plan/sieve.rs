@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::breaker::{Counted, own};
+use super::census::{Census, Questions};
 use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason};
 use super::known::{Known, Record, Sums};
 use super::member::freed;
@@ -42,6 +43,8 @@ pub struct Passed {
     pub(super) occupied: Vec<RelPath>,
     /// Directories in which nothing is to go, for the next run.
     pub(super) known: Vec<(RelPath, Record)>,
+    /// All files, remembered or not, where that was asked for.
+    census: Census,
     scratch: Scratch,
 }
 
@@ -87,6 +90,7 @@ impl Passed {
             append(&mut all.steps, std::mem::take(&mut part.steps));
             all.occupied.append(&mut part.occupied);
             all.known.append(&mut part.known);
+            all.census.add_all(part.census);
             all
         });
         let mut all = all.unwrap_or_default();
@@ -98,6 +102,11 @@ impl Passed {
     /// Directories in which nothing is to go, for the next run.
     pub fn take_known(&mut self) -> Known {
         std::mem::take(&mut self.known).into_iter().collect()
+    }
+
+    /// What all files together are, of a sieve that counts them.
+    pub fn take_census(&mut self) -> Census {
+        std::mem::take(&mut self.census)
     }
 
     fn add(&mut self, sums: &Sums) {
@@ -131,6 +140,8 @@ pub struct Sieve<'p> {
     /// Whether it matters which directories hold nothing.
     empties: bool,
     index: Option<Index>,
+    /// What is counted of every file.
+    questions: Option<Questions>,
 }
 
 /// What is known of directories, and what is to be found out about them.
@@ -171,6 +182,17 @@ impl<'p> Sieve<'p> {
             symlinks,
             named,
             index: None,
+            questions: None,
+        }
+    }
+
+    /// The same that counts all files, also by the values of captures with these names if
+    /// there are any to go by. Then every one is looked at.
+    pub fn counting(self, by: Option<&[String]>) -> Sieve<'p> {
+        Sieve {
+            questions: Some(Questions::new(self.matcher.policy, by)),
+            index: None,
+            ..self
         }
     }
 
@@ -296,12 +318,22 @@ impl Sift for Sieve<'_> {
         if self.everything || self.named.contains(path) {
             return false;
         }
-        let placed = self.place(path, kind, part);
-        part.scratch.placed = placed.map(|memberships| (path.clone(), memberships));
-        part.scratch.placed.is_none()
+        if self.questions.is_some() && self.symlinks.admits(kind) {
+            return false;
+        }
+        let memberships = self.place(path, kind);
+        if memberships.is_empty() {
+            self.pass(path, self.symlinks.admits(kind), part);
+            return true;
+        }
+        part.scratch.placed = Some((path.clone(), memberships));
+        false
     }
 
     fn keeps(&self, entry: &Entry, part: &mut Passed) -> bool {
+        if let Some(questions) = &self.questions {
+            self.count(questions, entry, part);
+        }
         let keeps = self.decide(entry, part);
         if keeps {
             part.scratch.here.until = None;
@@ -334,20 +366,26 @@ impl Sift for Sieve<'_> {
 }
 
 impl Sieve<'_> {
-    /// The collections a name lies in; nothing where it is done with, as it is no file or in
-    /// none of them.
-    fn place(&self, path: &RelPath, kind: Kind, part: &mut Passed) -> Option<Memberships> {
-        let is_file = self.symlinks.admits(kind);
-        let memberships = match is_file {
+    /// The collections a name lies in; none where it is no file.
+    fn place(&self, path: &RelPath, kind: Kind) -> Memberships {
+        match self.symlinks.admits(kind) {
             true => self.matcher.memberships(path),
             false => Memberships::new(),
-        };
-        if memberships.is_empty() {
-            self.note(path, part);
-            part.scratch.here.sums.uncovered += u64::from(is_file);
-            return None;
         }
-        Some(memberships)
+    }
+
+    /// Is done with a name that no collection has, and that nobody has looked at.
+    fn pass(&self, path: &RelPath, is_file: bool, part: &mut Passed) {
+        self.note(path, part);
+        part.scratch.here.sums.uncovered += u64::from(is_file);
+    }
+
+    /// Counts a file, and remembers where it lies.
+    fn count(&self, questions: &Questions, entry: &Entry, part: &mut Passed) {
+        let Ok(facts) = &entry.facts else { return };
+        let memberships = self.place(&entry.path, facts.kind);
+        questions.count(&self.matcher, entry, &memberships, &mut part.census);
+        part.scratch.placed = Some((entry.path.clone(), memberships));
     }
 
     /// Whether an entry is remembered for other decisions; if not, it is decided on.
@@ -363,9 +401,17 @@ impl Sieve<'_> {
         };
         let placed = part.scratch.placed.take_if(is_placed);
         let placed = placed.map(|(_, memberships)| memberships);
-        let Some(memberships) = placed.or_else(|| self.place(&entry.path, kind, part)) else {
+        let memberships = placed.unwrap_or_else(|| self.place(&entry.path, kind));
+        if memberships.is_empty() {
+            match (&entry.facts, &self.questions) {
+                (Ok(facts), Some(_)) if self.symlinks.admits(kind) => {
+                    self.note(&entry.path, part);
+                    part.totals.uncovered.add(facts);
+                }
+                _ => self.pass(&entry.path, self.symlinks.admits(kind), part),
+            }
             return false;
-        };
+        }
         let Ok(facts) = &entry.facts else {
             return true;
         };

@@ -9,13 +9,9 @@ use utoipa::ToSchema;
 
 use crate::config::{MissingRoot, Store};
 use crate::confine::Grounds;
-use crate::entry::Entry;
-use crate::plan::{Plan, Tally};
-use crate::policy::{Limit, Matcher, Measure, Policy, Subject, Truth};
-use crate::run::Job;
-use crate::scan::Inventory;
+use crate::plan::{Census, Plan, Tally};
+use crate::policy::{Collection, Limit, Policy};
 use crate::store::{CONTROL, Root, StoreError, in_words};
-use crate::time::Now;
 
 /// Groups that are listed of one question, the largest first.
 pub(super) const GROUPS: usize = 1000;
@@ -27,13 +23,6 @@ pub(in crate::service) struct Amount {
     pub files: u64,
     /// Allocated bytes.
     pub bytes: u64,
-}
-
-impl Amount {
-    fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
 }
 
 impl From<Tally> for Amount {
@@ -255,14 +244,8 @@ pub(in crate::service) struct Survey {
 }
 
 impl Survey {
-    /// Sums up what a plan was made from.
-    pub(super) fn of(job: &Job<'_>, inventory: &Inventory, plan: &Plan, seconds: f64) -> Survey {
-        let policy = &job.policy;
-        let matcher = Matcher::new(policy, &plan.now);
-        let mut counted = Counted::new(policy);
-        for entry in files(job, inventory) {
-            counted.count(&matcher, entry);
-        }
+    /// Sums up what a plan was made from, of a store whose files were counted.
+    pub(super) fn of(policy: &Policy, census: &Census, plan: &Plan, seconds: f64) -> Survey {
         let totals = &plan.totals;
         // A survey is of all files, so all were looked at.
         let uncovered = Amount {
@@ -279,8 +262,8 @@ impl Survey {
             uncovered,
             removable: totals.removed.into(),
             protected: totals.protected.into(),
-            collections: counted.collections(policy),
-            budgets: counted.budgets(policy),
+            collections: collections(policy, census),
+            budgets: budgets(policy, census),
             unmet: plan
                 .unmet
                 .iter()
@@ -302,125 +285,63 @@ impl Survey {
         }
     }
 
-    /// The same store after a run that was planned by this survey.
-    pub(super) fn after(mut self, removed: u64, freed: u64) -> Survey {
-        for amount in [&mut self.total, &mut self.covered] {
+    /// The same store after a run, as far as that tells.
+    pub(super) fn after(&self, removed: u64, freed: u64) -> Survey {
+        let mut after = self.clone();
+        for amount in [&mut after.total, &mut after.covered, &mut after.removable] {
             amount.files = amount.files.saturating_sub(removed);
             amount.bytes = amount.bytes.saturating_sub(freed);
         }
-        self.removable.files = self.removable.files.saturating_sub(removed);
-        self.removable.bytes = self.removable.bytes.saturating_sub(freed);
-        self
+        after
     }
 }
 
-/// What is a file to the store's policy.
-fn files<'e>(job: &Job<'_>, inventory: &'e Inventory) -> impl Iterator<Item = &'e Entry> {
-    let symlinks = job.store.symlinks;
-    let is_file =
-        move |entry: &&Entry| matches!(&entry.facts, Ok(facts) if symlinks.admits(facts.kind));
-    inventory.entries.iter().filter(is_file)
-}
-
-/// Sums over one walk through the inventory.
-struct Counted {
-    amounts: Vec<(
-        Amount,
-        Option<crate::time::Stamp>,
-        Option<crate::time::Stamp>,
-    )>,
-    /// By collection and limit, by group.
-    limits: BTreeMap<(usize, usize), BTreeMap<Vec<String>, u64>>,
-}
-
-impl Counted {
-    fn new(policy: &Policy) -> Counted {
-        Counted {
-            amounts: vec![(Amount::default(), None, None); policy.collections.len()],
-            limits: BTreeMap::new(),
-        }
-    }
-
-    fn count(&mut self, matcher: &Matcher<'_>, entry: &Entry) {
-        let Ok(facts) = &entry.facts else { return };
-        for place in matcher.memberships(&entry.path) {
-            let Some(collection) = matcher.policy.collections.get(place.collection) else {
-                continue;
-            };
-            if let Some((amount, oldest, newest)) = self.amounts.get_mut(place.collection) {
-                amount.add(facts.allocated);
-                *oldest = Some(oldest.map_or(facts.modified, |stamp| stamp.min(facts.modified)));
-                *newest = Some(newest.map_or(facts.modified, |stamp| stamp.max(facts.modified)));
-            }
-            for (index, limit) in collection.limits.iter().enumerate() {
-                let subject = Subject {
-                    path: &entry.path,
-                    facts: Some(facts),
-                    template: &collection.template,
-                    captures: place.spans.values(entry.path.as_bytes()),
-                };
-                if matcher.truth(&limit.condition, subject) != Truth::True {
-                    continue;
-                }
-                let group = limit
-                    .per
-                    .iter()
-                    .filter_map(|&at| subject.captures.get(at).map(str::to_owned));
-                let used = self
-                    .limits
-                    .entry((place.collection, index))
-                    .or_default()
-                    .entry(group.collect())
-                    .or_default();
-                *used = used.saturating_add(match limit.measure {
-                    Measure::TotalSize => facts.allocated,
-                    Measure::Count => 1,
-                });
-            }
-        }
-    }
-
-    fn collections(&self, policy: &Policy) -> Vec<CollectionView> {
-        let both = policy.collections.iter().zip(&self.amounts);
-        both.map(|(collection, (amount, oldest, newest))| CollectionView {
+fn collections(policy: &Policy, census: &Census) -> Vec<CollectionView> {
+    let collections = policy.collections.iter().enumerate();
+    let view = |(index, collection): (usize, &Collection)| {
+        let sum = census.of_collection(index);
+        let amount = sum.map_or(Amount::default(), |sum| sum.tally.into());
+        CollectionView {
             collection: collection.name.to_string(),
             captures: collection.template.captures().to_vec(),
             files: amount.files,
             bytes: amount.bytes,
-            oldest: oldest.map(|stamp| stamp.to_string()),
-            newest: newest.map(|stamp| stamp.to_string()),
-        })
-        .collect()
-    }
-
-    fn budgets(&self, policy: &Policy) -> Vec<BudgetView> {
-        let mut budgets: Vec<BudgetView> = Vec::new();
-        for ((collection, index), groups) in &self.limits {
-            let Some(collection) = policy.collections.get(*collection) else {
-                continue;
-            };
-            let Some(limit) = collection.limits.get(*index) else {
-                continue;
-            };
-            if let Some((group, &used)) = groups.iter().max_by_key(|(_, used)| **used) {
-                let rule = policy.rules.get(limit.rule);
-                budgets.push(BudgetView {
-                    rule: rule.map(ToString::to_string).unwrap_or_default(),
-                    text: rule.map(|rule| rule.text.clone()).unwrap_or_default(),
-                    group: named(limit, collection.template.captures(), group),
-                    used,
-                    cap: limit.cap,
-                });
-            }
+            oldest: sum.map(|sum| sum.oldest.to_string()),
+            newest: sum.map(|sum| sum.newest.to_string()),
         }
-        let share =
-            |budget: &BudgetView| (u128::from(budget.used) << 32) / u128::from(budget.cap.max(1));
-        budgets.sort_by_key(|budget| std::cmp::Reverse(share(budget)));
-        budgets
-    }
+    };
+    collections.map(view).collect()
 }
 
-fn named(limit: &Limit, captures: &[String], group: &[String]) -> String {
+/// The fullest group of each budget.
+fn budgets(policy: &Policy, census: &Census) -> Vec<BudgetView> {
+    let mut budgets: Vec<BudgetView> = Vec::new();
+    for (of, collection) in policy.collections.iter().enumerate() {
+        for (index, limit) in collection.limits.iter().enumerate() {
+            // Of two that are equally full the last one by its values, whatever their order.
+            let fullest = census
+                .of_limit(of, index)
+                .max_by_key(|&(group, used)| (used, group));
+            let Some((group, used)) = fullest else {
+                continue;
+            };
+            let rule = policy.rules.get(limit.rule);
+            budgets.push(BudgetView {
+                rule: rule.map(ToString::to_string).unwrap_or_default(),
+                text: rule.map(|rule| rule.text.clone()).unwrap_or_default(),
+                group: named(limit, collection.template.captures(), group),
+                used,
+                cap: limit.cap,
+            });
+        }
+    }
+    let share =
+        |budget: &BudgetView| (u128::from(budget.used) << 32) / u128::from(budget.cap.max(1));
+    budgets.sort_by_key(|budget| std::cmp::Reverse(share(budget)));
+    budgets
+}
+
+fn named(limit: &Limit, captures: &[String], group: &[Box<str>]) -> String {
     let names = limit.per.iter().filter_map(|&at| captures.get(at));
     let pairs = names
         .zip(group)
@@ -443,57 +364,27 @@ pub(in crate::service) struct GroupView {
     pub newest: Option<String>,
 }
 
-/// Sums by the values of captures, the largest group first, and how many there are. A
-/// file counts once, in the first collection that has all of them.
-pub(super) fn groups(
-    job: &Job<'_>,
-    inventory: &Inventory,
-    now: &Now,
-    by: &[String],
-) -> (Vec<GroupView>, usize) {
-    type Sum = (Amount, crate::time::Stamp, crate::time::Stamp);
-    let policy = &job.policy;
-    let matcher = Matcher::new(policy, now);
-    let places: Vec<Option<Vec<usize>>> = policy
-        .collections
-        .iter()
-        .map(|c| by.iter().map(|name| c.template.capture(name)).collect())
-        .collect();
-    let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
-    for entry in files(job, inventory) {
-        let Ok(facts) = &entry.facts else { continue };
-        let found = matcher
-            .memberships(&entry.path)
-            .into_iter()
-            .find_map(|place| {
-                let wanted = places.get(place.collection)?.as_ref()?;
-                let values = place.spans.values(entry.path.as_bytes());
-                let values = wanted.iter().map(|&at| values.get(at).map(str::to_owned));
-                values.collect::<Option<Vec<String>>>()
-            });
-        let Some(values) = found else { continue };
-        let stamp = facts.modified;
-        let (amount, oldest, newest) =
-            sums.entry(values)
-                .or_insert((Amount::default(), stamp, stamp));
-        amount.add(facts.allocated);
-        *oldest = (*oldest).min(stamp);
-        *newest = (*newest).max(stamp);
-    }
-    let all = sums.len();
-    let mut views: Vec<GroupView> = sums
-        .into_iter()
-        .map(|(values, (amount, oldest, newest))| GroupView {
+/// What was counted by the values of captures, the largest group first, and how many groups
+/// there are. A file counts once, in the first collection that has all of them.
+pub(super) fn groups(census: &Census, by: &[String]) -> (Vec<GroupView>, usize) {
+    let mut groups: Vec<_> = census.groups().collect();
+    let all = groups.len();
+    groups.sort_unstable_by(|(a, one), (b, other)| {
+        let larger = other.tally.bytes.cmp(&one.tally.bytes);
+        larger.then_with(|| a.cmp(b))
+    });
+    groups.truncate(GROUPS);
+    let views = groups.into_iter().map(|(values, sum)| {
+        let values = values.iter().map(ToString::to_string);
+        GroupView {
             group: by.iter().cloned().zip(values).collect(),
-            files: amount.files,
-            bytes: amount.bytes,
-            oldest: Some(oldest.to_string()),
-            newest: Some(newest.to_string()),
-        })
-        .collect();
-    views.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.group.cmp(&b.group)));
-    views.truncate(GROUPS);
-    (views, all)
+            files: sum.tally.files,
+            bytes: sum.tally.bytes,
+            oldest: Some(sum.oldest.to_string()),
+            newest: Some(sum.newest.to_string()),
+        }
+    });
+    (views.collect(), all)
 }
 
 /// Whether a policy has anything that bounds what a store may come to hold.

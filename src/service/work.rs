@@ -219,6 +219,9 @@ impl Work<'_> {
 
     fn carry_out(&self, task: Task, now: &Now, begun: Instant) -> Result<Report, Failure> {
         let job = self.loaded.job(self.store).ok_or(Failure::NoStore)?;
+        // What a request left out of its plan is no picture of the policy's, and who has an
+        // index does not want every file looked at: an hour's look does that.
+        let is_counted = matches!(task, Task::Policy) && !job.store.index;
         let mut survey = None;
         let (job, breaker, saved) = match task {
             Task::Policy => (job, Breaker::Holds, None),
@@ -234,8 +237,12 @@ impl Work<'_> {
         let mut taken = match saved {
             Some(plan) => job.take_for(Plan::clone(&plan), now, Arc::default()),
             None => {
+                let wanted = match is_counted {
+                    true => Wanted::Counted { by: None },
+                    false => Wanted::Decisive,
+                };
                 let taken = job
-                    .take(now, Wanted::Everything, Arc::default())
+                    .take(now, wanted, Arc::default())
                     .map_err(Failure::Run)?;
                 let seconds = begun.elapsed().as_secs_f64();
                 self.shared
@@ -249,7 +256,14 @@ impl Work<'_> {
                     .scan
                     .with_label_values(&[self.store])
                     .observe(planned.scanned.as_secs_f64());
-                survey = Some(Survey::of(&job, &planned.inventory, &planned.plan, seconds));
+                survey = match is_counted {
+                    true => {
+                        let Planned { census, plan, .. } = planned;
+                        Some(Arc::new(Survey::of(&job.policy, census, plan, seconds)))
+                    }
+                    false if job.is_request() => None,
+                    false => self.room.state().survey.clone(),
+                };
                 Ok(taken)
             }
         }
@@ -288,14 +302,12 @@ impl Work<'_> {
         self.shared.numbers.done(self.store, &done);
         self.shared.alert_of_plugins(self.store, &done.plugins);
         let tallies = &done.tallies;
-        // What a request left out of its plan is no picture of the policy's.
-        let whole = survey.filter(|_| !job.is_request());
-        if let Some(survey) = whole {
-            let survey = survey.after(tallies.removed, tallies.freed);
-            self.room.state().survey = Some(Arc::new(survey));
-        } else {
-            self.room.state().survey = None;
+        let survey = survey.map(|survey| survey.after(tallies.removed, tallies.freed));
+        // A sample of an earlier look less what this run took would miss what came since.
+        if let (Some(survey), true) = (&survey, is_counted) {
+            sample(self.shared, job.store, survey);
         }
+        self.room.state().survey = survey.map(Arc::new);
         Ok(Report::of(self.store, &done, seconds))
     }
 
@@ -400,13 +412,20 @@ pub(super) async fn survey(shared: &Arc<Shared>, store: &str) -> Result<Arc<Surv
         return Ok(known);
     }
     let name = store.to_owned();
-    let looked = look(shared, store, move |shared, job, planned, seconds| {
-        let survey = Survey::of(job, &planned.inventory, &planned.plan, seconds);
-        let survey = Arc::new(survey);
-        shared.room(&name).state().survey = Some(Arc::clone(&survey));
-        gauge(shared, job.store);
-        survey
-    });
+    let counted = Wanted::Counted { by: None };
+    let looked = look(
+        shared,
+        store,
+        counted,
+        move |shared, job, planned, seconds| {
+            let survey = Survey::of(&job.policy, &planned.census, &planned.plan, seconds);
+            let survey = Arc::new(survey);
+            shared.room(&name).state().survey = Some(Arc::clone(&survey));
+            sample(shared, job.store, &survey);
+            gauge(shared, job.store);
+            survey
+        },
+    );
     looked.await
 }
 
@@ -422,16 +441,17 @@ fn is_fresh(survey: &Survey) -> bool {
 pub(super) async fn look<T: Send + 'static>(
     shared: &Arc<Shared>,
     store: &str,
+    wanted: Wanted,
     see: impl FnOnce(&Arc<Shared>, &Job<'_>, Planned, f64) -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    look_at(shared, store, None, see).await
+    look_at(shared, store, (None, wanted), see).await
 }
 
 /// The same as if it were another moment, or for a request.
 pub(super) async fn look_at<T: Send + 'static>(
     shared: &Arc<Shared>,
     store: &str,
-    other: Option<Other>,
+    (other, wanted): (Option<Other>, Wanted),
     see: impl FnOnce(&Arc<Shared>, &Job<'_>, Planned, f64) -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let turn = Arc::clone(&shared.room(store).scanning).lock_owned().await;
@@ -451,7 +471,7 @@ pub(super) async fn look_at<T: Send + 'static>(
         }
         let begun = Instant::now();
         let planned = job
-            .plan(&now, Wanted::Everything, Arc::default())
+            .plan(&now, wanted, Arc::default())
             .map_err(Failure::Run)?;
         let seconds = begun.elapsed().as_secs_f64();
         shared
@@ -523,7 +543,6 @@ pub(super) fn gauge(shared: &Shared, store: &Store) {
     let state = shared.room(&store.name).state().clone();
     if let Some(survey) = &state.survey {
         shared.alert_of_survey(&store.name, survey);
-        sample(shared, store, survey);
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         numbers
             .store_bytes

@@ -14,6 +14,7 @@ use crate::journal::{Cause as Latching, Journal, growth_per_day};
 use crate::path::RelPath;
 use crate::plan::{Action, Plan};
 use crate::policy::Fate;
+use crate::run::Wanted;
 use crate::service::Loaded;
 use crate::service::state::{Last, Reload, Running, Shared};
 use crate::service::survey::{self, DiskView, GroupView, Health, Survey};
@@ -248,18 +249,25 @@ pub(super) async fn group_stats(
         return Err(no_capture(store, unknown, &captures));
     }
     let name = store.to_owned();
-    let view = work::look(&ask.shared, store, move |_, job, planned, seconds| {
-        let now = planned.plan.now.clone();
-        let (groups, groups_total) = survey::groups(job, &planned.inventory, &now, &by);
-        StatsView {
-            store: name,
-            by,
-            at: now.timestamp().to_string(),
-            seen: Survey::of(job, &planned.inventory, &planned.plan, seconds),
-            groups,
-            groups_total,
-        }
-    });
+    let wanted = Wanted::Counted {
+        by: Some(by.clone()),
+    };
+    let view = work::look(
+        &ask.shared,
+        store,
+        wanted,
+        move |_, job, planned, seconds| {
+            let (groups, groups_total) = survey::groups(&planned.census, &by);
+            StatsView {
+                store: name,
+                by,
+                at: planned.plan.now.timestamp().to_string(),
+                seen: Survey::of(&job.policy, &planned.census, &planned.plan, seconds),
+                groups,
+                groups_total,
+            }
+        },
+    );
     Ok(view.await?)
 }
 
@@ -491,7 +499,13 @@ pub(super) async fn plan_view(
     known(&ask.shared.loaded(), store)?;
     // One for another moment cannot be applied, so it is not kept.
     let keep = !matches!(other, Some(Other::Moment(_)));
-    let plan = work::look_at(&ask.shared, store, other, |_, _, planned, _| planned.plan).await?;
+    let plan = work::look_at(
+        &ask.shared,
+        store,
+        (other, Wanted::Decisive),
+        |_, _, planned, _| planned.plan,
+    );
+    let plan = plan.await?;
     let (digest, plan) = match keep {
         true => ask.shared.shelve(plan),
         false => (plan.digest(), std::sync::Arc::new(plan)),
@@ -612,46 +626,51 @@ pub(super) async fn why(State(ask): State<Ask>, Params(asked): Params<Asked>) ->
     let path = RelPath::unescape(&asked.path)
         .ok_or_else(|| Problem::invalid(format!("`{}` is no path in a store", asked.path)))?;
     let store = asked.store.clone();
-    let view = work::look(&ask.shared, &asked.store, move |_, job, planned, _| {
-        let entries = &planned.inventory.entries;
-        let at = entries.binary_search_by(|entry| entry.path.cmp(&path)).ok();
-        let found = at.and_then(|at| entries.get(at)).cloned();
-        let entry = found.ok_or_else(|| {
-            Problem::not_found(format!(
-                "`{path}` is not among the files of store `{store}` that its policy can reach"
-            ))
-        })?;
-        let now = Now::from_clock();
-        let decision = job
-            .decide(&planned, &path, &now)
-            .ok_or_else(|| Problem::not_found(format!("nothing is decided about `{path}`")))?;
-        let matcher = crate::policy::Matcher::new(&job.policy, &now);
-        let rules = job.policy.rules();
-        let said = matcher.explain(&entry);
-        let statements = said.iter().filter_map(|said| {
-            let rule = rules.get(said.rule)?;
-            Some(SaidView {
-                rule: rule.to_string(),
-                text: rule.text.clone(),
-                holds: crate::plan::word(said.holds).to_owned(),
-                tests: said.tests.iter().map(ToString::to_string).collect(),
+    let view = work::look(
+        &ask.shared,
+        &asked.store,
+        Wanted::Everything,
+        move |_, job, planned, _| {
+            let entries = &planned.inventory.entries;
+            let at = entries.binary_search_by(|entry| entry.path.cmp(&path)).ok();
+            let found = at.and_then(|at| entries.get(at)).cloned();
+            let entry = found.ok_or_else(|| {
+                Problem::not_found(format!(
+                    "`{path}` is not among the files of store `{store}` that its policy can reach"
+                ))
+            })?;
+            let now = Now::from_clock();
+            let decision = job
+                .decide(&planned, &path, &now)
+                .ok_or_else(|| Problem::not_found(format!("nothing is decided about `{path}`")))?;
+            let matcher = crate::policy::Matcher::new(&job.policy, &now);
+            let rules = job.policy.rules();
+            let said = matcher.explain(&entry);
+            let statements = said.iter().filter_map(|said| {
+                let rule = rules.get(said.rule)?;
+                Some(SaidView {
+                    rule: rule.to_string(),
+                    text: rule.text.clone(),
+                    holds: crate::plan::word(said.holds).to_owned(),
+                    tests: said.tests.iter().map(ToString::to_string).collect(),
+                })
+            });
+            Ok(WhyView {
+                store,
+                path: path.to_string(),
+                fate: match decision.fate {
+                    Fate::Keep => "keep",
+                    Fate::Delete => "delete",
+                    Fate::Replace => "replace",
+                },
+                decision: decision.words.clone(),
+                rule: decision
+                    .rule
+                    .and_then(|rule| rules.get(rule))
+                    .map(ToString::to_string),
+                statements: statements.collect(),
             })
-        });
-        Ok(WhyView {
-            store,
-            path: path.to_string(),
-            fate: match decision.fate {
-                Fate::Keep => "keep",
-                Fate::Delete => "delete",
-                Fate::Replace => "replace",
-            },
-            decision: decision.words.clone(),
-            rule: decision
-                .rule
-                .and_then(|rule| rules.get(rule))
-                .map(ToString::to_string),
-            statements: statements.collect(),
-        })
-    });
+        },
+    );
     view.await?.map(Json)
 }

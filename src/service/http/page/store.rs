@@ -22,6 +22,7 @@ use super::session::{self, Asks, Change};
 use super::treemap::{Part, treemap};
 use super::words::{encoded, files, marked, number, percent, size, when};
 use crate::policy::{Measure, Policy};
+use crate::run::Wanted;
 use crate::service::state::Cause;
 use crate::service::survey::{self, BudgetView, GroupView};
 use crate::service::work::{self, Failure, Other, Task};
@@ -47,22 +48,29 @@ async fn look(ask: &Ask, store: &str, now: bool, by: Vec<String>) -> Result<Seen
     let moment = next.filter(|_| !now);
     let keeper = ask.shared.clone();
     let other = moment.map(Other::Moment);
-    let looked = work::look_at(&ask.shared, store, other, move |_, job, planned, _| {
-        let at = planned.plan.now.clone();
-        let (groups, groups_total) = survey::groups(job, &planned.inventory, &at, &by);
-        // One for another moment cannot be applied, so it is not kept.
-        let (digest, plan) = match moment {
-            None => keeper.shelve(planned.plan),
-            Some(_) => (planned.plan.digest(), std::sync::Arc::new(planned.plan)),
-        };
-        let plan = PlanView::of(&plan, digest, 0, KNOWN);
-        Seen {
-            plan,
-            by,
-            groups,
-            groups_total,
-        }
-    });
+    let wanted = Wanted::Counted {
+        by: (!by.is_empty()).then(|| by.clone()),
+    };
+    let looked = work::look_at(
+        &ask.shared,
+        store,
+        (other, wanted),
+        move |_, _, planned, _| {
+            let (groups, groups_total) = survey::groups(&planned.census, &by);
+            // One for another moment cannot be applied, so it is not kept.
+            let (digest, plan) = match moment {
+                None => keeper.shelve(planned.plan),
+                Some(_) => (planned.plan.digest(), std::sync::Arc::new(planned.plan)),
+            };
+            let plan = PlanView::of(&plan, digest, 0, KNOWN);
+            Seen {
+                plan,
+                by,
+                groups,
+                groups_total,
+            }
+        },
+    );
     Ok(looked.await?)
 }
 
