@@ -128,7 +128,8 @@ impl Undo {
             && !self.runs_with(&root, &path)?.is_empty()
         {
             anyhow::bail!(
-                "`{what}` may mean run `{run}` or the path `{path}` in the trash; write the whole name of the run, or `./{what}`"
+                "`{what}` may mean run `{run}` or the path `{path}` in the trash; write the whole name of the run, or `{}`",
+                store.path.path.join(path.as_os()).display()
             );
         }
         match found.len() {

@@ -162,7 +162,8 @@ fn a_path_that_could_be_a_run_is_not_guessed() {
     if year == "2026" {
         let said = shop.run(&["undo", year]);
         assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.err.contains("or `./2026`"), "{said:?}");
+        let way = format!("or `{}`", shop.path("store/2026").display());
+        assert!(said.err.contains(&way), "{said:?}");
         assert_eq!(shop.files("store"), [] as [String; 0]);
     }
     shop.ok(&["undo", "store/2026"]);
@@ -219,7 +220,7 @@ fn what_was_written_through_another_name_comes_back_and_is_not_purged() {
     lapse(&shop);
     shop.ok(&["apply", "--yes"]);
     assert!(shop.ok(&["trash", "list"]).out.contains("1 file"));
-    shop.ok(&["undo", "a"]);
+    shop.ok(&["undo", "store/a"]);
     let back = fs::read_to_string(shop.path("store/a")).unwrap();
     assert_eq!(back, "more than there was");
 }
@@ -266,7 +267,7 @@ fn an_undo_that_brings_nothing_back_holds_nothing() {
     let shop = trashed(&["a", "d/b"]);
     fs::remove_dir(shop.path("store/d")).unwrap();
     fs::write(shop.path("store/d"), "in the way").unwrap();
-    shop.ok(&["undo", "a"]);
+    shop.ok(&["undo", "store/a"]);
     assert_eq!(shop.run(&["undo", "last"]).code, 1);
     assert!(hold(&shop).starts_with("undo-"));
     shop.ok(&["apply", "--yes"]);

@@ -109,9 +109,9 @@ fn undoing_replaces_nothing() {
     assert!(said.err.contains("nothing is overwritten"), "{said:?}");
     assert_eq!(fs::read_to_string(shop.path("store/a")).unwrap(), "new");
     fs::remove_file(shop.path("store/a")).unwrap();
-    shop.ok(&["undo", "a"]);
+    shop.ok(&["undo", "store/a"]);
     assert_eq!(fs::read_to_string(shop.path("store/a")).unwrap(), "old");
-    let said = shop.run(&["undo", "a"]);
+    let said = shop.run(&["undo", "store/a"]);
     assert!(
         said.code == 2 && said.err.contains("does not lie in the trash"),
         "{said:?}"
