@@ -115,7 +115,7 @@ impl RelPath {
     }
 
     /// The bytes of the directory this path lies in; nothing for the root.
-    fn directory(&self) -> &[u8] {
+    pub(crate) fn directory(&self) -> &[u8] {
         let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
         self.0.get(..end).unwrap_or_default()
     }

@@ -28,7 +28,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
 use crate::plan::{
-    Action, Ask, Census, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Step,
+    Action, Ask, Census, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Spool, Step,
     plan, plan_explained,
 };
 use crate::plugin::{Kind, Plugin};
@@ -273,7 +273,9 @@ impl<'c> Job<'c> {
             }
             Wanted::Decisive | Wanted::Counted { .. } => {
                 let (files, named) = (files.clone(), archives.names());
-                let mut sieve = Sieve::new(matcher(), files, self.store.symlinks, named);
+                let sieve = Sieve::new(matcher(), files, self.store.symlinks, named);
+                let spool = Spool::in_directory(self.config.state.clone());
+                let mut sieve = sieve.spooling(Arc::new(spool));
                 if let Some(index) = &index {
                     sieve = sieve.knowing(index.read());
                 }
@@ -455,8 +457,8 @@ impl<'c> Job<'c> {
         }
         let archives = self.archives(&seized.journal)?;
         let root = identity.clone();
-        // Of a step that is not carried out it has to be said what became of its file.
-        let wanted = (Wanted::Everything, seen);
+        // Without the index: what a person saw is held against what is there.
+        let wanted = (Wanted::Counted { by: None }, seen);
         let held = &seized.held;
         let mut planned = self.plan_in(seized.root, root, held, &archives, &plan.now, wanted);
         let agreed = saved::agree(&plan, &planned, &seized.held)?;
@@ -806,23 +808,32 @@ fn protecting(holds: &[Hold], now: &Now) -> Vec<LedgerHold> {
 /// read keeps everything. A plan may only shrink here.
 fn keep_held(plan: &mut Plan, held: &Held) {
     let holds = held.asked();
+    // Planning was told of most holds, so that mostly nothing is left to be taken out.
+    if holds.are_none()
+        || !plan
+            .steps
+            .iter()
+            .any(|step| holds.keeps_step(&step).is_some())
+    {
+        return;
+    }
     // A directory of which one file is held stays with all of them.
     let whole: BTreeMap<usize, &str> = plan
         .steps
         .iter()
-        .filter_map(|step| Some((step.ruling.unit?, holds.keeps_step(step)?)))
+        .filter_map(|step| Some((step.ruling.unit?, holds.keeps_step(&step)?)))
         .collect();
     let (totals, notices) = (&mut plan.totals, &mut plan.notices);
-    plan.steps.retain(|step| {
+    plan.steps = plan.steps.edited(|step| {
         let with_unit = step.ruling.unit.and_then(|unit| whole.get(&unit).copied());
-        let Some(hold) = holds.keeps_step(step).or(with_unit) else {
-            return true;
+        let Some(hold) = holds.keeps_step(&step).or(with_unit) else {
+            return Some(step);
         };
         let counted = match step.action {
             Action::Remove => &mut totals.removed,
             Action::Replace { .. } => &mut totals.replaced,
             // A hold is no reason not to have a copy.
-            Action::BackUp => return true,
+            Action::BackUp => return Some(step),
         };
         counted.files = counted.files.saturating_sub(1);
         counted.bytes = counted.bytes.saturating_sub(step.facts.allocated);
@@ -831,7 +842,7 @@ fn keep_held(plan: &mut Plan, held: &Held) {
             path: Some(step.path.clone()),
             message: format!("kept by the hold `{hold}`"),
         });
-        false
+        None
     });
 }
 

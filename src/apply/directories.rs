@@ -6,7 +6,7 @@ use super::{Hand, Parents, Way, intent};
 use crate::entry::Facts;
 use crate::journal::{Intent, Journal, JournalError, Outcome};
 use crate::path::RelPath;
-use crate::plan::{Directory, Step};
+use crate::plan::{Batch, Directory, Step};
 use crate::store::{Members, Name, Removal, Trashed};
 
 /// The steps of one directory that goes as a whole.
@@ -17,46 +17,46 @@ pub(super) struct Unit<'p> {
     pub(super) steps: Vec<(usize, &'p Step)>,
 }
 
-impl<'p> Hand<'p> {
-    /// Parts a batch into single files and whole directories. A directory of which a
-    /// file stays, for whatever reason, stays with all of them.
-    pub(super) fn split_by_units(
-        &self,
-        approved: &[usize],
-        kept: &[(usize, Outcome)],
-    ) -> (Vec<usize>, Vec<Unit<'p>>, Vec<(usize, Outcome)>) {
-        let unit_of = |step: usize| self.plan.steps.get(step).and_then(|step| step.ruling.unit);
-        let mut because: BTreeMap<usize, &RelPath> = BTreeMap::new();
-        for (index, _) in kept {
-            if let (Some(unit), Some(step)) = (unit_of(*index), self.plan.steps.get(*index)) {
-                because.entry(unit).or_insert(&step.path);
-            }
+/// Parts a batch into single files and whole directories. A directory of which a file
+/// stays, for whatever reason, stays with all of them.
+pub(super) fn split_by_units<'b>(
+    batch: &'b Batch,
+    approved: &[usize],
+    kept: &[(usize, Outcome)],
+) -> (Vec<usize>, Vec<Unit<'b>>, Vec<(usize, Outcome)>) {
+    let unit_of = |step: usize| batch.get(step).and_then(|step| step.ruling.unit);
+    let mut because: BTreeMap<usize, &RelPath> = BTreeMap::new();
+    for (index, _) in kept {
+        if let (Some(unit), Some(step)) = (unit_of(*index), batch.get(*index)) {
+            because.entry(unit).or_insert(&step.path);
         }
-        let (mut single, mut whole) = (Vec::new(), Vec::new());
-        let mut units: BTreeMap<usize, Unit<'p>> = BTreeMap::new();
-        for &index in approved {
-            match (unit_of(index), self.plan.steps.get(index)) {
-                (None, _) => single.push(index),
-                (Some(_), None) => {}
-                (Some(number), Some(step)) => match because.get(&number) {
-                    Some(path) => {
-                        let because = (*path).clone();
-                        whole.push((index, Outcome::Whole { because }));
-                    }
-                    None => units
-                        .entry(number)
-                        .or_insert_with(|| Unit {
-                            number,
-                            steps: Vec::new(),
-                        })
-                        .steps
-                        .push((index, step)),
-                },
-            }
-        }
-        (single, units.into_values().collect(), whole)
     }
+    let (mut single, mut whole) = (Vec::new(), Vec::new());
+    let mut units: BTreeMap<usize, Unit<'b>> = BTreeMap::new();
+    for &index in approved {
+        match (unit_of(index), batch.get(index)) {
+            (None, _) => single.push(index),
+            (Some(_), None) => {}
+            (Some(number), Some(step)) => match because.get(&number) {
+                Some(path) => {
+                    let because = (*path).clone();
+                    whole.push((index, Outcome::Whole { because }));
+                }
+                None => units
+                    .entry(number)
+                    .or_insert_with(|| Unit {
+                        number,
+                        steps: Vec::new(),
+                    })
+                    .steps
+                    .push((index, step)),
+            },
+        }
+    }
+    (single, units.into_values().collect(), whole)
+}
 
+impl Hand<'_> {
     /// What is about to go: the directory first, so that after a crash it is put back
     /// before its files are looked for.
     pub(super) fn unit_intents(&self, unit: &Unit<'_>) -> Vec<Intent> {

@@ -4,35 +4,36 @@ use std::collections::BTreeMap;
 
 use super::Hand;
 use crate::entry::Changed;
-use crate::plan::Floor;
+use crate::plan::{Batch, Floor};
+use crate::store::Root;
 
 impl Hand<'_> {
     /// Steps whose floors still stand, and steps of which one does not.
-    pub(super) fn split_by_floors(&self, steps: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    pub(super) fn split_by_floors(
+        &self,
+        batch: &Batch,
+        steps: &[usize],
+    ) -> (Vec<usize>, Vec<usize>) {
         let mut looked_at: BTreeMap<usize, bool> = BTreeMap::new();
         steps.iter().partition(|&&step| {
-            let floors = self
-                .plan
-                .steps
-                .get(step)
-                .map(|step| step.ruling.floors.as_slice());
+            let floors = batch.get(step).map(|step| step.ruling.floors.as_slice());
             floors.unwrap_or_default().iter().all(|&floor| {
                 *looked_at.entry(floor).or_insert_with(|| {
                     self.plan
                         .floors
                         .get(floor)
-                        .is_some_and(|floor| self.stands(floor))
+                        .is_some_and(|floor| stands(self.root, floor))
                 })
             })
         })
     }
+}
 
-    /// Whether every file a floor counted on is there, unaltered. A newer one in its
-    /// place would do as well, but that is for the next plan to say.
-    fn stands(&self, floor: &Floor) -> bool {
-        floor.members.iter().all(|(path, facts)| {
-            let found = self.root.stat(path);
-            found.is_ok_and(|found| facts.same_generation(&found, Changed::Compared))
-        })
-    }
+/// Whether every file a floor counted on is there, unaltered. A newer one in its place
+/// would do as well, but that is for the next plan to say.
+pub fn stands(root: &Root, floor: &Floor) -> bool {
+    floor.members.iter().all(|(path, facts)| {
+        let found = root.stat(path);
+        found.is_ok_and(|found| facts.same_generation(&found, Changed::Compared))
+    })
 }

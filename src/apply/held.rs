@@ -115,6 +115,14 @@ pub struct Asked<'h> {
 }
 
 impl<'h> Asked<'h> {
+    /// Whether there are none.
+    pub fn are_none(&self) -> bool {
+        let Held {
+            files, everything, ..
+        } = self.held;
+        files.is_empty() && everything.is_none() && self.statements.is_empty()
+    }
+
     /// The name of a hold that keeps a step's file, by its own path or by that of the
     /// file it stands for.
     pub fn keeps_step(&self, step: &Step) -> Option<&'h str> {

@@ -19,13 +19,15 @@ mod undo;
 use crate::entry::Facts;
 use crate::journal::{Intent, Journal, JournalError, Outcome, RunId};
 use crate::path::RelPath;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Batch, Plan, Step};
 use crate::plugin::{Approved, Blocked, Verdict};
 use crate::store::{Index, Removal, Root, Trash, Trashed, in_words};
 
+use directories::split_by_units;
 use remover::{Ending, Parents, Remover};
 
 pub use expire::{Expiry, expire};
+pub use floors::stands;
 pub use gait::{Gait, gently};
 pub use held::{Asked, HELD_AGAIN, Held, MirrorError, Mirrored, mirror_holds};
 pub use recover::{Recovered, recover};
@@ -72,12 +74,13 @@ impl Hand<'_> {
     pub fn apply(
         &mut self,
         journal: &mut Journal,
+        batch: &Batch,
         approved: &mut Approved,
     ) -> Result<Vec<(usize, Outcome)>, JournalError> {
         journal.record(self.run, approved.receipts())?;
-        let (steps, backed_up) = self.split_by_action(approved.steps());
-        let (steps, held) = self.split_by_holds(&steps);
-        let (steps, floorless) = self.split_by_floors(&steps);
+        let (steps, backed_up) = split_by_action(batch, approved.steps());
+        let (steps, held) = self.split_by_holds(batch, &steps);
+        let (steps, floorless) = self.split_by_floors(batch, &steps);
         let mut done: Vec<(usize, Outcome)> = approved
             .blocked()
             .iter()
@@ -86,25 +89,25 @@ impl Hand<'_> {
         done.extend(floorless.into_iter().map(|step| (step, Outcome::FloorGone)));
         done.extend(held);
         done.extend(backed_up);
-        let (steps, units, whole) = self.split_by_units(&steps, &done);
+        let (steps, units, whole) = split_by_units(batch, &steps, &done);
         done.extend(whole);
-        self.note_kept(journal, &done)?;
+        self.note_kept(journal, batch, &done)?;
 
         let planned: Vec<(usize, &Step)> = steps
             .iter()
-            .filter_map(|&i| Some((i, self.plan.steps.get(i)?)))
+            .filter_map(|&i| Some((i, batch.get(i)?)))
             .collect();
         let mut intents: Vec<Intent> = planned.iter().map(|(_, step)| intent(step)).collect();
         intents.extend(units.iter().flat_map(|unit| self.unit_intents(unit)));
         if intents.is_empty() {
             return Ok(done);
         }
-        let batch = journal.intend(self.run, &intents)?;
+        let intended = journal.intend(self.run, &intents)?;
         if let Err(error) = self.list_in_trash(&planned, &units) {
             // What is not on the list could not be had back by its name.
             let reason = format!("the trash cannot list it: {}", in_words(&error));
             let outcomes = vec![Outcome::Failed { reason }; intents.len()];
-            journal.settle(batch, &outcomes)?;
+            journal.settle(intended, &outcomes)?;
             let all = planned
                 .iter()
                 .chain(units.iter().flat_map(|unit| &unit.steps));
@@ -145,8 +148,8 @@ impl Hand<'_> {
             outcomes.extend(of_unit);
         }
         self.sync_trash();
-        journal.settle(batch, &outcomes)?;
-        self.forget_archives(&done);
+        journal.settle(intended, &outcomes)?;
+        self.forget_archives(batch, &done);
         Ok(done)
     }
 
@@ -167,32 +170,26 @@ impl Hand<'_> {
     pub fn spare(
         &self,
         journal: &mut Journal,
-        steps: std::ops::Range<usize>,
+        batch: &Batch,
         outcome: &Outcome,
     ) -> Result<Vec<(usize, Outcome)>, JournalError> {
+        let steps = batch.range();
         let spared: Vec<(usize, Outcome)> = steps.map(|step| (step, outcome.clone())).collect();
-        self.note_kept(journal, &spared)?;
+        self.note_kept(journal, batch, &spared)?;
         Ok(spared)
-    }
-
-    /// Steps that do something to their files, and those that only archived them: a
-    /// hold, a floor or a directory has nothing to say about these.
-    fn split_by_action(&self, steps: &[usize]) -> (Vec<usize>, Vec<(usize, Outcome)>) {
-        let (only, rest): (Vec<usize>, Vec<usize>) = steps.iter().partition(|&&index| {
-            let step = self.plan.steps.get(index);
-            step.is_some_and(|step| step.action == Action::BackUp)
-        });
-        let only = only.into_iter().map(|index| (index, Outcome::BackedUp));
-        (rest, only.collect())
     }
 
     /// Steps no hold of the ledger keeps, and those one does. The plan knew the holds
     /// of its moment; one that was added since counts as well.
-    fn split_by_holds(&self, steps: &[usize]) -> (Vec<usize>, Vec<(usize, Outcome)>) {
+    fn split_by_holds(
+        &self,
+        batch: &Batch,
+        steps: &[usize],
+    ) -> (Vec<usize>, Vec<(usize, Outcome)>) {
         let holds = self.held.asked();
         let mut held = Vec::new();
         let free = steps.iter().copied().filter(|&index| {
-            let step = self.plan.steps.get(index);
+            let step = batch.get(index);
             let hold = step.and_then(|step| holds.keeps_step(step));
             let hold = hold.map(str::to_owned);
             held.extend(hold.iter().map(|hold| {
@@ -234,11 +231,12 @@ impl Hand<'_> {
     fn note_kept(
         &self,
         journal: &mut Journal,
+        batch: &Batch,
         kept: &[(usize, Outcome)],
     ) -> Result<(), JournalError> {
         let kept: Vec<(Intent, Outcome)> = kept
             .iter()
-            .filter_map(|(i, outcome)| Some((intent(self.plan.steps.get(*i)?), outcome.clone())))
+            .filter_map(|(i, outcome)| Some((intent(batch.get(*i)?), outcome.clone())))
             .collect();
         journal.kept(self.run, &kept)
     }
@@ -297,6 +295,17 @@ impl Hand<'_> {
             },
         }
     }
+}
+
+/// Steps that do something to their files, and those that only archived them: a hold, a
+/// floor or a directory has nothing to say about these.
+fn split_by_action(batch: &Batch, steps: &[usize]) -> (Vec<usize>, Vec<(usize, Outcome)>) {
+    let (only, rest): (Vec<usize>, Vec<usize>) = steps.iter().partition(|&&index| {
+        let step = batch.get(index);
+        step.is_some_and(|step| step.action == Action::BackUp)
+    });
+    let only = only.into_iter().map(|index| (index, Outcome::BackedUp));
+    (rest, only.collect())
 }
 
 fn intent(step: &Step) -> Intent {

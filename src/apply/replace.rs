@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Hand, Parents};
 use crate::journal::{Journal, JournalError, Outcome};
 use crate::path::RelPath;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Batch, Step};
 use crate::plugin::{Placed, Replacement, forget_in_place};
 use crate::receipt::Receipt;
 
@@ -25,8 +25,9 @@ impl Hand<'_> {
         let mut beside = Beside::new();
         for replacement in replacements {
             let index = replacement.step();
-            let is_planned = planned.binary_search_by_key(&index, |(i, _)| *i).is_ok();
-            let Some(plugin) = self.replacing(index).filter(|_| is_planned) else {
+            let place = planned.binary_search_by_key(&index, |(i, _)| *i);
+            let step = place.ok().and_then(|at| planned.get(at));
+            let Some(plugin) = step.and_then(|(_, step)| self.replacing(step)) else {
                 continue;
             };
             let put = replacement.put(self.root);
@@ -40,8 +41,8 @@ impl Hand<'_> {
     }
 
     /// The plugin that makes a step's archive.
-    fn replacing(&self, step: usize) -> Option<String> {
-        match self.plan.steps.get(step)?.action {
+    fn replacing(&self, step: &Step) -> Option<String> {
+        match step.action {
             Action::Remove | Action::BackUp => None,
             Action::Replace { hook } => Some(self.plan.hooks.get(hook)?.plugin.clone()),
         }
@@ -77,9 +78,9 @@ impl Hand<'_> {
     }
 
     /// Forgets what archives that are gone now were of.
-    pub(super) fn forget_archives(&self, done: &[(usize, Outcome)]) {
+    pub(super) fn forget_archives(&self, batch: &Batch, done: &[(usize, Outcome)]) {
         let gone = done.iter().filter_map(|(index, outcome)| match outcome {
-            Outcome::Removed { .. } => self.plan.steps.get(*index)?.stands_for.as_deref(),
+            Outcome::Removed { .. } => batch.get(*index)?.stands_for.as_deref(),
             _ => None,
         });
         let gone: Vec<&RelPath> = gone.collect();

@@ -124,7 +124,7 @@ impl Demo {
             &root.display().to_string(),
             Detail::All,
         ))?;
-        let probe = planned.plan.steps.first().map(|step| step.path.clone());
+        let probe = planned.plan.steps.get(0).map(|step| step.path);
         let probe = probe.context("the demo's plan removes nothing")?;
         let before = fs::read(root.join(probe.as_os()))?;
 

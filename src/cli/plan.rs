@@ -58,6 +58,7 @@ impl Plan {
                     detail,
                 ))?,
             }
+            plan.steps.check()?;
             Ok(match plan.tripped.is_empty() {
                 true => Exit::Done,
                 false => Exit::Tripped,

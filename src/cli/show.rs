@@ -1,6 +1,6 @@
 //! Plans, outcomes and progress as people read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -27,6 +27,25 @@ pub(super) enum Detail {
     Some,
     /// Every file.
     All,
+}
+
+/// What one statement does.
+#[derive(Default)]
+struct Doomed {
+    sum: Tally,
+    hooks: BTreeSet<usize>,
+    /// The first files.
+    shown: Vec<Step>,
+}
+
+impl Doomed {
+    fn add(&mut self, step: Step, limit: usize) {
+        self.sum.add(&step.facts);
+        self.hooks.extend(&step.ruling.hooks);
+        if self.shown.len() < limit {
+            self.shown.push(step);
+        }
+    }
 }
 
 /// A count of files and their bytes.
@@ -64,12 +83,19 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
     if !plan.expired.is_empty() {
         let _ = writeln!(out, "  would delete {}", backups(plan.expired.len() as u64));
     }
-    let mut by_rule: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
+    let mut by_rule: BTreeMap<usize, Doomed> = BTreeMap::new();
+    let limit = match detail {
+        Detail::Some => SHOWN,
+        Detail::All => usize::MAX,
+    };
     for step in &plan.steps {
-        by_rule.entry(step.ruling.rule).or_default().push(step);
+        by_rule
+            .entry(step.ruling.rule)
+            .or_default()
+            .add(step, limit);
     }
-    for (rule, steps) in by_rule {
-        statement(&mut out, plan, rule, &steps, detail);
+    for (rule, doomed) in by_rule {
+        statement(&mut out, plan, rule, &doomed);
     }
     empty_directories(&mut out, plan, detail);
     expired(&mut out, plan, detail);
@@ -206,25 +232,19 @@ pub(super) fn backups(count: u64) -> String {
     }
 }
 
-fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail: Detail) {
-    let mut sum = Tally::default();
-    steps.iter().for_each(|step| sum.add(&step.facts));
+fn statement(out: &mut String, plan: &Plan, rule: usize, doomed: &Doomed) {
+    let Doomed { sum, hooks, shown } = doomed;
     if let Some(rule) = plan.rules.get(rule) {
         let _ = writeln!(out, "\n  {rule}  {}", rule.text);
     }
-    let verb = match steps.first().map(|step| step.action) {
+    let verb = match shown.first().map(|step| step.action) {
         Some(Action::Replace { .. }) => "replaces",
         Some(Action::BackUp) => "backs up",
         Some(Action::Remove) | None => "removes",
     };
-    let _ = writeln!(out, "    {verb} {}{}", tally(sum), after(plan, steps));
-    let limit = match detail {
-        Detail::Some => SHOWN,
-        Detail::All => usize::MAX,
-    };
-    let shown = steps.iter().take(limit);
+    let _ = writeln!(out, "    {verb} {}{}", tally(*sum), after(plan, hooks));
     let width = shown
-        .clone()
+        .iter()
         .map(|s| s.path.to_string().chars().count())
         .max();
     let width = width.unwrap_or(0).min(60);
@@ -233,8 +253,9 @@ fn statement(out: &mut String, plan: &Plan, rule: usize, steps: &[&Step], detail
         let path = step.path.to_string();
         let _ = writeln!(out, "    - {path:width$}  {size:>8}  {}", step.reason);
     }
-    if steps.len() > limit {
-        let more = files((steps.len() - limit) as u64);
+    let more = sum.files.saturating_sub(shown.len() as u64);
+    if more > 0 {
+        let more = files(more);
         let _ = writeln!(out, "    - and {more} more; `--all` shows them");
     }
     out.push('\n');
@@ -271,13 +292,7 @@ fn empty_directories(out: &mut String, plan: &Plan, detail: Detail) {
 }
 
 /// Which plugins have to agree first.
-fn after(plan: &Plan, steps: &[&Step]) -> String {
-    let mut hooks: Vec<usize> = steps
-        .iter()
-        .flat_map(|step| step.ruling.hooks.clone())
-        .collect();
-    hooks.sort_unstable();
-    hooks.dedup();
+fn after(plan: &Plan, hooks: &BTreeSet<usize>) -> String {
     let named = hooks
         .iter()
         .filter_map(|&hook| plan.hooks.get(hook))

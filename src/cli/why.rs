@@ -138,7 +138,7 @@ fn declined(store: &Store, planned: &Planned, entry: &Entry) -> Option<String> {
     let Planned {
         plan, no_smaller, ..
     } = planned;
-    let mut steps = no_smaller.iter().chain(&plan.steps);
+    let mut steps = no_smaller.iter().cloned().chain(&plan.steps);
     let step = steps.find(|step| step.path == entry.path)?;
     let Action::Replace { hook } = step.action else {
         return None;

@@ -4,6 +4,7 @@
 //! What goes or is replaced in the same run and is due is archived before that, as if
 //! a hook had asked for it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::ToSpan;
@@ -157,7 +158,8 @@ impl Planner<'_, '_> {
         if hooks.iter().all(|(_, hook)| !hook.backs_up) {
             return;
         }
-        steps.sort_by(|a, b| a.path.cmp(&b.path));
+        let places = steps.iter().map(|step| step.path.clone()).zip(0..);
+        let places: HashMap<RelPath, usize> = places.collect();
         let mut further = Vec::new();
         let words = Arc::from("its present bytes have no archive yet");
         for member in &self.members {
@@ -169,8 +171,8 @@ impl Planner<'_, '_> {
             if due.is_empty() {
                 continue;
             }
-            let known = steps.binary_search_by(|step| step.path.cmp(member.place()));
-            match known.ok().and_then(|at| steps.get_mut(at)) {
+            let known = places.get(member.place());
+            match known.and_then(|&at| steps.get_mut(at)) {
                 Some(step) => {
                     let due = due.into_iter().filter(|&due| !archives(step, due, hooks));
                     let due: Vec<usize> = due.collect();

@@ -31,6 +31,21 @@ impl Captures {
         }
     }
 
+    /// Captures of such parts as [`Captures::names`] and [`Captures::values`] are.
+    pub(super) fn of_parts(names: Arc<[String]>, values: Arc<str>) -> Captures {
+        Captures { names, values }
+    }
+
+    /// Their names, which all files of a collection share.
+    pub(super) fn names(&self) -> &Arc<[String]> {
+        &self.names
+    }
+
+    /// Their values as one text.
+    pub(super) fn values(&self) -> &str {
+        &self.values
+    }
+
     /// Names with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let names = self.names.iter().map(String::as_str);

@@ -11,8 +11,8 @@ use super::member::{Member, Members, Removal};
 use super::parts::in_parts;
 use super::words::{Rulings, Words};
 use super::{
-    Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Passed, Plan,
-    Pressed, Ruling, Step, Tally, Totals, Unmet, WholeDirectory, breaker,
+    Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Packer, Passed,
+    Plan, Pressed, Ruling, Step, Tally, Totals, Unmet, WholeDirectory, breaker,
 };
 use crate::entry::{Entry, Facts, Kind, Symlinks};
 use crate::path::RelPath;
@@ -303,7 +303,7 @@ impl<'p, 'e> Planner<'p, 'e> {
     // The plan.
 
     /// The plan, with steps that were found while the store was walked.
-    fn finish(&mut self, ask: &Ask, found: Vec<Step>) -> Plan {
+    fn finish(&mut self, ask: &Ask, mut steps: Packer) -> Plan {
         self.report_future_clocks();
         let protected = in_parts(self.members.len(), |range| {
             let mut protected = Tally::default();
@@ -319,29 +319,37 @@ impl<'p, 'e> Planner<'p, 'e> {
         let tripped = breaker::check(self);
         let mut directories: Vec<WholeDirectory> = Vec::new();
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut steps = self.removals(&hooks, &mut directories, &mut numbers);
-        steps.extend(self.replacements(&hooks));
-        match steps.is_empty() {
-            true => steps = found,
-            false => steps.extend(found),
-        }
-        self.back_up(&ask.root, &hooks, &mut steps);
+        let mut floors = UsedFloors::default();
+        let mut late = Packer::default();
         // Pressure goes last, in the order it takes files; the rest by path.
-        let in_order = |a: &Step, b: &Step| {
-            let late = |step: &Step| step.ruling.pressure.is_some();
-            late(a).cmp(&late(b)).then_with(|| match late(a) {
-                true => std::cmp::Ordering::Equal,
-                false => a.path.cmp(&b.path),
-            })
+        let mut take = |mut step: Step| {
+            floors.renumber(&mut step);
+            match step.ruling.pressure {
+                Some(_) => late.push(&step),
+                None => steps.push(&step),
+            }
         };
-        // Mostly they are sorted, and sorting takes a second list of them to find out.
-        if !steps.is_sorted_by(|a, b| in_order(a, b).is_le()) {
-            steps.sort_by(in_order);
+        let backs_up = hooks.iter().any(|(_, hook)| hook.backs_up);
+        match backs_up {
+            false => {
+                self.removals(&hooks, &mut directories, &mut numbers, &mut take);
+                self.replacements(&hooks, &mut take);
+            }
+            true => {
+                // One that goes may have to be archived first.
+                let mut own = Vec::new();
+                let mut add = |step| own.push(step);
+                self.removals(&hooks, &mut directories, &mut numbers, &mut add);
+                self.replacements(&hooks, &mut add);
+                self.back_up(&ask.root, &hooks, &mut own);
+                own.into_iter().for_each(take);
+            }
         }
+        let steps = steps.in_path_order(late);
         self.totals.recount(&steps);
         let empty = self.empty_directories();
         let expired = self.expired(&ask.root);
-        let floors = used_floors(std::mem::take(&mut self.floors), &mut steps);
+        let floors = floors.of(std::mem::take(&mut self.floors));
         // What they order are indices that mean nothing outside.
         for pressed in &mut self.pressures {
             pressed.order.clear();
@@ -416,7 +424,8 @@ impl<'p, 'e> Planner<'p, 'e> {
         hooks: &[(usize, Hook)],
         directories: &mut Vec<WholeDirectory>,
         numbers: &mut BTreeMap<usize, usize>,
-    ) -> Vec<Step> {
+        take: &mut impl FnMut(Step),
+    ) {
         let mut rulings = Rulings::default();
         let mut step = |index| {
             let by = self.leaves_with(index)?;
@@ -439,11 +448,7 @@ impl<'p, 'e> Planner<'p, 'e> {
             })
         };
         let order = self.pressure_order();
-        // Counted first: a list that doubles as it grows has room for twice as many.
-        let going = order.iter().filter(|&&index| self.is_leaving(index));
-        let mut steps = Vec::with_capacity(going.count());
-        steps.extend(order.into_iter().filter_map(&mut step));
-        steps
+        order.into_iter().filter_map(&mut step).for_each(take);
     }
 
     /// Files in path order, but those that pressure takes as it takes them.
@@ -518,19 +523,19 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     /// Files that stay, in the form of a plugin's archive of them.
-    fn replacements(&self, hooks: &[(usize, Hook)]) -> Vec<Step> {
+    fn replacements(&self, hooks: &[(usize, Hook)], take: &mut impl FnMut(Step)) {
         if self
             .policy()
             .collections
             .iter()
             .all(|c| c.replaces.is_empty())
         {
-            return Vec::new();
+            return;
         }
         let files = (0..self.members.len()).filter(|&index| !self.is_leaving(index));
         files
             .filter_map(|index| self.replacement(self.members.get(index)?, hooks))
-            .collect()
+            .for_each(take);
     }
 
     fn replacement(&self, member: &Member<'_>, hooks: &[(usize, Hook)]) -> Option<Step> {
@@ -691,23 +696,28 @@ pub(super) fn hooks(policy: &Policy) -> Vec<(usize, Hook)> {
     .collect()
 }
 
-/// Keeps the floors some step relies on, and renumbers.
-fn used_floors(floors: Vec<Floor>, steps: &mut [Step]) -> Vec<Floor> {
-    let mut renumbered: BTreeMap<usize, usize> = BTreeMap::new();
-    for step in steps.iter_mut() {
+/// The floors some step relies on, numbered as they are met.
+#[derive(Default)]
+struct UsedFloors(BTreeMap<usize, usize>);
+
+impl UsedFloors {
+    fn renumber(&mut self, step: &mut Step) {
         if step.ruling.floors.is_empty() {
-            continue;
+            return;
         }
         for floor in &mut Arc::make_mut(&mut step.ruling).floors {
-            let next = renumbered.len();
-            *floor = *renumbered.entry(*floor).or_insert(next);
+            let next = self.0.len();
+            *floor = *self.0.entry(*floor).or_insert(next);
         }
     }
-    let mut used: Vec<(usize, Floor)> = floors
-        .into_iter()
-        .enumerate()
-        .filter_map(|(old, floor)| Some((*renumbered.get(&old)?, floor)))
-        .collect();
-    used.sort_by_key(|(new, _)| *new);
-    used.into_iter().map(|(_, floor)| floor).collect()
+
+    fn of(self, floors: Vec<Floor>) -> Vec<Floor> {
+        let mut used: Vec<(usize, Floor)> = floors
+            .into_iter()
+            .enumerate()
+            .filter_map(|(old, floor)| Some((*self.0.get(&old)?, floor)))
+            .collect();
+        used.sort_by_key(|(new, _)| *new);
+        used.into_iter().map(|(_, floor)| floor).collect()
+    }
 }

@@ -1,15 +1,16 @@
 //! The digest that names a plan.
 //!
 //! BLAKE3 over the document's body as compact JSON, in which floors and steps are empty,
-//! and then over those in a form of their own: a plan may have millions, and writing their
-//! JSON took longer than deciding about them. Numbers are 64 bits, little-endian; bytes and
-//! lists have their lengths before them, so that no two plans are the same bytes.
+//! and then over those in forms of their own: a plan may have millions, and writing their
+//! JSON took longer than deciding about them. Steps are hashed as they lie in memory, page
+//! by page. Numbers are 64 bits, little-endian; bytes and lists have their lengths before
+//! them, so that no two plans are the same bytes.
 
 use std::io::Write;
 
 use serde::Serialize;
 
-use super::{Action, Floor, Ruling, Step};
+use super::{Floor, Steps};
 use crate::entry::{Facts, FileId};
 use crate::time::Stamp;
 
@@ -17,7 +18,7 @@ use crate::time::Stamp;
 const PIECE: usize = 64 * 1024;
 
 /// The digest in hexadecimal; `body` is the rest of the plan.
-pub(super) fn of(body: &impl Serialize, floors: &[Floor], steps: &[Step]) -> String {
+pub(super) fn of(body: &impl Serialize, floors: &[Floor], steps: &Steps) -> String {
     let mut feed = Feed {
         hasher: blake3::Hasher::new(),
         piece: Vec::with_capacity(2 * PIECE),
@@ -29,7 +30,10 @@ pub(super) fn of(body: &impl Serialize, floors: &[Floor], steps: &[Step]) -> Str
     feed.number(floors.len() as u64);
     floors.iter().for_each(|floor| feed.floor(floor));
     feed.number(steps.len() as u64);
-    steps.iter().for_each(|step| feed.step(step));
+    steps.feed(|page| {
+        feed.bytes(page);
+        feed.spill_if_full();
+    });
     feed.spill();
     feed.hasher.finalize().to_hex().to_string()
 }
@@ -74,11 +78,6 @@ impl Feed {
 
     fn index(&mut self, index: usize) {
         self.number(index as u64);
-    }
-
-    fn indices(&mut self, indices: &[usize]) {
-        self.index(indices.len());
-        indices.iter().for_each(|&index| self.index(index));
     }
 
     /// How many there are, none or one, and then that one.
@@ -134,56 +133,5 @@ impl Feed {
             self.facts(facts);
             self.spill_if_full();
         }
-    }
-
-    fn step(&mut self, step: &Step) {
-        let Step {
-            path,
-            stands_for,
-            facts,
-            action,
-            ruling,
-            reason,
-        } = step;
-        self.bytes(path.as_bytes());
-        self.maybe(stands_for.as_deref(), |feed, path| {
-            feed.bytes(path.as_bytes());
-        });
-        self.facts(facts);
-        match *action {
-            Action::Remove => self.piece.push(0),
-            Action::BackUp => self.piece.push(1),
-            Action::Replace { hook } => {
-                self.piece.push(2);
-                self.index(hook);
-            }
-        }
-        self.ruling(ruling);
-        self.bytes(reason.as_bytes());
-        self.spill_if_full();
-    }
-
-    fn ruling(&mut self, ruling: &Ruling) {
-        let Ruling {
-            collection,
-            captures,
-            rule,
-            unit,
-            pressure,
-            hooks,
-            floors,
-        } = ruling;
-        self.bytes(collection.as_bytes());
-        for (name, value) in captures.iter() {
-            self.bytes(name.as_bytes());
-            self.bytes(value.as_bytes());
-        }
-        // No name is that long.
-        self.number(u64::MAX);
-        self.index(*rule);
-        self.maybe(*unit, Feed::index);
-        self.maybe(*pressure, Feed::index);
-        self.indices(hooks);
-        self.indices(floors);
     }
 }

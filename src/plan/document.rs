@@ -6,16 +6,20 @@
 
 mod form;
 
-use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, SerializeSeq};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest;
 use super::{
-    Action, Expired, Floor, Hook, Plan, Pressed, Rule, Step, Totals, Tripped, Uncovered, Unmet,
-    WholeDirectory,
+    Action, Expired, Floor, Hook, Packer, Plan, Pressed, Rule, Step, Steps, Totals, Tripped,
+    Uncovered, Unmet, WholeDirectory,
 };
 use crate::entry::Symlinks;
 use crate::path::RelPath;
@@ -26,7 +30,7 @@ use form::{
 };
 
 /// Version of the form written here.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How many bytes of a document are written at once.
 const PIECE: usize = 64 * 1024;
@@ -55,19 +59,17 @@ pub enum DocumentError {
     Broken(String),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Document<B> {
     version: u32,
     digest: String,
     plan: B,
 }
 
-/// What is read has its floors and steps as forms; what is written makes one form after
-/// the other, as a plan may have millions.
+/// Of floors and steps one form is made after the other, as a plan may have millions.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body<Floors = Vec<FloorForm>, Steps = Vec<StepForm<'static>>> {
+struct Body<Floors = Vec<FloorForm>, Steps = ReadSteps> {
     store: String,
     root: String,
     now: String,
@@ -92,7 +94,7 @@ struct Body<Floors = Vec<FloorForm>, Steps = Vec<StepForm<'static>>> {
 }
 
 /// A body as it is written.
-type Written<'a> = Body<Forms<'a, Floor, FloorForm>, Forms<'a, Step, StepForm<'a>>>;
+type Written<'a> = Body<Forms<'a, Floor, FloorForm>, StepForms<'a>>;
 
 /// Parts of a plan that are brought into their form `F` as they are written.
 struct Forms<'a, T, F> {
@@ -115,12 +117,110 @@ impl<'a, T, F: From<&'a T> + Serialize> Serialize for Forms<'a, T, F> {
     }
 }
 
+/// Steps, each brought into its form as it is written.
+struct StepForms<'a>(Option<&'a Steps>);
+
+impl Serialize for StepForms<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(self.0.map(Steps::len))?;
+        for step in self.0.into_iter().flatten() {
+            list.serialize_element(&StepForm::from(&step))?;
+        }
+        self.0
+            .map_or(Ok(()), Steps::check)
+            .map_err(S::Error::custom)?;
+        list.end()
+    }
+}
+
+/// Steps, each packed as it is read.
+struct ReadSteps(Steps);
+
+impl<'de> Deserialize<'de> for ReadSteps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ReadSteps, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = ReadSteps;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of steps")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ReadSteps, A::Error> {
+                let mut packer = Packer::default();
+                while let Some(form) = list.next_element::<StepForm<'_>>()? {
+                    let step = form.read().map_err(|error| match error {
+                        DocumentError::Broken(what) => A::Error::custom(what),
+                        other => A::Error::custom(other),
+                    });
+                    packer.push(&step?);
+                }
+                Ok(ReadSteps(packer.in_order()))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// A document that is read as far as its version allows.
+struct ReadDocument<'v> {
+    /// The version, where it is another one.
+    other: &'v mut Option<u32>,
+}
+
+impl<'de> DeserializeSeed<'de> for ReadDocument<'_> {
+    type Value = Document<Body>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadDocument<'_> {
+    type Value = Document<Body>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a plan")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let (mut version, mut digest, mut plan) = (None, None, None);
+        while let Some(field) = fields.next_key::<Cow<'_, str>>()? {
+            match &*field {
+                "version" => {
+                    let found: u32 = fields.next_value()?;
+                    if found != VERSION {
+                        *self.other = Some(found);
+                        return Err(A::Error::custom("another version"));
+                    }
+                    version = Some(found);
+                }
+                "digest" => digest = Some(fields.next_value()?),
+                // What it has in it depends on the version.
+                "plan" if version.is_some() => plan = Some(fields.next_value()?),
+                "plan" => return Err(A::Error::custom("its `version` has to come before it")),
+                other => {
+                    return Err(A::Error::unknown_field(
+                        other,
+                        &["version", "digest", "plan"],
+                    ));
+                }
+            }
+        }
+        Ok(Document {
+            version: version.ok_or_else(|| A::Error::missing_field("version"))?,
+            digest: digest.ok_or_else(|| A::Error::missing_field("digest"))?,
+            plan: plan.ok_or_else(|| A::Error::missing_field("plan"))?,
+        })
+    }
+}
+
 impl Plan {
     /// The digest that names this plan: BLAKE3, in hexadecimal.
     pub fn digest(&self) -> String {
         let body = Body {
             floors: Forms::of(&[]),
-            steps: Forms::of(&[]),
+            steps: StepForms(None),
             ..Written::from(self)
         };
         digest::of(&body, &self.floors, &self.steps)
@@ -150,15 +250,20 @@ impl Plan {
 
     /// Reads a document back; whatever is not exactly a plan is refused.
     pub fn from_json(text: &str) -> Result<Plan, DocumentError> {
-        #[derive(Deserialize)]
-        struct Head {
-            version: u32,
-        }
-        let Head { version } = serde_json::from_str(text)?;
-        if version != VERSION {
+        Plan::read_json(text.as_bytes())
+    }
+
+    /// The same from a file, of which little is in memory at once.
+    pub fn read_json(from: impl Read) -> Result<Plan, DocumentError> {
+        let mut other = None;
+        let mut text = serde_json::Deserializer::from_reader(BufReader::new(from));
+        let document = ReadDocument { other: &mut other }
+            .deserialize(&mut text)
+            .and_then(|document| text.end().map(|()| document));
+        if let Some(version) = other {
             return Err(DocumentError::Version(version));
         }
-        let document: Document<Body> = serde_json::from_str(text)?;
+        let document = document?;
         let plan = document.plan.read()?;
         let actual = plan.digest();
         match actual == document.digest {
@@ -213,7 +318,7 @@ impl<'a> From<&'a Plan> for Written<'a> {
                 })
                 .collect(),
             pressures: plan.pressures.iter().map(PressedForm::from).collect(),
-            steps: Forms::of(&plan.steps),
+            steps: StepForms(Some(&plan.steps)),
             directories: plan.directories.iter().map(DirectoryForm::from).collect(),
             expired: plan.expired.iter().map(ExpiredForm::from).collect(),
             unmet: plan
@@ -272,11 +377,7 @@ impl Body {
                 })
                 .collect::<Result<_, DocumentError>>()?,
             pressures: self.pressures.into_iter().map(Pressed::from).collect(),
-            steps: self
-                .steps
-                .into_iter()
-                .map(StepForm::read)
-                .collect::<Result<_, _>>()?,
+            steps: self.steps.0,
             directories: self
                 .directories
                 .into_iter()
@@ -333,10 +434,9 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     };
     let rules = plan.rules.len();
     let named = plan
-        .steps
+        .hooks
         .iter()
-        .map(|step| step.ruling.rule)
-        .chain(plan.hooks.iter().map(|h| h.rule))
+        .map(|h| h.rule)
         .chain(plan.expired.iter().map(|e| e.rule))
         .chain(plan.floors.iter().map(|f| f.rule))
         .chain(plan.pressures.iter().map(|p| p.rule))
@@ -348,61 +448,57 @@ fn check_indices(plan: &Plan) -> Result<(), DocumentError> {
     {
         return broken("a rule");
     }
-    if plan
-        .steps
-        .iter()
-        .flat_map(|step| &step.ruling.hooks)
-        .any(|&hook| hook >= plan.hooks.len())
-    {
-        return broken("a hook");
+    let mut before: Option<RelPath> = None;
+    let mut ordered = true;
+    let mut pressed = HashSet::new();
+    for step in &plan.steps {
+        let ruling = &step.ruling;
+        let replacing = match step.action {
+            Action::Replace { hook } => Some(hook),
+            Action::Remove | Action::BackUp => None,
+        };
+        let missing = [
+            ("a rule", ruling.rule >= rules),
+            (
+                "a hook",
+                exceeds(
+                    ruling.hooks.iter().copied().chain(replacing),
+                    plan.hooks.len(),
+                ),
+            ),
+            (
+                "a floor",
+                exceeds(ruling.floors.iter().copied(), plan.floors.len()),
+            ),
+            ("a directory", exceeds(ruling.unit, plan.units.len())),
+            ("a pressure", exceeds(ruling.pressure, plan.pressures.len())),
+        ];
+        if let Some((what, _)) = missing.iter().find(|(_, is_missing)| *is_missing) {
+            return broken(what);
+        }
+        if !Symlinks::Files.admits(step.facts.kind) || step.path.is_root() {
+            return Err(DocumentError::Broken(
+                "a step is about something that is not a file".to_owned(),
+            ));
+        }
+        if ruling.pressure.is_some() {
+            ordered &= pressed.insert(step.path);
+        } else {
+            ordered &= before.is_none_or(|before| before < step.path);
+            before = Some(step.path);
+        }
     }
-    if plan
-        .steps
-        .iter()
-        .flat_map(|step| &step.ruling.floors)
-        .any(|&floor| floor >= plan.floors.len())
-    {
-        return broken("a floor");
-    }
-    let missing = |of: &dyn Fn(&Step) -> Option<usize>, count: usize| {
-        plan.steps.iter().filter_map(of).any(|index| index >= count)
-    };
-    let replacing = |step: &Step| match step.action {
-        Action::Replace { hook } => Some(hook),
-        Action::Remove | Action::BackUp => None,
-    };
-    if missing(&replacing, plan.hooks.len()) {
-        return broken("a hook");
-    }
-    if missing(&|step| step.ruling.unit, plan.units.len()) {
-        return broken("a directory");
-    }
-    if missing(&|step| step.ruling.pressure, plan.pressures.len()) {
-        return broken("a pressure");
-    }
-    let mut paths: Vec<&RelPath> = plan.steps.iter().map(|step| &step.path).collect();
-    paths.sort();
-    let ordinary = plan
-        .steps
-        .iter()
-        .filter(|step| step.ruling.pressure.is_none());
-    if paths
-        .windows(2)
-        .any(|pair| matches!(pair, [a, b] if a == b))
-        || !ordinary.is_sorted_by(|a, b| a.path < b.path)
-    {
+    let mut ordinary = plan.steps.iter();
+    let mut is_twice = |step: Step| step.ruling.pressure.is_none() && pressed.contains(&step.path);
+    if !ordered || !pressed.is_empty() && ordinary.any(&mut is_twice) {
         return Err(DocumentError::Broken(
             "its steps are not in path order, each once".to_owned(),
         ));
     }
-    if plan
-        .steps
-        .iter()
-        .any(|step| !Symlinks::Files.admits(step.facts.kind) || step.path.is_root())
-    {
-        return Err(DocumentError::Broken(
-            "a step is about something that is not a file".to_owned(),
-        ));
-    }
     Ok(())
+}
+
+/// Whether some index is none of so many.
+fn exceeds(indices: impl IntoIterator<Item = usize>, count: usize) -> bool {
+    indices.into_iter().any(|index| index >= count)
 }

@@ -24,6 +24,7 @@ mod member;
 mod parts;
 mod pressure;
 mod sieve;
+mod steps;
 mod trial;
 mod verdict;
 mod words;
@@ -48,6 +49,7 @@ pub use document::DocumentError;
 pub use known::{Known, Record};
 pub use pressure::{is_above, is_below};
 pub use sieve::{Passed, Sieve};
+pub use steps::{Batch, Iter, Packer, Spool, Steps, Sums, Unreadable};
 pub use trial::{Failure, Trial, trials, uncovered, word};
 pub use verdict::Decision;
 
@@ -77,7 +79,7 @@ pub struct Plan {
     pub pressures: Vec<Pressed>,
     /// Files to remove, replace or archive, in path order; then those that pressure takes, in
     /// the order it takes them.
-    pub steps: Vec<Step>,
+    pub steps: Steps,
     /// Empty directories to remove, deepest first.
     pub directories: Vec<Directory>,
     /// Archives that are to go.
@@ -351,15 +353,12 @@ pub struct Tripped {
 
 impl Totals {
     /// Counts anew what steps do, leaving what was counted of other files.
-    pub(crate) fn recount(&mut self, steps: &[Step]) {
-        (self.removed, self.replaced, self.backed_up) = Default::default();
-        for step in steps {
-            match step.action {
-                Action::Remove => self.removed.add(&step.facts),
-                Action::Replace { .. } => self.replaced.add(&step.facts),
-                Action::BackUp => self.backed_up.add(&step.facts),
-            }
-        }
+    pub(crate) fn recount(&mut self, steps: &Steps) {
+        Sums {
+            removed: self.removed,
+            replaced: self.replaced,
+            backed_up: self.backed_up,
+        } = steps.sums();
     }
 }
 
@@ -391,7 +390,7 @@ pub(crate) fn empty_for_tests(store: &str, now: Now) -> Plan {
         floors: Vec::new(),
         units: Vec::new(),
         pressures: Vec::new(),
-        steps: Vec::new(),
+        steps: Steps::default(),
         directories: Vec::new(),
         expired: Vec::new(),
         unmet: Vec::new(),

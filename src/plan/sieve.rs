@@ -16,13 +16,13 @@ use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, re
 use super::known::{Known, Record, Sums};
 use super::member::freed;
 use super::words::{Rulings, Words};
-use super::{Action, Hook, Ruling, Step, Totals, Uncovered};
+use super::{Action, Hook, Packer, Ruling, Spool, Step, Totals, Uncovered};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
 use crate::policy::{
     Collection, Horizon, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
 };
-use crate::scan::{Sift, append, sort_by_path};
+use crate::scan::Sift;
 
 /// What became of the files that are decided on already, as far as the plan and decisions
 /// about others ask for it.
@@ -36,8 +36,8 @@ pub struct Passed {
     pub(super) counted: Counted,
     /// What those give back that go.
     pub(super) freed: u64,
-    /// Those that go, in path order.
-    pub(super) steps: Vec<Step>,
+    /// Those that go.
+    pub(super) steps: Packer,
     /// Directories such names lie in, some more than once; filled in only for a policy
     /// that removes empty ones.
     pub(super) occupied: Vec<RelPath>,
@@ -87,16 +87,13 @@ impl Passed {
             all.totals.protected.add_all(part.totals.protected);
             all.counted.add_all(&part.counted);
             all.freed = all.freed.saturating_add(part.freed);
-            append(&mut all.steps, std::mem::take(&mut part.steps));
+            all.steps.absorb(std::mem::take(&mut part.steps));
             all.occupied.append(&mut part.occupied);
             all.known.append(&mut part.known);
             all.census.add_all(part.census);
             all
         });
-        let mut all = all.unwrap_or_default();
-        sort_by_path(&mut all.steps, |step| &step.path);
-        all.steps.dedup_by(|a, b| a.path == b.path);
-        all
+        all.unwrap_or_default()
     }
 
     /// Directories in which nothing is to go, for the next run.
@@ -142,6 +139,8 @@ pub struct Sieve<'p> {
     index: Option<Index>,
     /// What is counted of every file.
     questions: Option<Questions>,
+    /// Where steps lie that are too many for memory.
+    spool: Option<Arc<Spool>>,
 }
 
 /// What is known of directories, and what is to be found out about them.
@@ -183,6 +182,15 @@ impl<'p> Sieve<'p> {
             named,
             index: None,
             questions: None,
+            spool: None,
+        }
+    }
+
+    /// The same that has a place for more steps than memory should hold.
+    pub fn spooling(self, spool: Arc<Spool>) -> Sieve<'p> {
+        Sieve {
+            spool: Some(spool),
+            ..self
         }
     }
 
@@ -464,7 +472,10 @@ impl Sieve<'_> {
                 );
             }
         }
-        part.steps.extend(step);
+        if let Some(step) = &step {
+            part.steps.spool_in(self.spool.as_ref());
+            part.steps.push(step);
+        }
         false
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -25,7 +24,7 @@ use super::surroundings::Surroundings;
 use super::trouble::{Trouble, TroubleKind};
 use crate::destination::{Destination, DestinationError, ObjectName};
 use crate::entry::{Facts, Kind};
-use crate::plan::{Action, Hook, Otherwise, Plan, Step, generation};
+use crate::plan::{Action, Batch, Hook, Otherwise, Plan, Step, generation};
 use crate::receipt::{DestinationName, Metadata, Receipt};
 use crate::store::{Root, Stale};
 
@@ -206,8 +205,8 @@ impl<'a> Hooks<'a> {
     }
 
     /// Asks every hook of the steps in a range, in the order the hooks are written.
-    pub fn approve(&self, range: Range<usize>) -> Approved {
-        let mut open: Vec<usize> = range.filter(|&i| i < self.plan.steps.len()).collect();
+    pub fn approve(&self, batch: &Batch) -> Approved {
+        let mut open: Vec<usize> = batch.range().collect();
         let mut blocked = Vec::new();
         let mut receipts = Vec::new();
         let mut replacements = Vec::new();
@@ -216,14 +215,19 @@ impl<'a> Hooks<'a> {
                 .iter()
                 .copied()
                 .filter(|&i| {
-                    self.step(i)
+                    batch
+                        .get(i)
                         .is_some_and(|step| step.ruling.hooks.contains(&index))
                 })
                 .collect();
             if asked.is_empty() {
                 continue;
             }
-            for (step, answer) in asked.iter().copied().zip(self.ask(index, hook, &asked)) {
+            for (step, answer) in asked
+                .iter()
+                .copied()
+                .zip(self.ask((index, hook), batch, &asked))
+            {
                 match answer {
                     Ok(Agreed::Yes) => {}
                     Ok(Agreed::Stored(receipt)) => receipts.push(*receipt),
@@ -248,12 +252,13 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    fn step(&self, index: usize) -> Option<&'a Step> {
-        self.plan.steps.get(index)
-    }
-
     /// One answer for each step, in their order.
-    fn ask(&self, index: usize, hook: &Hook, steps: &[usize]) -> Vec<Result<Agreed, Blocked>> {
+    fn ask(
+        &self,
+        (index, hook): (usize, &Hook),
+        batch: &Batch,
+        steps: &[usize],
+    ) -> Vec<Result<Agreed, Blocked>> {
         let refuse = |reason: &str| {
             let refused = |_| Err(no(hook, Verdict::Failed, reason.to_owned()));
             steps.iter().map(refused).collect()
@@ -277,7 +282,7 @@ impl<'a> Hooks<'a> {
                     run: &self.run,
                     surroundings: &Surroundings::of(self.root),
                 };
-                let steps = steps.iter().filter_map(|&i| self.step(i));
+                let steps = steps.iter().filter_map(|&i| batch.get(i));
                 let answers = reviewer
                     .review(steps.map(|step| self.asked(step, 1)))
                     .into_iter()
@@ -289,7 +294,7 @@ impl<'a> Hooks<'a> {
                 answers.collect()
             }
             Prepared::Archiver(_) | Prepared::Filter(_) => {
-                self.archive_all(index, hook, ready, steps)
+                self.archive_all((index, hook), ready, batch, steps)
             }
         }
     }
@@ -297,9 +302,9 @@ impl<'a> Hooks<'a> {
     /// Archives by several threads; the answers keep the steps' order.
     fn archive_all(
         &self,
-        index: usize,
-        hook: &Hook,
+        (index, hook): (usize, &Hook),
         ready: &Ready,
+        batch: &Batch,
         steps: &[usize],
     ) -> Vec<Result<Agreed, Blocked>> {
         let next = AtomicUsize::new(0);
@@ -309,7 +314,7 @@ impl<'a> Hooks<'a> {
                 // Copied out before the match: a guard in its head would be held while
                 // the file is archived, and whoever gives up takes the same lock.
                 let given_up = self.given_up().get(&index).cloned();
-                let answer = match (given_up, self.step(step)) {
+                let answer = match (given_up, batch.get(step)) {
                     (Some(reason), _) => Err(no(hook, Verdict::Failed, reason)),
                     (None, None) => Err(no(hook, Verdict::Failed, "it is gone".to_owned())),
                     (None, Some(step)) => self

@@ -9,7 +9,7 @@ use crate::apply::{
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
 use crate::journal::{Class, Intent, Journal, JournalError, Outcome, RunId, Start, State, Tallies};
-use crate::plan::{Hook, Plan, Step, Tally, generation};
+use crate::plan::{Batch, Hook, Plan, Step, Tally, generation};
 use crate::plugin::{Catalogue, Hooks, Meters, Metrics, RunFacts};
 use crate::receipt::{Proof, Receipt};
 use crate::store::{Head, Trash, is_out_of_room};
@@ -217,8 +217,9 @@ impl Taken<'_> {
                 true => gait.batch().min(BATCH),
                 false => gait.batch(),
             };
-            let end = batch_end(plan, begin, most);
-            let pressure = plan.steps.get(begin).and_then(|step| step.ruling.pressure);
+            let batch = next_batch(plan, begin, most)?;
+            let end = batch.range().end;
+            let pressure = batch.get(begin).and_then(|step| step.ruling.pressure);
             if let Some(number) = pressure {
                 if relief.as_ref().is_none_or(|(of, _)| *of != number) {
                     let before = done.tallies.freed;
@@ -253,18 +254,16 @@ impl Taken<'_> {
                     Need::Futile => Some(Outcome::Futile),
                 };
                 if let Some(outcome) = spared {
-                    let last = pressure_end(plan, begin, number);
-                    let outcomes = hand.spare(&mut self.journal, begin..last, &outcome)?;
-                    done.note(plan, outcomes);
-                    progress(id, last);
-                    begin = last;
+                    let rest = (begin, number);
+                    begin = spare(&hand, &mut self.journal, rest, &outcome, &mut done)?;
+                    progress(id, begin);
                     continue;
                 }
             }
             let before = done.tallies.freed;
-            let mut approved = gait.gently(|| hooks.approve(begin..end));
-            let outcomes = hand.apply(&mut self.journal, &mut approved)?;
-            done.count(plan, &approved, outcomes);
+            let mut approved = gait.gently(|| hooks.approve(&batch));
+            let outcomes = hand.apply(&mut self.journal, &batch, &mut approved)?;
+            done.count(&batch, &approved, outcomes);
             freed = done.tallies.freed.saturating_sub(before);
             progress(id, end);
             begin = end;
@@ -322,6 +321,9 @@ fn recorded(planned: &Planned, journal: &Journal) -> Result<Vec<Receipt>, Journa
         plan, inventory, ..
     } = planned;
     let mut numbers = Vec::new();
+    if inventory.filed.is_empty() {
+        return Ok(Vec::new());
+    }
     for step in &plan.steps {
         let Some(filed) = inventory.filed.get(&step.path.to_string()) else {
             continue;
@@ -410,54 +412,78 @@ fn without_grace(store: &Store) -> Way {
     }
 }
 
-/// Where the steps of one pressure end.
-fn pressure_end(plan: &Plan, begin: usize, pressure: usize) -> usize {
-    let rest = plan.steps.get(begin..).unwrap_or_default();
-    let same = rest
-        .iter()
-        .take_while(|step| step.ruling.pressure == Some(pressure));
-    begin + same.count()
+/// The steps from an index on that are carried out together, by what their hooks have to
+/// do: a whole directory is in one batch, and two pressures are not.
+fn next_batch(plan: &Plan, begin: usize, most: usize) -> Result<Batch, RunError> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut limit = LARGE_BATCH.min(most);
+    for step in plan.steps.iter_from(begin) {
+        let number = steps.len();
+        let ruling = &step.ruling;
+        limit = match ruling.pressure {
+            // Small, as it is measured after each.
+            Some(_) => limit.min(PRESSURE_BATCH),
+            None => limit.min(hooked_batch(plan, &step).max(number)),
+        };
+        if let Some(before) = steps.last() {
+            let is_with_it = ruling.unit.is_some() && ruling.unit == before.ruling.unit;
+            let is_alike = ruling.pressure == before.ruling.pressure;
+            if !is_with_it && (number >= limit || !is_alike) {
+                break;
+            }
+        }
+        steps.push(step);
+    }
+    whole(plan, Batch::new(begin, steps))
 }
 
-/// Where a batch that begins at a step ends: a whole directory is in one, and two
-/// pressures are not.
-fn batch_end(plan: &Plan, begin: usize, most: usize) -> usize {
-    let wanted = match plan.steps.get(begin).and_then(|step| step.ruling.pressure) {
-        // Small, as it is measured after each.
-        Some(number) => pressure_end(plan, begin, number).min(begin + PRESSURE_BATCH),
-        None => wanted_end(plan, begin),
-    };
-    let unit = |at: usize| plan.steps.get(at).and_then(|step| step.ruling.unit);
-    let mut end = wanted.min(begin.saturating_add(most)).max(begin + 1);
-    while unit(end).is_some() && unit(end) == unit(end.saturating_sub(1)) {
-        end += 1;
-    }
-    end
+/// How many steps there are in a batch that has this one.
+fn hooked_batch(plan: &Plan, step: &Step) -> usize {
+    let hooks = step.ruling.hooks.iter();
+    let few = hooks.map(|&hook| match plan.hooks.get(hook) {
+        Some(hook) if !stores(hook) => REVIEWED_BATCH,
+        // A hook that nobody knows of is taken for one that stores.
+        Some(_) | None => BATCH,
+    });
+    few.min().unwrap_or(LARGE_BATCH)
 }
 
-/// Where a batch ends that nothing presses, by what its hooks have to do. Looks at no more
-/// steps than the batch has: a plan may have millions.
-fn wanted_end(plan: &Plan, begin: usize) -> usize {
-    let mut most = LARGE_BATCH;
-    let rest = plan.steps.get(begin..).unwrap_or_default();
-    for (number, step) in rest.iter().enumerate() {
-        let hooks = step
-            .ruling
-            .hooks
-            .iter()
-            .map(|&hook| match plan.hooks.get(hook) {
-                Some(hook) if !stores(hook) => REVIEWED_BATCH,
-                // A hook that nobody knows of is taken for one that stores.
-                Some(_) | None => BATCH,
-            });
-        if let Some(few) = hooks.min() {
-            most = most.min(few.max(number));
-        }
-        if number >= most || step.ruling.pressure.is_some() {
-            return begin + number;
-        }
+/// A batch, unless steps of its plan could not be read back: they would be left out, and
+/// nobody would be told.
+fn whole(plan: &Plan, batch: Batch) -> Result<Batch, RunError> {
+    let checked = plan.steps.check();
+    checked.map_err(|error| RunError::System(error.to_string()))?;
+    match batch.range().is_empty() {
+        true => Err(RunError::System(
+            "the plan ends before its last step".to_owned(),
+        )),
+        false => Ok(batch),
     }
-    plan.steps.len()
+}
+
+/// Records the steps of a pressure, from an index on, that it does not take any more. Where
+/// they end the next ones begin.
+fn spare(
+    hand: &Hand<'_>,
+    journal: &mut Journal,
+    (begin, pressure): (usize, usize),
+    outcome: &Outcome,
+    done: &mut Done,
+) -> Result<usize, RunError> {
+    let plan = hand.plan;
+    let mut begin = begin;
+    loop {
+        let steps = plan.steps.iter_from(begin).take(LARGE_BATCH);
+        let steps = steps.take_while(|step| step.ruling.pressure == Some(pressure));
+        let steps: Vec<Step> = steps.collect();
+        if steps.is_empty() {
+            return Ok(begin);
+        }
+        let batch = whole(plan, Batch::new(begin, steps))?;
+        let outcomes = hand.spare(journal, &batch, outcome)?;
+        done.note(&batch, outcomes);
+        begin = batch.range().end;
+    }
 }
 
 /// Whether a hook's plugin stores files. One that is a reviewer all the same only gets
@@ -469,7 +495,7 @@ fn stores(hook: &Hook) -> bool {
 impl Done {
     fn count(
         &mut self,
-        plan: &Plan,
+        batch: &Batch,
         approved: &crate::plugin::Approved,
         outcomes: Vec<(usize, Outcome)>,
     ) {
@@ -482,13 +508,13 @@ impl Done {
                 Proof::None => self.unproved += 1,
             }
         }
-        self.note(plan, outcomes);
+        self.note(batch, outcomes);
     }
 
-    fn note(&mut self, plan: &Plan, outcomes: Vec<(usize, Outcome)>) {
+    fn note(&mut self, batch: &Batch, outcomes: Vec<(usize, Outcome)>) {
         for (step, outcome) in outcomes {
             self.tallies.add(&outcome);
-            if let Some(step) = plan.steps.get(step) {
+            if let Some(step) = batch.get(step) {
                 let key = (step.ruling.rule, outcome.word());
                 self.counted.entry(key).or_default().add(&step.facts);
             }
@@ -496,7 +522,7 @@ impl Done {
                 outcome.class(),
                 Class::Removed | Class::Replaced | Class::BackedUp
             );
-            if let (false, Some(step)) = (gone, plan.steps.get(step)) {
+            if let (false, Some(step)) = (gone, batch.get(step)) {
                 self.kept.push((step.path.clone(), outcome));
             }
         }

@@ -8,8 +8,7 @@ use crate::plugin::NoSmaller;
 /// Takes what would be replaced out of a plan where an earlier run has found that its
 /// archive is no smaller: a plan says what a run does.
 pub(super) fn leave(plan: &mut Plan, root: &Path) -> Vec<Step> {
-    let is_replaced = |step: &Step| matches!(step.action, Action::Replace { .. });
-    if !plan.steps.iter().any(is_replaced) {
+    if plan.steps.sums().replaced.files == 0 {
         return Vec::new();
     }
     let known = NoSmaller::of(root);
@@ -21,19 +20,27 @@ pub(super) fn leave(plan: &mut Plan, root: &Path) -> Vec<Step> {
         notices,
         ..
     } = plan;
-    let left: Vec<Step> = steps
-        .extract_if(.., |step| match step.action {
-            // One that is to be archived elsewhere as well keeps its step.
-            Action::Replace { hook } if step.ruling.hooks[..] == [hook] => {
-                hooks.get(hook).is_some_and(|hook| {
-                    let generation = generation(identity, &step.path, &step.facts);
-                    known.size(hook, &generation).is_some()
-                })
-            }
-            Action::Replace { .. } | Action::Remove | Action::BackUp => false,
-        })
-        .collect();
+    let is_left = |step: &Step| match step.action {
+        // One that is to be archived elsewhere as well keeps its step.
+        Action::Replace { hook } if step.ruling.hooks[..] == [hook] => {
+            hooks.get(hook).is_some_and(|hook| {
+                let generation = generation(identity, &step.path, &step.facts);
+                known.size(hook, &generation).is_some()
+            })
+        }
+        Action::Replace { .. } | Action::Remove | Action::BackUp => false,
+    };
+    let mut left = Vec::new();
+    let rest = steps.edited(|step| {
+        let is_left = is_left(&step);
+        match is_left {
+            true => left.push(step),
+            false => return Some(step),
+        }
+        None
+    });
     if !left.is_empty() {
+        *steps = rest;
         totals.recount(steps);
         let count = match left.len() {
             1 => "1 file that would be replaced stays as it is: its archive is".to_owned(),

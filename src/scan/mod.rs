@@ -27,7 +27,7 @@ use crate::time::Stamp;
 use queue::{Job, Queue};
 use worker::{Findings, Worker};
 
-pub(crate) use order::{append, sort_by_path};
+use order::{append, sort_by_path};
 
 /// How a scan goes about its work.
 #[derive(Clone, Debug)]

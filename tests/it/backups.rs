@@ -136,7 +136,7 @@ fn a_saved_plan_has_its_backups_and_a_changed_file_is_left_to_the_next() {
     shop.ok(&["plan", "files", "-o", "plan.json"]);
     let text = fs::read_to_string(shop.path("plan.json")).unwrap();
     let plan = Plan::from_json(&text).unwrap();
-    assert_eq!(plan.steps[0].action, Action::BackUp);
+    assert_eq!(plan.steps.get(0).unwrap().action, Action::BackUp);
     assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
     shop.file("x", "second", 0);
     let said = shop.run(&["apply", "plan.json", "--yes"]);
@@ -465,4 +465,26 @@ fn one_archive_serves_two_collections_that_ask_for_the_same() {
     check(plain, expiring, 1, "whole/");
     check(expiring, expiring, 2, "whole/");
     check(plain, named, 2, "named/");
+}
+
+#[test]
+fn pressure_takes_the_oldest_first_where_files_are_backed_up_as_well() {
+    let shop = Shop::new("back up, run backup into cold");
+    let text = fs::read_to_string(shop.path("p.retain")).unwrap();
+    let pressure = "when store is above 30 kB, free until below 20 kB {\n    evict from all, oldest first\n}\n";
+    shop.write("p.retain", text + pressure);
+    for (name, age) in [("a", 1), ("b", 4), ("c", 2), ("d", 3)] {
+        shop.file(name, "x".repeat(12_000), age * DAY);
+    }
+    shop.ok(&["plan", "files", "-o", "plan.json"]);
+    let text = fs::read_to_string(shop.path("plan.json")).unwrap();
+    let plan = Plan::from_json(&text).unwrap();
+    let taken = plan
+        .steps
+        .iter()
+        .filter(|step| step.ruling.pressure.is_some());
+    let taken: Vec<String> = taken.map(|step| step.path.to_string()).collect();
+    assert_eq!(taken, ["b", "d", "c"]);
+    let said = shop.ok(&["apply", "plan.json", "--yes"]);
+    assert_eq!(shop.files("store"), ["a"], "{said:?}");
 }

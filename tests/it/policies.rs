@@ -35,9 +35,9 @@ fn rotated_logs_over_the_budget_go_oldest_first() {
          goes  | web/access.log.4 | 4 days | 15 MB",
     );
     assert!(
-        plan.steps[0].reason.contains("is over 100 MB"),
+        plan.steps.get(0).unwrap().reason.contains("is over 100 MB"),
         "{}",
-        plan.steps[0].reason
+        plan.steps.get(0).unwrap().reason
     );
 }
 

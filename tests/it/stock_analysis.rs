@@ -243,7 +243,7 @@ fn datasets_go_after_ninety_days_but_never_the_last_ten_or_what_describes_them()
          stays | schema-v1.json       | 400 days | 1 KB",
     );
     let plan = check(&shipped("datasets", &[]), &table);
-    assert_eq!(plan.steps[0].ruling.hooks.len(), 1);
+    assert_eq!(plan.steps.get(0).unwrap().ruling.hooks.len(), 1);
 }
 
 #[test]

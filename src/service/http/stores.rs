@@ -387,7 +387,7 @@ impl PlanView {
             sum.files += 1;
             sum.bytes = sum.bytes.saturating_add(step.facts.allocated);
         }
-        let steps = plan.steps.iter().skip(offset).take(limit);
+        let steps = plan.steps.iter_from(offset).take(limit);
         let hook = |index: &usize| plan.hooks.get(*index).map(|hook| hook.plugin.clone());
         PlanView {
             store: plan.store.clone(),
