@@ -63,7 +63,7 @@ impl Apply {
             && !config.stores.contains_key(target)
             && let Some(document) = Journal::kept_plan(&config.state, target)
         {
-            let plan = Plan::from_json(&document)
+            let plan = Plan::read_json(document)
                 .with_context(|| format!("the plan `{target}` that was kept"))?;
             return self.apply_plan(edge, &config, plan, Breaker::Released, Source::Kept);
         }
@@ -120,9 +120,9 @@ impl Apply {
     }
 
     fn apply_saved(&self, edge: &Edge, config: &Config, file: &Path) -> anyhow::Result<Exit> {
-        let text = std::fs::read_to_string(file)
+        let document = std::fs::File::open(file)
             .with_context(|| format!("cannot read the plan `{}`", file.display()))?;
-        let plan = Plan::from_json(&text).with_context(|| format!("`{}`", file.display()))?;
+        let plan = Plan::read_json(document).with_context(|| format!("`{}`", file.display()))?;
         let breaker = match &self.confirm {
             None => Breaker::Holds,
             Some(digest) if *digest == plan.digest() => Breaker::Released,

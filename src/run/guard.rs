@@ -50,10 +50,9 @@ impl Taken<'_> {
         }
         // What one request would do too much of is no sign that the store is in danger.
         if cause == Cause::Breaker && self.job.request.is_some() {
-            self.journal.keep_plan(&plan.digest(), &plan.to_json())?;
             return Err(RunError::Tripped {
                 store: plan.store.clone(),
-                plan: plan.digest(),
+                plan: self.journal.keep_plan(plan)?,
                 reason,
             });
         }
@@ -62,12 +61,10 @@ impl Taken<'_> {
             cause,
             since: at,
             policy: plan.policy.clone(),
-            plan: self.stated().digest(),
+            // The plan first: a latch without it could not be released.
+            plan: self.journal.keep_plan(self.stated())?,
             reason,
         };
-        // The plan first: a latch without it could not be released.
-        self.journal
-            .keep_plan(&latch.plan, &self.stated().to_json())?;
         self.journal.trip(&latch)?;
         Err(RunError::Latched(Box::new(latch)))
     }

@@ -117,7 +117,7 @@ fn kept(ask: &Ask, digest: &str) -> Result<Option<Arc<Plan>>, Problem> {
     let Some(document) = Journal::kept_plan(state, digest) else {
         return Ok(None);
     };
-    let plan = Plan::from_json(&document).map_err(|error| Problem::internal(error.to_string()))?;
+    let plan = Plan::read_json(document).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(Some(Arc::new(plan)))
 }
 
