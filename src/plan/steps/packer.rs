@@ -86,6 +86,10 @@ impl Packer {
                 return;
             }
         }
+        if self.open.is_none() {
+            // Nobody knows what it comes behind.
+            self.run += 1;
+        }
         self.close();
         let place = self.arena.begin();
         let to = self.arena.end();

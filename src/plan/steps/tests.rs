@@ -150,6 +150,22 @@ fn what_cannot_be_read_back_is_told() {
     assert!(steps.check().is_err());
 }
 
+#[test]
+fn what_is_pushed_after_others_were_taken_in_may_come_before_them() {
+    let (mut all, mut more) = (Packer::default(), Packer::default());
+    all.push(&step("a/1", 1));
+    for name in ["a/4", "a/5"] {
+        more.push(&step(name, 4));
+    }
+    all.absorb(more);
+    for name in ["a/3", "a/6"] {
+        all.push(&step(name, 3));
+    }
+    let steps = all.in_path_order(Packer::default());
+    let paths: Vec<String> = steps.iter().map(|step| step.path.to_string()).collect();
+    assert_eq!(paths, ["a/1", "a/3", "a/4", "a/5", "a/6"]);
+}
+
 const DIRECTORIES: [&str; 9] = [
     "", "a/", "a/b/", "a-/", "b/", "b/c/d/", "b/c/", "z/", "b/c/05/",
 ];
@@ -164,6 +180,7 @@ proptest! {
             proptest::collection::vec((0..9_usize, 0..40_u64, 1..700_u64), 0..8),
             1..4,
         ),
+        more in proptest::collection::vec((0..9_usize, 0..40_u64), 0..20),
         late in proptest::collection::vec((0..9_usize, 0..999_u64), 0..40),
         spooled in any::<bool>(),
     ) {
@@ -187,13 +204,20 @@ proptest! {
                 None => all = Some(packer),
             }
         }
+        let mut all = all.unwrap();
+        for (directory, n) in more {
+            let step = step(&format!("{}{n:02}", DIRECTORIES[directory]), n);
+            if expected.insert(step.path.clone(), step.clone()).is_none() {
+                all.push(&step);
+            }
+        }
         let mut behind = Packer::default();
         let late: Vec<Step> = late
             .into_iter()
             .map(|(directory, n)| step(&format!("{}late-{n}", DIRECTORIES[directory]), n))
             .collect();
         late.iter().for_each(|step| behind.push(step));
-        let steps = all.unwrap().in_path_order(behind);
+        let steps = all.in_path_order(behind);
         let expected: Vec<Step> = expected.into_values().chain(late).collect();
         prop_assert_eq!(steps.iter().collect::<Vec<_>>(), &expected[..]);
         prop_assert_eq!(steps.len(), expected.len());
