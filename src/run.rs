@@ -265,6 +265,7 @@ impl<'c> Job<'c> {
             Wanted::Everything | Wanted::Counted { .. } => None,
             Wanted::Decisive => Index::of(self, &identity, held),
         };
+        let mut unread = None;
         let (mut inventory, mut passed) = gently(self.store.io, || match &wanted {
             Wanted::Everything => {
                 let matcher = matcher();
@@ -283,8 +284,13 @@ impl<'c> Job<'c> {
                     sieve = sieve.counting(by.as_deref());
                 }
                 let visit = |dir: &RelPath| sieve.visit(dir);
-                let (inventory, parts) = scan_sifted(&root, &visit, &sieve, options);
-                (inventory, Passed::all(parts))
+                let (mut inventory, parts) = scan_sifted(&root, &visit, &sieve, options);
+                let mut passed = Passed::all(parts);
+                match sieve.bring_back(&mut passed) {
+                    Ok(back) => inventory.add(back),
+                    Err(error) => unread = Some(error),
+                }
+                (inventory, passed)
             }
         });
         let scanned = begun.elapsed();
@@ -305,6 +311,12 @@ impl<'c> Job<'c> {
             plan.notices.push(Notice {
                 path: None,
                 message: "what pressure takes goes at once, without grace, and the trash is emptied before it".to_owned(),
+            });
+        }
+        if let Some(error) = unread {
+            plan.notices.push(Notice {
+                path: None,
+                message: format!("budgets take less than they should: {error}"),
             });
         }
         // First, because long lists of notes are cut.

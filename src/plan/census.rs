@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use super::Tally;
+use super::used::{ByGroup, Group, Limits, Used};
 use crate::entry::{Entry, Facts};
-use crate::policy::{Collection, Matcher, Measure, Membership, Policy, Subject, Truth};
+use crate::policy::{Collection, Matcher, Membership, Policy};
 use crate::time::Stamp;
 
 /// What is to be counted.
@@ -17,6 +19,7 @@ use crate::time::Stamp;
 pub(super) struct Questions {
     /// By collection: the captures that make a group, where it has all of them.
     groups: Vec<Option<Vec<usize>>>,
+    limits: Limits,
 }
 
 /// Files with their bytes and their stamps.
@@ -30,16 +33,13 @@ pub struct Sum {
     pub newest: Stamp,
 }
 
-/// The values of captures, in the order somebody asked for.
-type Values = Vec<Box<str>>;
-
 /// What was counted.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     collections: HashMap<usize, Sum, RandomState>,
-    /// What each group uses of a budget, by collection and limit.
-    limits: HashMap<(usize, usize), HashMap<Values, u64, RandomState>, RandomState>,
-    groups: HashMap<Values, Sum, RandomState>,
+    used: Used,
+    groups: ByGroup<Sum>,
+    group: String,
 }
 
 impl Questions {
@@ -51,6 +51,7 @@ impl Questions {
         };
         Questions {
             groups: policy.collections.iter().map(of_collection).collect(),
+            limits: Limits::of(policy),
         }
     }
 
@@ -63,43 +64,26 @@ impl Questions {
         census: &mut Census,
     ) {
         let Ok(facts) = &entry.facts else { return };
-        let path = entry.path.as_bytes();
         for place in memberships {
-            let Some(collection) = matcher.policy.collections.get(place.collection) else {
-                continue;
-            };
             let sum = census.collections.entry(place.collection);
             sum.and_modify(|sum| sum.add(facts))
                 .or_insert_with(|| Sum::of(facts));
-            for (index, limit) in collection.limits.iter().enumerate() {
-                let subject = Subject {
-                    path: &entry.path,
-                    facts: Some(facts),
-                    template: &collection.template,
-                    captures: place.spans.values(path),
-                };
-                if matcher.truth(&limit.condition, subject) != Truth::True {
-                    continue;
-                }
-                let values = limit.per.iter().filter_map(|&at| subject.captures.get(at));
-                let groups = census.limits.entry((place.collection, index)).or_default();
-                let used = groups.entry(values.map(Box::from).collect()).or_default();
-                *used = used.saturating_add(match limit.measure {
-                    Measure::TotalSize => facts.allocated,
-                    Measure::Count => 1,
-                });
-            }
         }
-        let group = memberships.iter().find_map(|place| {
+        census.used.count(&self.limits, matcher, entry, memberships);
+        let path = entry.path.as_bytes();
+        let Census { groups, group, .. } = census;
+        let found = memberships.iter().find_map(|place| {
             let wanted = self.groups.get(place.collection)?.as_ref()?;
             let values = place.spans.values(path);
-            let values = wanted.iter().map(|&at| values.get(at).map(Box::from));
-            values.collect::<Option<Values>>()
+            let values = wanted.iter().map(|&at| values.get(at));
+            values.collect::<Option<SmallVec<[&str; 4]>>>()
         });
-        if let Some(group) = group {
-            let sum = census.groups.entry(group);
-            sum.and_modify(|sum| sum.add(facts))
-                .or_insert_with(|| Sum::of(facts));
+        if let Some(values) = found {
+            Group::write(values.into_iter(), group);
+            match groups.get_mut(group.as_str()) {
+                Some(sum) => sum.add(facts),
+                None => drop(groups.insert(group.as_str().into(), Sum::of(facts))),
+            }
         }
     }
 }
@@ -134,20 +118,14 @@ impl Census {
 
     /// What each group uses of a budget, in no particular order; the indices are of the
     /// collection and of its limit.
-    pub fn of_limit(
-        &self,
-        collection: usize,
-        limit: usize,
-    ) -> impl Iterator<Item = (&[Box<str>], u64)> {
-        let groups = self.limits.get(&(collection, limit));
-        let groups = groups.into_iter().flatten();
-        groups.map(|(values, used)| (&**values, *used))
+    pub fn of_limit(&self, collection: usize, limit: usize) -> impl Iterator<Item = (&Group, u64)> {
+        self.used.groups((collection, limit))
     }
 
     /// The groups somebody asked for, in no particular order. A file counts once, in the
     /// first collection that has all captures.
-    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&[Box<str>], &Sum)> {
-        self.groups.iter().map(|(values, sum)| (&**values, sum))
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&Group, &Sum)> {
+        self.groups.iter()
     }
 
     /// Adds what was counted elsewhere.
@@ -156,15 +134,9 @@ impl Census {
             let sum = self.collections.entry(collection);
             sum.and_modify(|sum| sum.add_all(more)).or_insert(more);
         }
-        for (limit, more) in more.limits {
-            let groups = self.limits.entry(limit).or_default();
-            for (values, more) in more {
-                let used = groups.entry(values).or_default();
-                *used = used.saturating_add(more);
-            }
-        }
-        for (values, more) in more.groups {
-            let sum = self.groups.entry(values);
+        self.used.add_all(more.used);
+        for (group, more) in more.groups {
+            let sum = self.groups.entry(group);
             sum.and_modify(|sum| sum.add_all(more)).or_insert(more);
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::member::{Member, Members, Removal};
 use super::parts::in_parts;
+use super::used::Used;
 use super::words::{Rulings, Words};
 use super::{
     Action, Captures, Decision, Directory, Floor, Hook, Indices, Notice, Otherwise, Packer, Passed,
@@ -83,6 +84,7 @@ pub fn plan_explained(
         counted: passed.counted,
         freed: passed.freed,
         occupied: passed.occupied,
+        rest: passed.rest,
         notices: ask.notices.clone(),
         words: Words::new(),
     };
@@ -116,6 +118,8 @@ pub(super) struct Planner<'p, 'e> {
     pub(super) freed: u64,
     /// Directories they lie in.
     occupied: Vec<RelPath>,
+    /// What files use of budgets that are no members and stay.
+    pub(super) rest: Used,
     pub(super) notices: Vec<Notice>,
     pub(super) words: Words,
 }
@@ -606,16 +610,20 @@ pub(super) fn is_spared(
     memberships: &[Membership],
     verdict: Verdict,
 ) -> bool {
-    matches!(verdict, Verdict::Kept(_))
-        && memberships.iter().any(|place| {
-            let collection = matcher.policy.collections.get(place.collection);
-            let deletes = collection.map_or(&[][..], |collection| &collection.deletes);
-            let subject = matcher.subject(entry, place);
-            subject.is_some_and(|subject| {
-                let mut deletes = deletes.iter();
-                deletes.any(|delete| matcher.truth(&delete.condition, subject) == Truth::True)
-            })
+    matches!(verdict, Verdict::Kept(_)) && would_go(matcher, entry, memberships)
+}
+
+/// The same of one that something protects.
+pub(super) fn would_go(matcher: &Matcher<'_>, entry: &Entry, memberships: &[Membership]) -> bool {
+    memberships.iter().any(|place| {
+        let collection = matcher.policy.collections.get(place.collection);
+        let deletes = collection.map_or(&[][..], |collection| &collection.deletes);
+        let subject = matcher.subject(entry, place);
+        subject.is_some_and(|subject| {
+            let mut deletes = deletes.iter();
+            deletes.any(|delete| matcher.truth(&delete.condition, subject) == Truth::True)
         })
+    })
 }
 
 enum Protection {

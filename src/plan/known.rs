@@ -58,6 +58,19 @@ pub(super) struct Sums {
     pub(super) of_collection: BTreeMap<usize, u64>,
 }
 
+impl Sums {
+    pub(super) fn add_all(&mut self, more: &Sums) {
+        self.names += more.names;
+        self.covered.add_all(more.covered);
+        self.protected.add_all(more.protected);
+        self.uncovered += more.uncovered;
+        self.without_own += more.without_own;
+        for (&collection, files) in &more.of_collection {
+            *self.of_collection.entry(collection).or_default() += files;
+        }
+    }
+}
+
 impl Record {
     /// What is known of a directory that was listed just now; nothing where it changed
     /// shortly before.

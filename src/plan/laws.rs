@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Action, Ask, Census, Disk, Passed, Plan, Sieve, Tally, plan};
+use super::{Action, Ask, Census, Disk, Group, Passed, Plan, Sieve, Tally, plan};
 use crate::diagnostic::Source;
 use crate::entry::{Entry, Facts, FileId, Kind, Unreadable};
 use crate::path::RelPath;
@@ -441,6 +441,9 @@ fn sifted_by(policy: &Policy, entries: &[Entry], counting: Option<&[String]>) ->
         kept
     });
     let mut passed = Passed::all(parts);
+    let back = sieve.bring_back(&mut passed).unwrap();
+    inventory.entries.extend(back);
+    inventory.entries.sort_by(|a, b| a.path.cmp(&b.path));
     let census = passed.take_census();
     (planned_from(policy, &inventory, passed), census)
 }
@@ -635,13 +638,13 @@ proptest! {
             prop_assert_eq!(sum.map(|sum| sum.oldest), all.iter().map(|facts| facts.modified).min());
             prop_assert_eq!(sum.map(|sum| sum.newest), all.iter().map(|facts| facts.modified).max());
             for (limit, used) in used.into_iter().enumerate() {
-                let owned = |values: &[Box<str>]| values.iter().map(|v| v.to_string()).collect();
+                let owned = |group: &Group| group.values().map(str::to_owned).collect();
                 let counted = census.of_limit(index, limit).map(|(values, used)| (owned(values), used));
                 prop_assert_eq!(counted.collect::<BTreeMap<Vec<String>, u64>>(), used);
             }
         }
         let counted = census.groups().map(|(values, sum)| {
-            (values.iter().map(|value| value.to_string()).collect(), sum.tally)
+            (values.values().map(str::to_owned).collect(), sum.tally)
         });
         prop_assert_eq!(counted.collect::<BTreeMap<Vec<String>, Tally>>(), groups);
     }

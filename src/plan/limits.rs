@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::decide::Planner;
 use super::member::{Member, Members, Removal};
+use super::used::Group;
 use super::{Tally, Unmet, group};
 use crate::policy::{
     Collection, Limit, Measure, Order, Ordinal, Protector, Truth, Verdict, guard, ordinal,
@@ -26,13 +27,16 @@ impl Planner<'_, '_> {
         collections.sort_by_key(|(_, c)| (!c.template.is_directory(), &*c.name));
         for (index, collection) in collections {
             let by_value = self.by_guards(index, collection);
-            for limit in &collection.limits {
+            for (at, limit) in collection.limits.iter().enumerate() {
                 let counted = self.counted(index, limit, &by_value);
                 for (captures, group) in
                     group::by_captures(&self.members, counted, index, &limit.per)
                 {
                     let name = group::name(collection, &limit.per, &captures);
-                    self.apply_limit(index, limit, &name, group);
+                    let mut written = String::new();
+                    Group::write(captures.iter().map(String::as_str), &mut written);
+                    let rest = self.rest.of((index, at), &written);
+                    self.apply_limit(index, limit, (&name, rest), group);
                 }
             }
         }
@@ -94,8 +98,15 @@ impl Planner<'_, '_> {
         candidates
     }
 
-    fn apply_limit(&mut self, collection: usize, limit: &Limit, name: &str, group: Members) {
-        let total = group::total(&self.members, &group, limit.measure);
+    /// Takes what a limit wants of a group, of which the rest is no members and stays.
+    fn apply_limit(
+        &mut self,
+        collection: usize,
+        limit: &Limit,
+        (name, rest): (&str, u64),
+        group: Members,
+    ) {
+        let total = group::total(&self.members, &group, limit.measure).saturating_add(rest);
         if total <= limit.cap {
             return;
         }
@@ -104,7 +115,7 @@ impl Planner<'_, '_> {
                 .get(member)
                 .is_some_and(|m| m.is_evictable(limit))
         });
-        let held_total = group::total(&self.members, &held, limit.measure);
+        let held_total = group::total(&self.members, &held, limit.measure).saturating_add(rest);
         if held_total > limit.cap {
             self.report_unmet(limit, name, &held, held_total);
             return;

@@ -4,6 +4,7 @@
 //! out. A plan names every file it would remove with the identity it had, so that
 //! applying it can only do exactly those steps or fewer.
 
+mod aside;
 mod backups;
 mod breaker;
 mod captures;
@@ -26,6 +27,7 @@ mod pressure;
 mod sieve;
 mod steps;
 mod trial;
+mod used;
 mod verdict;
 mod words;
 
@@ -51,6 +53,7 @@ pub use pressure::{is_above, is_below};
 pub use sieve::{Passed, Sieve};
 pub use steps::{Batch, Iter, Packer, Spool, Steps, Sums, Unreadable};
 pub use trial::{Failure, Trial, trials, uncovered, word};
+pub use used::Group;
 pub use verdict::Decision;
 
 /// Every step a run would take in one store, with its reasons.

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::aside::Aside;
 use super::breaker::{Counted, own};
 use super::census::{Census, Questions};
-use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason};
+use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason, would_go};
 use super::known::{Known, Record, Sums};
 use super::member::freed;
+use super::used::{Limits, Used};
 use super::words::{Rulings, Words};
 use super::{Action, Hook, Packer, Ruling, Spool, Step, Totals, Uncovered};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
@@ -43,6 +45,12 @@ pub struct Passed {
     pub(super) occupied: Vec<RelPath>,
     /// Directories in which nothing is to go, for the next run.
     pub(super) known: Vec<(RelPath, Record)>,
+    /// Files that only budgets ask for, until it is known which of them they take.
+    pub(super) aside: Aside,
+    /// What those use of budgets that are remembered for other decisions, at most.
+    pub(super) remembered: Used,
+    /// What those use that were laid aside and stay.
+    pub(super) rest: Used,
     /// All files, remembered or not, where that was asked for.
     census: Census,
     scratch: Scratch,
@@ -90,6 +98,8 @@ impl Passed {
             all.steps.absorb(std::mem::take(&mut part.steps));
             all.occupied.append(&mut part.occupied);
             all.known.append(&mut part.known);
+            all.aside.add_all(part.aside);
+            all.remembered.add_all(part.remembered);
             all.census.add_all(part.census);
             all
         });
@@ -106,7 +116,7 @@ impl Passed {
         std::mem::take(&mut self.census)
     }
 
-    fn add(&mut self, sums: &Sums) {
+    pub(super) fn add(&mut self, sums: &Sums) {
         self.names += sums.names;
         self.totals.covered.add_all(sums.covered);
         self.totals.protected.add_all(sums.protected);
@@ -139,6 +149,8 @@ pub struct Sieve<'p> {
     index: Option<Index>,
     /// What is counted of every file.
     questions: Option<Questions>,
+    /// The budgets files are laid aside for.
+    budgets: Option<Limits>,
     /// Where steps lie that are too many for memory.
     spool: Option<Arc<Spool>>,
 }
@@ -168,13 +180,19 @@ impl<'p> Sieve<'p> {
             .any(|p| matches!(p.mark, Mark::Store { .. }));
         let units = policy.collections.iter().any(|c| c.template.is_directory());
         let collections = policy.collections.iter().enumerate();
+        let everything = measured || units;
+        let asked: Vec<Asked> = collections
+            .map(|(index, of)| Asked::of(policy, index, of))
+            .collect();
+        // An archive in its file's place is counted by the path that had, which is not
+        // known yet.
+        let lays_aside = asked.contains(&Asked::Counted) && !everything && named.is_empty();
         Sieve {
-            asked: collections
-                .map(|(index, of)| Asked::of(policy, index, of))
-                .collect(),
+            budgets: lays_aside.then(|| Limits::of(policy)),
+            asked,
             own: own(policy),
             hooks: hooks(policy),
-            everything: measured || units,
+            everything,
             empties: policy.collections.iter().any(|c| c.empties.is_some()),
             matcher,
             held,
@@ -255,15 +273,7 @@ impl<'p> Sieve<'p> {
         })
     }
 
-    fn stays(
-        &self,
-        entry: &Entry,
-        facts: &Facts,
-        memberships: &[Membership],
-        is_spared: bool,
-        here: &mut Here,
-    ) {
-        let Here { sums, until } = here;
+    fn stays(&self, facts: &Facts, memberships: &[Membership], is_spared: bool, sums: &mut Sums) {
         sums.covered.add(facts);
         if is_spared {
             sums.protected.add(facts);
@@ -273,15 +283,37 @@ impl<'p> Sieve<'p> {
         for place in memberships {
             *sums.of_collection.entry(place.collection).or_default() += 1;
         }
-        if let Some(Index { horizon, .. }) = &self.index {
-            *until = until
-                .zip(horizon.of_file(&self.matcher, entry, memberships))
-                .map(|(until, of_file)| until.min(of_file));
-        }
+    }
+
+    /// The same for one that was laid aside.
+    pub(super) fn stays_aside(
+        &self,
+        entry: &Entry,
+        memberships: &[Membership],
+        is_open: bool,
+        sums: &mut Sums,
+    ) {
+        let Ok(facts) = &entry.facts else { return };
+        let is_spared = !is_open && would_go(&self.matcher, entry, memberships);
+        sums.names += 1;
+        self.stays(facts, memberships, is_spared, sums);
+    }
+
+    pub(super) fn matcher(&self) -> &Matcher<'p> {
+        &self.matcher
+    }
+
+    pub(super) fn budgets(&self) -> Option<&Limits> {
+        self.budgets.as_ref()
     }
 
     fn note(&self, path: &RelPath, part: &mut Passed) {
         part.scratch.here.sums.names += 1;
+        self.occupy(path, part);
+    }
+
+    /// Notes that something lies in a path's directory.
+    fn occupy(&self, path: &RelPath, part: &mut Passed) {
         if self.empties
             && part
                 .occupied
@@ -298,7 +330,10 @@ impl<'p> Sieve<'p> {
 enum Asked {
     /// None: each is decided on by itself.
     None,
-    /// Those that no `delete` takes: a budget counts what is left.
+    /// Those that no `delete` takes, and of them those that may have to go: a budget counts
+    /// what is left.
+    Counted,
+    /// Those that no `delete` takes.
     Staying,
     /// All: a floor counts what `delete` would take as well.
     All,
@@ -312,8 +347,8 @@ impl Asked {
             || !collection.backups.is_empty();
         match all {
             true => Asked::All,
-            false if !collection.limits.is_empty() => Asked::Staying,
             false if stages.any(|stage| stage.collection == index) => Asked::Staying,
+            false if !collection.limits.is_empty() => Asked::Counted,
             false => Asked::None,
         }
     }
@@ -396,6 +431,14 @@ impl Sieve<'_> {
         part.scratch.placed = Some((entry.path.clone(), memberships));
     }
 
+    /// Counts what is remembered towards the budgets that files are laid aside for.
+    fn remember(&self, entry: &Entry, memberships: &[Membership], part: &mut Passed) {
+        if let Some(limits) = &self.budgets {
+            let remembered = &mut part.remembered;
+            remembered.count(limits, &self.matcher, entry, memberships);
+        }
+    }
+
     /// Whether an entry is remembered for other decisions; if not, it is decided on.
     fn decide(&self, entry: &Entry, part: &mut Passed) -> bool {
         if self.everything || self.named.contains(&entry.path) {
@@ -426,6 +469,7 @@ impl Sieve<'_> {
         let asked = |place: &Membership| self.asked.get(place.collection).copied();
         let asked = memberships.iter().filter_map(asked).max();
         if asked == Some(Asked::All) {
+            self.remember(entry, &memberships, part);
             return true;
         }
         let verdict = match self.held.contains_key(&entry.path) {
@@ -437,9 +481,23 @@ impl Sieve<'_> {
             Verdict::Kept(_) => self.matcher.has_future_clock(entry, &memberships),
             Verdict::Doomed { .. } | Verdict::Open => false,
         };
-        let counted = asked == Some(Asked::Staying) && !matches!(verdict, Verdict::Doomed { .. });
-        if told || counted {
+        let stays = !matches!(verdict, Verdict::Doomed { .. });
+        let is_counted = stays && asked >= Some(Asked::Counted);
+        // The bytes of a file with several names are counted once.
+        let is_plain = asked == Some(Asked::Counted) && self.budgets.is_some() && facts.links == 1;
+        if told || is_counted && !is_plain {
+            self.remember(entry, &memberships, part);
             return true;
+        }
+        if let (true, Some(limits)) = (is_counted, &self.budgets) {
+            let is_open = verdict == Verdict::Open;
+            self.occupy(&entry.path, part);
+            part.scratch.here.until = None;
+            let aside = &mut part.aside;
+            aside.used.count(limits, &self.matcher, entry, &memberships);
+            self.stays_aside(entry, &memberships, is_open, &mut aside.sums);
+            aside.pack(entry, facts, is_open, self.spool.as_ref());
+            return false;
         }
         let step = match verdict {
             Verdict::Doomed { membership, rule } => {
@@ -463,13 +521,13 @@ impl Sieve<'_> {
             }
             None => {
                 let is_spared = is_spared(&self.matcher, entry, &memberships, verdict);
-                self.stays(
-                    entry,
-                    facts,
-                    &memberships,
-                    is_spared,
-                    &mut part.scratch.here,
-                );
+                let Here { sums, until } = &mut part.scratch.here;
+                self.stays(facts, &memberships, is_spared, sums);
+                if let Some(Index { horizon, .. }) = &self.index {
+                    *until = until
+                        .zip(horizon.of_file(&self.matcher, entry, &memberships))
+                        .map(|(until, of_file)| until.min(of_file));
+                }
             }
         }
         if let Some(step) = &step {

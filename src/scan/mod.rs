@@ -137,6 +137,15 @@ impl Inventory {
 }
 
 impl Inventory {
+    /// Adds entries that are none of those it has.
+    pub fn add(&mut self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            self.entries.extend(entries);
+            // Both are in order, and a stable sort merges such runs.
+            self.entries.sort_by(by_path);
+        }
+    }
+
     /// The same with one entry more, or with another in its place: for asking what
     /// would be decided about a file that is not there.
     pub fn supposing(mut self, entry: Entry) -> Inventory {

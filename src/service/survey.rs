@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::config::{MissingRoot, Store};
 use crate::confine::Grounds;
-use crate::plan::{Census, Plan, Tally};
+use crate::plan::{Census, Group, Plan, Tally};
 use crate::policy::{Collection, Limit, Policy};
 use crate::store::{CONTROL, Root, StoreError, in_words};
 
@@ -341,10 +341,10 @@ fn budgets(policy: &Policy, census: &Census) -> Vec<BudgetView> {
     budgets
 }
 
-fn named(limit: &Limit, captures: &[String], group: &[Box<str>]) -> String {
+fn named(limit: &Limit, captures: &[String], group: &Group) -> String {
     let names = limit.per.iter().filter_map(|&at| captures.get(at));
     let pairs = names
-        .zip(group)
+        .zip(group.values())
         .map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join(", ")
 }
@@ -374,8 +374,8 @@ pub(super) fn groups(census: &Census, by: &[String]) -> (Vec<GroupView>, usize) 
         larger.then_with(|| a.cmp(b))
     });
     groups.truncate(GROUPS);
-    let views = groups.into_iter().map(|(values, sum)| {
-        let values = values.iter().map(ToString::to_string);
+    let views = groups.into_iter().map(|(group, sum)| {
+        let values = group.values().map(ToString::to_string);
         GroupView {
             group: by.iter().cloned().zip(values).collect(),
             files: sum.tally.files,

@@ -156,9 +156,27 @@ impl Packer {
                 continue;
             };
             let next = next.first.clone();
-            let steps = arena.read(page.place);
+            let mut steps = arena.read(page.place);
             if steps.last().is_some_and(|last| last.path < next) {
                 bound.add(page, &mut arena);
+                continue;
+            }
+            run += 1;
+            let again = |page: Draft| Reverse(Draft { run, ..page });
+            if page.first.is_beside(&next) {
+                // Two lists of one directory's names become one.
+                if let Some(Reverse(other)) = pages.pop() {
+                    steps.append(&mut arena.read(other.place));
+                }
+                steps.sort_by(|a, b| a.path.cmp(&b.path));
+                steps.dedup_by(|twice, step| {
+                    let is_twice = twice.path == step.path;
+                    if is_twice {
+                        sums.subtract(twice);
+                    }
+                    is_twice
+                });
+                pages.extend(pack(&mut arena, &steps).into_iter().map(again));
                 continue;
             }
             // What lies in the directory's directories comes between its own names.
@@ -166,12 +184,7 @@ impl Packer {
             for page in pack(&mut arena, before) {
                 bound.add(page, &mut arena);
             }
-            let twice = after.partition_point(|step| step.path == next);
-            let (twice, after) = after.split_at(twice);
-            twice.iter().for_each(|step| sums.subtract(step));
-            run += 1;
-            let after = pack(&mut arena, after).into_iter();
-            pages.extend(after.map(|page| Reverse(Draft { run, ..page })));
+            pages.extend(pack(&mut arena, after).into_iter().map(again));
         }
         for page in behind {
             bound.add(page, &mut arena);
