@@ -9,6 +9,7 @@
 //! many of them and never too few: each budget chooses as if no other one took anything,
 //! which leaves it more to take, and of files that are alike in its order all come back.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::known::Sums;
@@ -65,9 +66,17 @@ impl Aside {
     }
 }
 
-/// What one file is to the order of one budget: the group by its number, when it goes, and
-/// what that gives back.
-type Turn = (u32, u64, u64);
+/// What one file is to one budget that is exceeded. They order by group and turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    group: u32,
+    /// When it goes.
+    turn: u64,
+    /// What that gives back; nothing where it cannot go, or to no use.
+    gives: u64,
+    /// Its place among what was laid aside.
+    file: usize,
+}
 
 /// A group that uses more than it may.
 struct Over {
@@ -78,16 +87,14 @@ struct Over {
     most: u64,
 }
 
-/// The last turn of a group that comes back; nothing where all its files do, because no
-/// eviction can meet its budget, and a person is told what holds it.
-type Last = Option<u64>;
-
-/// What comes back of a part, and what the rest of it is.
+/// What comes back of a part.
 #[derive(Default)]
 struct Back {
     entries: Vec<Entry>,
+    /// What it uses of budgets.
     used: Used,
-    stays: Sums,
+    /// What it was counted as.
+    sums: Sums,
 }
 
 impl Sieve<'_> {
@@ -101,44 +108,57 @@ impl Sieve<'_> {
         };
         let (over, count) = self.over(&used, &passed.remembered);
         passed.rest = used;
-        if count == 0 {
-            passed.add(&sums);
-            return Ok(Vec::new());
+        let mut sums = sums;
+        let mut entries = Vec::new();
+        let mut checked = Ok(());
+        if count > 0 {
+            let files = packed.in_path_order(Packer::default());
+            let chosen = chosen(self.turns_of_all(&files, limits, &over), &over, files.len());
+            let pages = files.pages();
+            let parts = in_parts(files.len(), |range| {
+                let begins = |at: usize| pages.partition_point(|page| page.start < at);
+                let pages = pages.get(begins(range.start)..begins(range.end));
+                self.back(&files, pages.unwrap_or_default(), &chosen, limits)
+            });
+            for mut part in parts {
+                passed.rest.subtract(&part.used);
+                sums.subtract(&part.sums);
+                entries.append(&mut part.entries);
+            }
+            checked = files.check();
         }
-        let files = packed.in_path_order(Packer::default());
-        let last = self.last_turns(&files, limits, &over);
-        let parts = in_parts(files.len(), |range| {
-            let mut back = Back::default();
-            for file in files.iter_from(range.start).take(range.len()) {
+        passed.add(&sums);
+        checked.map(|()| entries)
+    }
+
+    /// What comes back of some pages.
+    fn back(
+        &self,
+        files: &Steps,
+        pages: &[Range<usize>],
+        chosen: &[bool],
+        limits: &Limits,
+    ) -> Back {
+        let mut back = Back::default();
+        for page in pages {
+            let chosen = chosen.get(page.clone()).unwrap_or_default();
+            if !chosen.contains(&true) {
+                continue;
+            }
+            for (file, _) in files
+                .iter_from(page.start)
+                .zip(chosen)
+                .filter(|(_, chosen)| **chosen)
+            {
                 let (entry, is_open) = unpacked(file);
                 let memberships = self.matcher().memberships(&entry.path);
-                let comes = |turn: Option<(u32, u64, u64)>, group: &Over| match last
-                    .get(group.number as usize)
-                {
-                    Some(Some(last)) => is_open && turn.is_some_and(|turn| turn.1 <= *last),
-                    Some(None) | None => true,
-                };
-                let mut comes_back = false;
-                self.turns(&entry, &memberships, (limits, &over), |turn, group| {
-                    comes_back |= comes(turn, group);
-                });
-                if comes_back {
-                    back.used
-                        .count(limits, self.matcher(), &entry, &memberships);
-                    back.entries.push(entry);
-                } else {
-                    self.stays_aside(&entry, &memberships, is_open, &mut back.stays);
-                }
+                back.used
+                    .count(limits, self.matcher(), &entry, &memberships);
+                self.stays_aside(&entry, &memberships, is_open, &mut back.sums);
+                back.entries.push(entry);
             }
-            back
-        });
-        let mut entries = Vec::new();
-        for mut part in parts {
-            passed.rest.subtract(&part.used);
-            passed.add(&part.stays);
-            entries.append(&mut part.entries);
         }
-        files.check().map(|()| entries)
+        back
     }
 
     /// Groups that use more than they may, and how many there are. What is remembered for
@@ -170,21 +190,36 @@ impl Sieve<'_> {
         (all, count)
     }
 
-    /// The last turn that comes back of each group.
-    fn last_turns(
+    /// Every file's turns in the groups that are over.
+    fn turns_of_all(
         &self,
         files: &Steps,
         limits: &Limits,
         over: &[(LimitAt, ByGroup<Over>)],
-    ) -> Vec<Last> {
+    ) -> Vec<Turn> {
         let parts = in_parts(files.len(), |range| {
             let mut turns: Vec<Turn> = Vec::new();
-            for file in files.iter_from(range.start).take(range.len()) {
+            let mut written = String::new();
+            for (at, file) in range.clone().zip(files.iter_from(range.start)) {
                 let (entry, is_open) = unpacked(file);
-                if is_open {
-                    let memberships = self.matcher().memberships(&entry.path);
-                    self.turns(&entry, &memberships, (limits, over), |turn, _| {
-                        turns.extend(turn);
+                let Ok(facts) = &entry.facts else { continue };
+                for place in &self.matcher().memberships(&entry.path) {
+                    limits.each(self.matcher(), &entry, place, |limit_at, limit, values| {
+                        let groups = over.binary_search_by_key(&limit_at, |(at, _)| *at);
+                        let groups = groups.ok().and_then(|index| over.get(index));
+                        Group::write(of_limit(limit, values), &mut written);
+                        let group = groups.and_then(|(_, groups)| groups.get(written.as_str()));
+                        let Some(group) = group else { return };
+                        turns.push(Turn {
+                            group: group.number,
+                            turn: self.turn(&entry, facts, place, limit),
+                            gives: match limit.measure {
+                                _ if !is_open => 0,
+                                Measure::TotalSize => freed(facts),
+                                Measure::Count => 1,
+                            },
+                            file: at,
+                        });
                     });
                 }
             }
@@ -192,62 +227,7 @@ impl Sieve<'_> {
         });
         let mut turns: Vec<Turn> = parts.into_iter().flatten().collect();
         turns.sort_unstable();
-        let groups = over.iter().flat_map(|(_, groups)| groups.values());
-        let mut last: Vec<Last> = groups.clone().map(|_| None).collect();
-        for group in groups {
-            let begin = turns.partition_point(|turn| turn.0 < group.number);
-            let of_group = turns.get(begin..).unwrap_or_default();
-            let of_group = of_group.iter().take_while(|turn| turn.0 == group.number);
-            let gives = |turns: &mut dyn Iterator<Item = &Turn>| {
-                turns.fold(0u64, |sum, turn| sum.saturating_add(turn.2))
-            };
-            if gives(&mut of_group.clone()) < group.most {
-                continue;
-            }
-            let mut given = 0u64;
-            let mut until = u64::MAX;
-            for &(_, turn, gives) in of_group {
-                given = given.saturating_add(gives);
-                if given >= group.much {
-                    until = turn;
-                    break;
-                }
-            }
-            if let Some(last) = last.get_mut(group.number as usize) {
-                *last = Some(until);
-            }
-        }
-        last
-    }
-
-    /// Shows the groups a file is counted in that are over, and its turn in each, where it is
-    /// of use that it goes.
-    fn turns(
-        &self,
-        entry: &Entry,
-        memberships: &[Membership],
-        (limits, over): (&Limits, &[(LimitAt, ByGroup<Over>)]),
-        mut see: impl FnMut(Option<Turn>, &Over),
-    ) {
-        let Ok(facts) = &entry.facts else { return };
-        let mut written = String::new();
-        for place in memberships {
-            limits.each(self.matcher(), entry, place, |at, limit, values| {
-                let groups = over.binary_search_by_key(&at, |(at, _)| *at);
-                let groups = groups.ok().and_then(|index| over.get(index));
-                Group::write(of_limit(limit, values), &mut written);
-                let Some(group) = groups.and_then(|(_, groups)| groups.get(written.as_str()))
-                else {
-                    return;
-                };
-                let gives = match limit.measure {
-                    Measure::TotalSize => freed(facts),
-                    Measure::Count => 1,
-                };
-                let turn = || (group.number, self.turn(entry, facts, place, limit), gives);
-                see((gives > 0).then(turn), group);
-            });
-        }
+        turns
     }
 
     /// When a file goes for a budget: one with a smaller number before, and with the same
@@ -270,6 +250,45 @@ impl Sieve<'_> {
             Order::Lowest(_) => 0,
         }
     }
+}
+
+/// Which of so many files come back: of each group those whose turn comes before it is as
+/// small as it may be. Where no eviction can meet a budget all of them do, as a person is
+/// told what holds it.
+fn chosen(turns: Vec<Turn>, over: &[(LimitAt, ByGroup<Over>)], files: usize) -> Vec<bool> {
+    let mut chosen = vec![false; files];
+    let mut choose = |turn: &Turn| {
+        if let Some(chosen) = chosen.get_mut(turn.file) {
+            *chosen = true;
+        }
+    };
+    let groups = over.iter().flat_map(|(_, groups)| groups.values());
+    for group in groups {
+        let begin = turns.partition_point(|turn| turn.group < group.number);
+        let rest = turns.get(begin..).unwrap_or_default();
+        let end = rest.partition_point(|turn| turn.group == group.number);
+        let turns = rest.get(..end).unwrap_or_default();
+        let gives = turns
+            .iter()
+            .fold(0u64, |sum, turn| sum.saturating_add(turn.gives));
+        if gives < group.most {
+            turns.iter().for_each(&mut choose);
+            continue;
+        }
+        let (mut given, mut last) = (0u64, None);
+        for turn in turns.iter().filter(|turn| turn.gives > 0) {
+            // Those that are alike in their order go by what is not known here.
+            if last.is_some_and(|last| last < turn.turn) {
+                break;
+            }
+            choose(turn);
+            given = given.saturating_add(turn.gives);
+            if given >= group.much && last.is_none() {
+                last = Some(turn.turn);
+            }
+        }
+    }
+    chosen
 }
 
 /// A stamp as a number that never orders two of them otherwise: seconds in 40 bits, and 64

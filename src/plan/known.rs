@@ -71,6 +71,26 @@ impl Sums {
     }
 }
 
+impl Sums {
+    /// Takes away what some of the files were counted as.
+    pub(super) fn subtract(&mut self, less: &Sums) {
+        let less_of = |sum: &mut Tally, less: Tally| {
+            sum.files = sum.files.saturating_sub(less.files);
+            sum.bytes = sum.bytes.saturating_sub(less.bytes);
+        };
+        self.names = self.names.saturating_sub(less.names);
+        less_of(&mut self.covered, less.covered);
+        less_of(&mut self.protected, less.protected);
+        self.uncovered = self.uncovered.saturating_sub(less.uncovered);
+        self.without_own = self.without_own.saturating_sub(less.without_own);
+        for (collection, less) in &less.of_collection {
+            if let Some(files) = self.of_collection.get_mut(collection) {
+                *files = files.saturating_sub(*less);
+            }
+        }
+    }
+}
+
 impl Record {
     /// What is known of a directory that was listed just now; nothing where it changed
     /// shortly before.

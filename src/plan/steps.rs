@@ -145,6 +145,15 @@ impl Steps {
         iter
     }
 
+    /// Which of them lie in one page each, in order.
+    pub(super) fn pages(&self) -> Vec<Range<usize>> {
+        let begins = std::iter::once(&0).chain(&self.0.ends);
+        let pages = begins.zip(&self.0.ends);
+        pages
+            .map(|(&begin, &end)| begin as usize..end as usize)
+            .collect()
+    }
+
     /// The same with some of them altered or left out.
     pub fn edited(&self, edit: impl FnMut(Step) -> Option<Step>) -> Steps {
         let mut edited = Packer::spooling(self.0.arena.spool());
