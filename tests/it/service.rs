@@ -769,3 +769,30 @@ fn a_changed_plugin_without_a_pin_is_taken_up() {
         served.path("cold/objects").exists()
     });
 }
+
+#[test]
+fn a_store_with_an_index_is_shown_as_it_was_last_seen_less_what_runs_took() {
+    let served = Served::begin(|room| {
+        charts(room);
+        let indexed = CHARTS.replace("grace = \"1 hour\"", "index = true");
+        fs::write(room.join("retain.toml"), indexed).unwrap();
+    });
+    let seen = || served.get("/v1/stores/charts").json()["seen"].clone();
+    let before = seen();
+    assert_eq!(before["total"]["files"], 10, "{before}");
+    assert_eq!(before["removable"]["files"], 3, "{before}");
+    assert_eq!(before["collections"][0]["files"], 9, "{before}");
+    let apply = json!({ "apply": true });
+    let run = served.change("POST", "/v1/stores/charts/runs", Some(&apply));
+    assert_eq!(run.json()["removed"], 3);
+    let after = seen();
+    assert_eq!(after["at"], before["at"], "{after}");
+    assert_eq!(after["total"]["files"], 7, "{after}");
+    assert_eq!(after["removable"]["files"], 0, "{after}");
+    assert!(served.path("state/index/charts").exists());
+    // Who asks for groups has every file looked at.
+    let groups = "/v1/stores/charts/stats?by=symbol";
+    let stats = served.get(groups).json();
+    assert_eq!(stats["groups_total"], 2, "{stats}");
+    assert_eq!(stats["seen"]["total"]["files"], 7, "{stats}");
+}
