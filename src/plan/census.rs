@@ -82,7 +82,7 @@ impl Questions {
             Group::write(values.into_iter(), group);
             match groups.get_mut(group.as_str()) {
                 Some(sum) => sum.add(facts),
-                None => drop(groups.insert(group.as_str().into(), Sum::of(facts))),
+                None => drop(groups.insert(Group::of(group), Sum::of(facts))),
             }
         }
     }

@@ -26,6 +26,11 @@ impl Group {
         &self.0
     }
 
+    /// The group of what [`Group::write`] wrote.
+    pub(super) fn of(written: &str) -> Group {
+        Group(written.into())
+    }
+
     /// The values as the text a group is found by.
     pub(super) fn write<'v>(values: impl Iterator<Item = &'v str>, to: &mut String) {
         to.clear();
@@ -39,13 +44,6 @@ impl Group {
 impl Borrow<str> for Group {
     fn borrow(&self) -> &str {
         &self.0
-    }
-}
-
-impl From<&str> for Group {
-    /// From what [`Group::write`] wrote.
-    fn from(written: &str) -> Group {
-        Group(written.into())
     }
 }
 
@@ -197,7 +195,7 @@ impl Used {
 fn add(groups: &mut ByGroup<u64>, group: &str, more: u64) {
     match groups.get_mut(group) {
         Some(sum) => *sum = sum.saturating_add(more),
-        None => drop(groups.insert(group.into(), more)),
+        None => drop(groups.insert(Group::of(group), more)),
     }
 }
 
