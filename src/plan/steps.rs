@@ -79,10 +79,6 @@ impl Sums {
         self.replaced.add_all(more.replaced);
         self.backed_up.add_all(more.backed_up);
     }
-
-    fn steps(&self) -> u64 {
-        self.removed.files + self.replaced.files + self.backed_up.files
-    }
 }
 
 impl Steps {
@@ -159,6 +155,8 @@ impl Steps {
         let mut edited = Packer::spooling(self.0.arena.spool());
         let steps = self.iter().filter_map(edit);
         steps.for_each(|step| edited.push(&step));
+        // What could not be read is missing here as well, and somebody has to be told.
+        edited.troubled_by(self.0.arena.trouble());
         edited.in_order()
     }
 

@@ -84,13 +84,14 @@ impl Arena {
 
     /// Adds the pages of another, and says how many chunks lie before them.
     pub(super) fn absorb(&mut self, mut more: Arena) -> u32 {
-        self.full.push(std::mem::replace(&mut self.last, more.last));
+        self.full.push(std::mem::replace(
+            &mut self.last,
+            std::mem::take(&mut more.last),
+        ));
         let before = self.full.len() as u32;
         self.spool_in(more.spool.as_ref());
         self.full.append(&mut more.full);
-        if let Some(trouble) = more.trouble.into_inner() {
-            let _ = self.trouble.set(trouble);
-        }
+        self.troubled_by(more.trouble());
         before
     }
 
@@ -99,7 +100,7 @@ impl Arena {
     pub(super) fn read(&self, place: Place) -> Vec<Step> {
         let steps = self.with_bytes(place, page::read);
         steps.flatten().unwrap_or_else(|| {
-            let _ = self.trouble.set("a part of it is no plan".to_owned());
+            self.troubled_by(Some("a part of it is no plan"));
             Vec::new()
         })
     }
@@ -113,7 +114,7 @@ impl Arena {
             return match read {
                 Ok(()) => Some(see(&bytes)),
                 Err(error) => {
-                    let _ = self.trouble.set(crate::store::in_words(&error));
+                    self.troubled_by(Some(&crate::store::in_words(&error)));
                     None
                 }
             };
@@ -121,6 +122,13 @@ impl Arena {
         let begin = place.offset as usize;
         let chunk = self.full.get(chunk as usize).unwrap_or(&self.last);
         chunk.get(begin..begin.checked_add(length)?).map(see)
+    }
+
+    /// Takes over what could not be read elsewhere; the first trouble is the one that is told.
+    pub(super) fn troubled_by(&self, trouble: Option<&str>) {
+        if let Some(trouble) = trouble {
+            let _ = self.trouble.set(trouble.to_owned());
+        }
     }
 
     /// Why something could not be read back.

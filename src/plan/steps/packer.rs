@@ -65,14 +65,9 @@ impl Packer {
         self.write(step);
     }
 
-    /// How many there are.
-    pub fn len(&self) -> u64 {
-        self.sums.steps()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Says that steps are missing, and why.
+    pub(super) fn troubled_by(&mut self, trouble: Option<&str>) {
+        self.arena.troubled_by(trouble);
     }
 
     fn write(&mut self, step: &Step) {

@@ -148,6 +148,8 @@ fn what_cannot_be_read_back_is_told() {
             .all(|one| *one == step(&one.path.to_string(), one.facts.id.inode))
     );
     assert!(steps.check().is_err());
+    // What is made of them is no more whole.
+    assert!(steps.edited(Some).check().is_err());
 }
 
 #[test]
