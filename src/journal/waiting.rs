@@ -22,8 +22,8 @@ const SUFFIX: &str = ".json.gz";
 const DIGITS: usize = 8;
 
 impl Journal {
-    /// Keeps a plan, compressed, until somebody applies it by its digest, which this returns. Durable
-    /// then.
+    /// Keeps a plan, compressed, until somebody applies it by its digest, which this
+    /// returns. Durable then.
     pub fn keep_plan(&self, plan: &Plan) -> Result<String, JournalError> {
         let digest = plan.digest();
         let directory = self.directory.join(PLANS);

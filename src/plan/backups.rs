@@ -155,9 +155,6 @@ impl Planner<'_, '_> {
 
     /// Adds what `back up` asks for to the steps there are, and steps of its own.
     pub(super) fn back_up(&self, root: &str, hooks: &[(usize, Hook)], steps: &mut Vec<Step>) {
-        if hooks.iter().all(|(_, hook)| !hook.backs_up) {
-            return;
-        }
         let places = steps.iter().map(|step| step.path.clone()).zip(0..);
         let places: HashMap<RelPath, usize> = places.collect();
         let mut further = Vec::new();
