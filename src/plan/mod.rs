@@ -15,6 +15,7 @@ mod document;
 mod empties;
 mod enter;
 mod expiry;
+mod finish;
 mod floors;
 mod group;
 mod known;
