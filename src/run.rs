@@ -841,14 +841,10 @@ fn keep_held(plan: &mut Plan, held: &Held) {
         let Some(hold) = holds.keeps_step(&step).or(with_unit) else {
             return Some(step);
         };
-        let counted = match step.action {
-            Action::Remove => &mut totals.removed,
-            Action::Replace { .. } => &mut totals.replaced,
-            // A hold is no reason not to have a copy.
-            Action::BackUp => return Some(step),
-        };
-        counted.files = counted.files.saturating_sub(1);
-        counted.bytes = counted.bytes.saturating_sub(step.facts.allocated);
+        // A hold is no reason not to have a copy.
+        if step.action == Action::BackUp {
+            return Some(step);
+        }
         totals.protected.add(&step.facts);
         notices.push(Notice {
             path: Some(step.path.clone()),
@@ -856,6 +852,7 @@ fn keep_held(plan: &mut Plan, held: &Held) {
         });
         None
     });
+    totals.recount(&plan.steps);
 }
 
 /// What the walk could not see, for the report.

@@ -74,13 +74,9 @@ impl Sums {
 impl Sums {
     /// Takes away what some of the files were counted as.
     pub(super) fn subtract(&mut self, less: &Sums) {
-        let less_of = |sum: &mut Tally, less: Tally| {
-            sum.files = sum.files.saturating_sub(less.files);
-            sum.bytes = sum.bytes.saturating_sub(less.bytes);
-        };
         self.names = self.names.saturating_sub(less.names);
-        less_of(&mut self.covered, less.covered);
-        less_of(&mut self.protected, less.protected);
+        self.covered.subtract(less.covered);
+        self.protected.subtract(less.protected);
         self.uncovered = self.uncovered.saturating_sub(less.uncovered);
         self.without_own = self.without_own.saturating_sub(less.without_own);
         for (collection, less) in &less.of_collection {

@@ -378,6 +378,12 @@ impl Tally {
         self.files += more.files;
         self.bytes = self.bytes.saturating_add(more.bytes);
     }
+
+    /// Takes away what was counted of some of the files.
+    pub(crate) fn subtract(&mut self, less: Tally) {
+        self.files = self.files.saturating_sub(less.files);
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
 }
 
 /// A plan that does nothing.

@@ -69,9 +69,9 @@ impl Sums {
     }
 
     fn subtract(&mut self, step: &Step) {
-        let tally = self.of(step.action);
-        tally.files = tally.files.saturating_sub(1);
-        tally.bytes = tally.bytes.saturating_sub(step.facts.allocated);
+        let mut one = Tally::default();
+        one.add(&step.facts);
+        self.of(step.action).subtract(one);
     }
 
     fn add_all(&mut self, more: Sums) {

@@ -9,7 +9,7 @@ use crate::path::RelPath;
 /// A thread of a walk finds the names of a directory together and in order. Such blocks
 /// need only be put in order themselves, which compares few paths and moves every item
 /// once, in place: there may be millions, and each is large.
-pub(crate) fn sort_by_path<T>(items: &mut [T], path: impl Fn(&T) -> &RelPath) {
+pub(super) fn sort_by_path<T>(items: &mut [T], path: impl Fn(&T) -> &RelPath) {
     let in_order = |items: &[T]| items.is_sorted_by(|a, b| path(a) <= path(b));
     if in_order(items) {
         return;
@@ -40,7 +40,7 @@ const PIECE: usize = 8192;
 
 /// Adds what another thread found, in no particular order, and gives its memory back piece by
 /// piece: moved as a whole, half of all there is would be there twice for a moment.
-pub(crate) fn append<T>(all: &mut Vec<T>, mut more: Vec<T>) {
+pub(super) fn append<T>(all: &mut Vec<T>, mut more: Vec<T>) {
     all.reserve_exact(more.len());
     while !more.is_empty() {
         let rest = more.len().saturating_sub(PIECE);
