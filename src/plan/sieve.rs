@@ -10,125 +10,21 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::aside::Aside;
-use super::breaker::{Counted, own};
-use super::census::{Census, Questions};
+use super::breaker::own;
+use super::census::Questions;
 use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason, would_go};
 use super::known::{Known, Record, Sums};
 use super::member::freed;
-use super::used::{Limits, Used};
-use super::words::{Rulings, Words};
-use super::{Action, Hook, Packer, Ruling, Spool, Step, Totals, Uncovered};
+use super::passed::{Here, Passed, Scratch};
+use super::used::Limits;
+use super::words::Words;
+use super::{Action, Hook, Ruling, Spool, Step};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
 use crate::policy::{
     Collection, Horizon, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
 };
 use crate::scan::Sift;
-
-/// What became of the files that are decided on already, as far as the plan and decisions
-/// about others ask for it.
-#[derive(Clone, Debug, Default)]
-pub struct Passed {
-    /// Names of any kind.
-    pub names: u64,
-    /// What they add to the plan's totals.
-    pub(super) totals: Totals,
-    /// What they add to what the breaker counts.
-    pub(super) counted: Counted,
-    /// What those give back that go.
-    pub(super) freed: u64,
-    /// Those that go.
-    pub(super) steps: Packer,
-    /// Directories such names lie in, some more than once; filled in only for a policy
-    /// that removes empty ones.
-    pub(super) occupied: Vec<RelPath>,
-    /// Directories in which nothing is to go, for the next run.
-    pub(super) known: Vec<(RelPath, Record)>,
-    /// Files that only budgets ask for, until it is known which of them they take.
-    pub(super) aside: Aside,
-    /// What those use of budgets that are remembered for other decisions, at most.
-    pub(super) remembered: Used,
-    /// What those use that were laid aside and stay.
-    pub(super) rest: Used,
-    /// All files, remembered or not, where that was asked for.
-    census: Census,
-    scratch: Scratch,
-}
-
-/// What a thread needs from one file to the next.
-#[derive(Clone, Debug, Default)]
-struct Scratch {
-    /// The last name that was asked about and needs a look, and where it lies.
-    placed: Option<(RelPath, Memberships)>,
-    words: Option<Words>,
-    rulings: Rulings,
-    here: Here,
-}
-
-/// The directory that is being looked at.
-#[derive(Clone, Debug)]
-struct Here {
-    /// What of it stays.
-    sums: Sums,
-    /// The last second at which that stays; nothing where some of it goes or is remembered.
-    until: Option<i64>,
-}
-
-impl Default for Here {
-    /// One in which nothing was seen yet.
-    fn default() -> Here {
-        Here {
-            sums: Sums::default(),
-            until: Some(i64::MAX),
-        }
-    }
-}
-
-impl Passed {
-    /// What all threads let pass.
-    pub fn all(parts: impl IntoIterator<Item = Passed>) -> Passed {
-        let all = parts.into_iter().reduce(|mut all, mut part| {
-            all.names += part.names;
-            all.totals.covered.add_all(part.totals.covered);
-            all.totals.uncovered.add_all(part.totals.uncovered);
-            all.totals.protected.add_all(part.totals.protected);
-            all.counted.add_all(&part.counted);
-            all.freed = all.freed.saturating_add(part.freed);
-            all.steps.absorb(std::mem::take(&mut part.steps));
-            all.occupied.append(&mut part.occupied);
-            all.known.append(&mut part.known);
-            all.aside.add_all(part.aside);
-            all.remembered.add_all(part.remembered);
-            all.census.add_all(part.census);
-            all
-        });
-        all.unwrap_or_default()
-    }
-
-    /// Directories in which nothing is to go, for the next run.
-    pub fn take_known(&mut self) -> Known {
-        std::mem::take(&mut self.known).into_iter().collect()
-    }
-
-    /// What all files together are, of a sieve that counts them.
-    pub fn take_census(&mut self) -> Census {
-        std::mem::take(&mut self.census)
-    }
-
-    pub(super) fn add(&mut self, sums: &Sums) {
-        self.names += sums.names;
-        self.totals.covered.add_all(sums.covered);
-        self.totals.protected.add_all(sums.protected);
-        if sums.uncovered > 0 {
-            self.totals.uncovered.add_all(Uncovered {
-                files: sums.uncovered,
-                bytes: None,
-            });
-        }
-        self.counted.add_staying(sums);
-    }
-}
 
 /// A policy's question to every name: is there a decision that needs others to be known?
 #[derive(Debug)]
