@@ -5,10 +5,12 @@
 //! away with some sixty bytes while the store is walked, and its group's use is summed up.
 //! Then those come back that some budget may take; of the others the sums are enough.
 //!
-//! What comes back is decided on as if nothing had been laid aside, so there may be too
+//! Mostly it can be said here which those are, see [`evict`](super::evict). Where it cannot,
+//! what comes back is decided on as if nothing had been laid aside, so there may be too
 //! many of them and never too few: each budget chooses as if no other one took anything,
 //! which leaves it more to take, and of files that are alike in its order all come back.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use super::steps::{Packer, Steps, Unreadable};
 use super::used::{ByGroup, Group, LimitAt, Limits, Used, of_limit};
 use super::{Action, Passed, Ruling, Spool, Step};
 use crate::entry::{Entry, Facts};
-use crate::policy::{Limit, Measure, Membership, Order};
+use crate::policy::{Limit, Matcher, Measure, Membership, Order};
 use crate::time::Stamp;
 
 /// What was laid aside.
@@ -68,23 +70,32 @@ impl Aside {
 
 /// What one file is to one budget that is exceeded. They order by group and turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    group: u32,
+pub(super) struct Turn {
+    pub(super) group: NonZeroU32,
     /// When it goes.
-    turn: u64,
+    turn: Moment,
+    /// Its place among what was laid aside, which is the order of paths.
+    pub(super) file: usize,
     /// What that gives back; nothing where it cannot go, or to no use.
-    gives: u64,
-    /// Its place among what was laid aside.
-    file: usize,
+    pub(super) gives: u64,
 }
 
+/// What files of a group are ordered by: one with a smaller number goes before.
+type Moment = (u64, u32);
+
 /// A group that uses more than it may.
-struct Over {
-    number: u32,
-    /// How much has to go.
-    much: u64,
-    /// How much may go at most, for the budget to be met.
-    most: u64,
+pub(super) struct Over {
+    pub(super) number: NonZeroU32,
+    /// What it uses.
+    pub(super) total: u64,
+    /// Whether none of that is used by files that are remembered.
+    pub(super) is_aside: bool,
+}
+
+/// The groups of one limit that use more than they may.
+pub(super) struct Exceeded {
+    pub(super) limit: LimitAt,
+    pub(super) groups: ByGroup<Over>,
 }
 
 /// What comes back of a part.
@@ -98,37 +109,63 @@ struct Back {
 }
 
 impl Sieve<'_> {
-    /// Brings back what budgets may take, in path order; what the rest uses is kept.
+    /// Brings back what budgets may take, in path order; what they take for certain becomes
+    /// steps, and what the rest uses is kept. Where something cannot be read back all of it
+    /// stays.
     pub fn bring_back(&self, passed: &mut Passed) -> Result<Vec<Entry>, Unreadable> {
         let Aside {
-            packed, sums, used, ..
+            packed,
+            mut sums,
+            used,
+            ..
         } = std::mem::take(&mut passed.aside);
         let Some(limits) = self.budgets() else {
             return Ok(Vec::new());
         };
-        let (over, count) = self.over(&used, &passed.remembered);
+        let exceeded = self.exceeded(&used, &passed.remembered);
         passed.rest = used;
-        let mut sums = sums;
-        let mut entries = Vec::new();
-        let mut checked = Ok(());
-        if count > 0 {
-            let files = packed.in_path_order(Packer::default());
-            let chosen = chosen(self.turns_of_all(&files, limits, &over), &over, files.len());
-            let pages = files.pages();
-            let parts = in_parts(files.len(), |range| {
-                let begins = |at: usize| pages.partition_point(|page| page.start < at);
-                let pages = pages.get(begins(range.start)..begins(range.end));
-                self.back(&files, pages.unwrap_or_default(), &chosen, limits)
-            });
+        let back = match exceeded.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.decide_aside(packed, limits, &exceeded, &mut sums, passed),
+        };
+        passed.add(&sums);
+        back
+    }
+
+    /// Decides what comes back and what goes; both is no part of the sums any more.
+    fn decide_aside(
+        &self,
+        packed: Packer,
+        limits: &Limits,
+        exceeded: &[Exceeded],
+        sums: &mut Sums,
+        passed: &mut Passed,
+    ) -> Result<Vec<Entry>, Unreadable> {
+        let files = packed.in_path_order(Packer::default());
+        let turns = self.turns_of_all(&files, limits, exceeded);
+        let evicted = self.evicted(&turns, exceeded, files.len());
+        let Some(evicted) = evicted else {
+            let chosen = self.chosen(&turns, exceeded, files.len());
+            drop(turns);
+            let parts = in_pages(&files, |pages| self.back(&files, pages, &chosen, limits));
+            files.check()?;
+            let mut entries = Vec::new();
             for mut part in parts {
                 passed.rest.subtract(&part.used);
                 sums.subtract(&part.sums);
                 entries.append(&mut part.entries);
             }
-            checked = files.check();
+            return Ok(entries);
+        };
+        drop(turns);
+        let parts = in_pages(&files, |pages| self.let_go(&files, pages, &evicted));
+        // A page that is missing makes every file behind it another one.
+        files.check()?;
+        for (part, staying) in parts {
+            sums.subtract(&staying);
+            passed.add_all(part);
         }
-        passed.add(&sums);
-        checked.map(|()| entries)
+        Ok(Vec::new())
     }
 
     /// What comes back of some pages.
@@ -161,42 +198,38 @@ impl Sieve<'_> {
         back
     }
 
-    /// Groups that use more than they may, and how many there are. What is remembered for
-    /// something else is taken for staying: it may only use less.
-    fn over(&self, used: &Used, remembered: &Used) -> (Vec<(LimitAt, ByGroup<Over>)>, u32) {
-        let mut count = 0;
+    /// Groups that use more than they may, by their limits in ascending order. What is
+    /// remembered for something else is taken for staying: it may only use less.
+    fn exceeded(&self, used: &Used, remembered: &Used) -> Vec<Exceeded> {
+        let mut numbers = (1..).filter_map(NonZeroU32::new);
         let mut all = Vec::new();
         for (of, collection) in self.matcher().policy.collections.iter().enumerate() {
             for (index, limit) in collection.limits.iter().enumerate() {
                 let at = (of, index);
-                let over = used.groups(at).filter_map(|(group, used)| {
-                    let total = used.saturating_add(remembered.of(at, group.written()));
+                let groups = used.groups(at).filter_map(|(group, used)| {
+                    let remembered = remembered.of(at, group.written());
+                    let total = used.saturating_add(remembered.unwrap_or_default());
+                    if total <= limit.cap {
+                        return None;
+                    }
                     let over = Over {
-                        number: count,
-                        much: total.saturating_sub(limit.down_to),
-                        most: total.saturating_sub(limit.cap),
+                        number: numbers.next()?,
+                        total,
+                        is_aside: remembered.is_none(),
                     };
-                    (total > limit.cap).then(|| {
-                        count += 1;
-                        (group.clone(), over)
-                    })
+                    Some((group.clone(), over))
                 });
-                let over: ByGroup<Over> = over.collect();
-                if !over.is_empty() {
-                    all.push((at, over));
+                let groups: ByGroup<Over> = groups.collect();
+                if !groups.is_empty() {
+                    all.push(Exceeded { limit: at, groups });
                 }
             }
         }
-        (all, count)
+        all
     }
 
-    /// Every file's turns in the groups that are over.
-    fn turns_of_all(
-        &self,
-        files: &Steps,
-        limits: &Limits,
-        over: &[(LimitAt, ByGroup<Over>)],
-    ) -> Vec<Turn> {
+    /// Every file's turns in the groups that are over, group by group and in each as they go.
+    fn turns_of_all(&self, files: &Steps, limits: &Limits, exceeded: &[Exceeded]) -> Vec<Turn> {
         let parts = in_parts(files.len(), |range| {
             let mut turns: Vec<Turn> = Vec::new();
             let mut written = String::new();
@@ -205,14 +238,15 @@ impl Sieve<'_> {
                 let Ok(facts) = &entry.facts else { continue };
                 for place in &self.matcher().memberships(&entry.path) {
                     limits.each(self.matcher(), &entry, place, |limit_at, limit, values| {
-                        let groups = over.binary_search_by_key(&limit_at, |(at, _)| *at);
-                        let groups = groups.ok().and_then(|index| over.get(index));
-                        Group::write(of_limit(limit, values), &mut written);
-                        let group = groups.and_then(|(_, groups)| groups.get(written.as_str()));
+                        let of_limit = of_limit(limit, values);
+                        Group::write(of_limit, &mut written);
+                        let found = exceeded.binary_search_by_key(&limit_at, |of| of.limit);
+                        let groups = found.ok().and_then(|found| exceeded.get(found));
+                        let group = groups.and_then(|of| of.groups.get(written.as_str()));
                         let Some(group) = group else { return };
                         turns.push(Turn {
                             group: group.number,
-                            turn: self.turn(&entry, facts, place, limit),
+                            turn: turn(self.matcher(), &entry, facts, place, limit),
                             gives: match limit.measure {
                                 _ if !is_open => 0,
                                 Measure::TotalSize => freed(facts),
@@ -225,87 +259,111 @@ impl Sieve<'_> {
             }
             turns
         });
-        let mut turns: Vec<Turn> = parts.into_iter().flatten().collect();
+        let mut parts = parts.into_iter();
+        let mut turns = parts.next().unwrap_or_default();
+        for mut part in parts {
+            turns.append(&mut part);
+        }
         turns.sort_unstable();
         turns
     }
 
-    /// When a file goes for a budget: one with a smaller number before, and with the same
-    /// number anything may be.
-    fn turn(&self, entry: &Entry, facts: &Facts, place: &Membership, limit: &Limit) -> u64 {
-        match limit.order {
-            Order::Largest => u64::MAX - facts.size,
-            Order::Smallest => facts.size,
-            Order::LeastRecentlyUsed => moment(facts.accessed),
-            Order::Oldest => {
-                let collections = &self.matcher().policy.collections;
-                let clock = collections.get(place.collection).and_then(|c| c.clock);
-                let subject = self.matcher().subject(entry, place);
-                let reading = clock.zip(subject);
-                let stamp =
-                    reading.and_then(|(clock, subject)| self.matcher().reading(clock, subject));
-                stamp.map_or(0, moment)
+    /// Which of so many files come back: of each group those whose turn comes before it is
+    /// as small as it may be. Where no eviction can meet a budget all of them do, as a person
+    /// is told what holds it.
+    fn chosen(&self, turns: &[Turn], exceeded: &[Exceeded], files: usize) -> Vec<bool> {
+        let mut chosen = vec![false; files];
+        let mut choose = |turn: &Turn| {
+            if let Some(chosen) = chosen.get_mut(turn.file) {
+                *chosen = true;
             }
-            // Values order by what they mean: all of them come back.
-            Order::Lowest(_) => 0,
+        };
+        for of in exceeded {
+            let Some(limit) = self.limit(of.limit) else {
+                continue;
+            };
+            for group in of.groups.values() {
+                let turns = of_group(turns, group.number);
+                let most = group.total.saturating_sub(limit.cap);
+                let much = group.total.saturating_sub(limit.down_to);
+                if gives(turns) < most {
+                    turns.iter().for_each(&mut choose);
+                    continue;
+                }
+                let (mut given, mut last) = (0u64, None);
+                for turn in turns.iter().filter(|turn| turn.gives > 0) {
+                    // Others may take some of them first.
+                    if last.is_some_and(|last| last < turn.turn) {
+                        break;
+                    }
+                    choose(turn);
+                    given = given.saturating_add(turn.gives);
+                    if given >= much && last.is_none() {
+                        last = Some(turn.turn);
+                    }
+                }
+            }
         }
+        chosen
+    }
+
+    pub(super) fn limit(&self, (of, index): LimitAt) -> Option<&Limit> {
+        let collection = self.matcher().policy.collections.get(of)?;
+        collection.limits.get(index)
     }
 }
 
-/// Which of so many files come back: of each group those whose turn comes before it is as
-/// small as it may be. Where no eviction can meet a budget all of them do, as a person is
-/// told what holds it.
-fn chosen(turns: Vec<Turn>, over: &[(LimitAt, ByGroup<Over>)], files: usize) -> Vec<bool> {
-    let mut chosen = vec![false; files];
-    let mut choose = |turn: &Turn| {
-        if let Some(chosen) = chosen.get_mut(turn.file) {
-            *chosen = true;
-        }
-    };
-    let groups = over.iter().flat_map(|(_, groups)| groups.values());
-    for group in groups {
-        let begin = turns.partition_point(|turn| turn.group < group.number);
-        let rest = turns.get(begin..).unwrap_or_default();
-        let end = rest.partition_point(|turn| turn.group == group.number);
-        let turns = rest.get(..end).unwrap_or_default();
-        let gives = turns
-            .iter()
-            .fold(0u64, |sum, turn| sum.saturating_add(turn.gives));
-        if gives < group.most {
-            turns.iter().for_each(&mut choose);
-            continue;
-        }
-        let (mut given, mut last) = (0u64, None);
-        for turn in turns.iter().filter(|turn| turn.gives > 0) {
-            // Those that are alike in their order go by what is not known here.
-            if last.is_some_and(|last| last < turn.turn) {
-                break;
-            }
-            choose(turn);
-            given = given.saturating_add(turn.gives);
-            if given >= group.much && last.is_none() {
-                last = Some(turn.turn);
-            }
-        }
-    }
-    chosen
+/// Works on pages of files that were laid aside, by all cores.
+fn in_pages<R: Send>(files: &Steps, work: impl Fn(&[Range<usize>]) -> R + Sync) -> Vec<R> {
+    let pages = files.pages();
+    in_parts(files.len(), |range| {
+        let begins = |at: usize| pages.partition_point(|page| page.start < at);
+        let pages = pages.get(begins(range.start)..begins(range.end));
+        work(pages.unwrap_or_default())
+    })
 }
 
-/// A stamp as a number that never orders two of them otherwise: seconds in 40 bits, and 64
-/// nanoseconds each.
-fn moment(stamp: Stamp) -> u64 {
-    const HALF: i64 = 1 << 39;
-    let seconds = stamp.seconds().clamp(-HALF, HALF - 1) + HALF;
-    let fraction = match seconds {
-        0 => 0,
-        seconds if seconds == 2 * HALF - 1 => 0,
-        _ => u64::from(stamp.subsec_nanoseconds() >> 6),
-    };
-    (seconds.unsigned_abs() << 24) | fraction
+/// The turns of one group, of all in their order.
+pub(super) fn of_group(turns: &[Turn], number: NonZeroU32) -> &[Turn] {
+    let begin = turns.partition_point(|turn| turn.group < number);
+    let rest = turns.get(begin..).unwrap_or_default();
+    let end = rest.partition_point(|turn| turn.group == number);
+    rest.get(..end).unwrap_or_default()
+}
+
+/// What files give back, all together.
+fn gives(turns: &[Turn]) -> u64 {
+    let gives = turns.iter().map(|turn| turn.gives);
+    gives.fold(0, u64::saturating_add)
+}
+
+/// When a file goes for a budget.
+fn turn(
+    matcher: &Matcher<'_>,
+    entry: &Entry,
+    facts: &Facts,
+    place: &Membership,
+    limit: &Limit,
+) -> Moment {
+    match limit.order {
+        Order::Largest => (u64::MAX - facts.size, 0),
+        Order::Smallest => (facts.size, 0),
+        Order::LeastRecentlyUsed => moment(facts.accessed),
+        // What has no such stamp is kept, and never laid aside.
+        Order::Oldest => matcher.clock_of(entry, place).map_or((0, 0), moment),
+        // Values order by what they mean: all of them come back.
+        Order::Lowest(_) => (0, 0),
+    }
+}
+
+/// A stamp as numbers that order as stamps do.
+fn moment(stamp: Stamp) -> Moment {
+    let seconds = stamp.seconds().wrapping_sub(i64::MIN).cast_unsigned();
+    (seconds, stamp.subsec_nanoseconds())
 }
 
 /// A file that was packed, and whether nothing keeps it.
-fn unpacked(file: Step) -> (Entry, bool) {
+pub(super) fn unpacked(file: Step) -> (Entry, bool) {
     let is_open = file.action == Action::Remove;
     let entry = Entry {
         path: file.path,

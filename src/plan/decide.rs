@@ -274,10 +274,8 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     pub(super) fn clock_of(&self, member: &Member<'_>, collection: usize) -> Option<Stamp> {
-        let clock = self.collection(collection)?.clock?;
         let place = member.membership(collection)?;
-        self.matcher
-            .reading(clock, self.matcher.subject(&member.entry, place)?)
+        self.matcher.clock_of(&member.entry, place)
     }
 
     pub(super) fn truth(

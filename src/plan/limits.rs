@@ -6,8 +6,10 @@ use super::decide::Planner;
 use super::member::{Member, Members, Removal};
 use super::used::Group;
 use super::{Tally, Unmet, group};
+use crate::entry::Entry;
 use crate::policy::{
-    Collection, Limit, Measure, Order, Ordinal, Protector, Truth, Verdict, guard, ordinal,
+    Collection, Limit, Matcher, Measure, Membership, Order, Ordinal, Policy, Protector, Truth,
+    Verdict, guard, ordinal,
 };
 use crate::time::Stamp;
 use crate::units::{Elapsed, Size};
@@ -20,12 +22,7 @@ type ByValue = HashMap<usize, HashMap<String, Members>>;
 
 impl Planner<'_, '_> {
     pub(super) fn apply_limits(&mut self) {
-        // Where two collections share files, which goes first decides; their places in the
-        // text must not. Whole directories first, as the wider bite leaves less to take.
-        let mut collections: Vec<(usize, &Collection)> =
-            self.policy().collections.iter().enumerate().collect();
-        collections.sort_by_key(|(_, c)| (!c.template.is_directory(), &*c.name));
-        for (index, collection) in collections {
+        for (index, collection) in in_turn(self.policy()) {
             let by_value = self.by_guards(index, collection);
             for (at, limit) in collection.limits.iter().enumerate() {
                 let counted = self.counted(index, limit, &by_value);
@@ -35,7 +32,7 @@ impl Planner<'_, '_> {
                     let name = group::name(collection, &limit.per, &captures);
                     let mut written = String::new();
                     Group::write(captures.iter().map(String::as_str), &mut written);
-                    let rest = self.rest.of((index, at), &written);
+                    let rest = self.rest.of((index, at), &written).unwrap_or_default();
                     self.apply_limit(index, limit, (&name, rest), group);
                 }
             }
@@ -157,35 +154,10 @@ impl Planner<'_, '_> {
         collection: usize,
         order: Order,
     ) -> String {
-        let Some(facts) = member.facts() else {
-            return String::new();
-        };
-        let now = self.matcher.now;
-        match order {
-            Order::Oldest => {
-                let age = self.clock_of(member, collection);
-                let age = age.map_or(0, |stamp| stamp.seconds_until(now));
-                format!("oldest first, age {}", Elapsed(age))
-            }
-            Order::Largest => format!("largest first, size {}", Size(facts.size)),
-            Order::Smallest => format!("smallest first, size {}", Size(facts.size)),
-            Order::LeastRecentlyUsed => format!(
-                "least recently used first, unused for {}",
-                Elapsed(facts.accessed.seconds_until(now))
-            ),
-            Order::Lowest(capture) => {
-                let values = member.values(collection);
-                let value = values.and_then(|values| values.get(capture));
-                let name = self
-                    .collection(collection)
-                    .and_then(|c| c.template.captures().get(capture));
-                format!(
-                    "lowest {{{}}} first, here {}",
-                    name.map_or("", String::as_str),
-                    value.unwrap_or_default()
-                )
-            }
-        }
+        let place = member.membership(collection);
+        place.map_or_else(String::new, |place| {
+            order_words(self.matcher, &member.entry, place, order)
+        })
     }
 
     /// Removes a member for a limit; what it gives back.
@@ -200,24 +172,11 @@ impl Planner<'_, '_> {
         let Some(member) = self.members.get(index) else {
             return 0;
         };
-        let of_group = match name {
-            "" => String::new(),
-            name => format!(" of {name}"),
+        let what = match member.unit() {
+            Some(_) => "directories",
+            None => "files",
         };
-        let over = match limit.measure {
-            Measure::TotalSize => format!(
-                "total size {}{of_group} is over {}",
-                Size(total),
-                Size(limit.cap)
-            ),
-            Measure::Count => {
-                let what = match member.unit() {
-                    Some(_) => "directories",
-                    None => "files",
-                };
-                format!("{total} {what}{of_group} are more than {}", limit.cap)
-            }
-        };
+        let over = over_words(limit, name, total, what);
         let this = self.order_words(member, collection, limit.order);
         let gives = match limit.measure {
             Measure::TotalSize => member.freed(),
@@ -292,6 +251,69 @@ impl Planner<'_, '_> {
             (Verdict::Open | Verdict::Doomed { .. }, None) => {
                 "other links to the same file".to_owned()
             }
+        }
+    }
+}
+
+/// The collections of a policy in the order their limits take from the same files.
+///
+/// Where two collections share files, which goes first decides; their places in the text
+/// must not. Whole directories first, as the wider bite leaves less to take.
+pub(super) fn in_turn(policy: &Policy) -> Vec<(usize, &Collection)> {
+    let mut collections: Vec<(usize, &Collection)> =
+        policy.collections.iter().enumerate().collect();
+    collections.sort_by_key(|(_, c)| (!c.template.is_directory(), &*c.name));
+    collections
+}
+
+/// What a group of a limit has too much of, in words.
+pub(super) fn over_words(limit: &Limit, name: &str, total: u64, what: &str) -> String {
+    let of_group = match name {
+        "" => String::new(),
+        name => format!(" of {name}"),
+    };
+    match limit.measure {
+        Measure::TotalSize => format!(
+            "total size {}{of_group} is over {}",
+            Size(total),
+            Size(limit.cap)
+        ),
+        Measure::Count => format!("{total} {what}{of_group} are more than {}", limit.cap),
+    }
+}
+
+/// Why something goes before others, in words.
+pub(super) fn order_words(
+    matcher: &Matcher<'_>,
+    entry: &Entry,
+    place: &Membership,
+    order: Order,
+) -> String {
+    let Ok(facts) = &entry.facts else {
+        return String::new();
+    };
+    let now = matcher.now;
+    match order {
+        Order::Oldest => {
+            let age = matcher.clock_of(entry, place);
+            let age = age.map_or(0, |stamp| stamp.seconds_until(now));
+            format!("oldest first, age {}", Elapsed(age))
+        }
+        Order::Largest => format!("largest first, size {}", Size(facts.size)),
+        Order::Smallest => format!("smallest first, size {}", Size(facts.size)),
+        Order::LeastRecentlyUsed => format!(
+            "least recently used first, unused for {}",
+            Elapsed(facts.accessed.seconds_until(now))
+        ),
+        Order::Lowest(capture) => {
+            let value = place.spans.values(entry.path.as_bytes()).get(capture);
+            let collection = matcher.policy.collections.get(place.collection);
+            let name = collection.and_then(|c| c.template.captures().get(capture));
+            format!(
+                "lowest {{{}}} first, here {}",
+                name.map_or("", String::as_str),
+                value.unwrap_or_default()
+            )
         }
     }
 }

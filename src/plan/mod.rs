@@ -14,6 +14,7 @@ mod digest;
 mod document;
 mod empties;
 mod enter;
+mod evict;
 mod expiry;
 mod finish;
 mod floors;

@@ -72,22 +72,27 @@ impl Default for Here {
 impl Passed {
     /// What all threads let pass.
     pub fn all(parts: impl IntoIterator<Item = Passed>) -> Passed {
-        let all = parts.into_iter().reduce(|mut all, mut part| {
-            all.names += part.names;
-            all.totals.covered.add_all(part.totals.covered);
-            all.totals.uncovered.add_all(part.totals.uncovered);
-            all.totals.protected.add_all(part.totals.protected);
-            all.counted.add_all(&part.counted);
-            all.freed = all.freed.saturating_add(part.freed);
-            all.steps.absorb(std::mem::take(&mut part.steps));
-            all.occupied.append(&mut part.occupied);
-            all.known.append(&mut part.known);
-            all.aside.add_all(part.aside);
-            all.remembered.add_all(part.remembered);
-            all.census.add_all(part.census);
+        let all = parts.into_iter().reduce(|mut all, part| {
+            all.add_all(part);
             all
         });
         all.unwrap_or_default()
+    }
+
+    /// Adds what else was let pass.
+    pub(super) fn add_all(&mut self, mut more: Passed) {
+        self.names += more.names;
+        self.totals.covered.add_all(more.totals.covered);
+        self.totals.uncovered.add_all(more.totals.uncovered);
+        self.totals.protected.add_all(more.totals.protected);
+        self.counted.add_all(&more.counted);
+        self.freed = self.freed.saturating_add(more.freed);
+        self.steps.absorb(std::mem::take(&mut more.steps));
+        self.occupied.append(&mut more.occupied);
+        self.known.append(&mut more.known);
+        self.aside.add_all(more.aside);
+        self.remembered.add_all(more.remembered);
+        self.census.add_all(more.census);
     }
 
     /// Directories in which nothing is to go, for the next run.

@@ -138,13 +138,13 @@ impl<'p> Sieve<'p> {
         self.matcher.visit(directory)
     }
 
-    /// What is done with a file that a statement dooms by itself.
-    fn step(
+    /// What is done with a file that a statement takes, and why.
+    pub(super) fn step(
         &self,
         entry: &Entry,
         memberships: &[Membership],
-        place: &Membership,
-        rule: usize,
+        (place, rule): (&Membership, usize),
+        reason: &str,
         part: &mut Passed,
     ) -> Option<Step> {
         let collection = self.matcher.policy.collections.get(place.collection)?;
@@ -156,7 +156,6 @@ impl<'p> Sieve<'p> {
             hooks: before_delete(&self.hooks, lies_in),
             ..Ruling::default()
         };
-        let reason = reason(&self.matcher, entry, place, rule);
         let Scratch { words, rulings, .. } = &mut part.scratch;
         let words = words.get_or_insert_with(Words::new);
         Some(Step {
@@ -165,8 +164,19 @@ impl<'p> Sieve<'p> {
             facts: *entry.facts.as_ref().ok()?,
             action: Action::Remove,
             ruling: rulings.shared(ruling),
-            reason: words.shared(reason.as_deref().unwrap_or(EVERY)),
+            reason: words.shared(reason),
         })
+    }
+
+    /// Counts a file that goes, and adds its step.
+    pub(super) fn goes(&self, step: &Step, memberships: &[Membership], part: &mut Passed) {
+        let places: SmallVec<[usize; 4]> = memberships.iter().map(|p| p.collection).collect();
+        part.totals.covered.add(&step.facts);
+        part.counted.add(&self.own, &places, Some(&step.facts));
+        part.freed = part.freed.saturating_add(freed(&step.facts));
+        part.scratch.here.until = None;
+        part.steps.spool_in(self.spool.as_ref());
+        part.steps.push(step);
     }
 
     fn stays(&self, facts: &Facts, memberships: &[Membership], is_spared: bool, sums: &mut Sums) {
@@ -397,9 +407,11 @@ impl Sieve<'_> {
         }
         let step = match verdict {
             Verdict::Doomed { membership, rule } => {
-                let place = memberships.get(membership);
-                let step =
-                    place.and_then(|place| self.step(entry, &memberships, place, rule, part));
+                let step = memberships.get(membership).and_then(|place| {
+                    let reason = reason(&self.matcher, entry, place, rule);
+                    let reason = reason.as_deref().unwrap_or(EVERY);
+                    self.step(entry, &memberships, (place, rule), reason, part)
+                });
                 // A statement that is not there dooms nothing.
                 let Some(step) = step else { return true };
                 Some(step)
@@ -407,14 +419,8 @@ impl Sieve<'_> {
             Verdict::Kept(_) | Verdict::Open => None,
         };
         self.note(&entry.path, part);
-        let places: SmallVec<[usize; 4]> = memberships.iter().map(|p| p.collection).collect();
         match &step {
-            Some(step) => {
-                part.totals.covered.add(facts);
-                part.counted.add(&self.own, &places, Some(&step.facts));
-                part.freed = part.freed.saturating_add(freed(&step.facts));
-                part.scratch.here.until = None;
-            }
+            Some(step) => self.goes(step, &memberships, part),
             None => {
                 let is_spared = is_spared(&self.matcher, entry, &memberships, verdict);
                 let Here { sums, until } = &mut part.scratch.here;
@@ -425,10 +431,6 @@ impl Sieve<'_> {
                         .map(|(until, of_file)| until.min(of_file));
                 }
             }
-        }
-        if let Some(step) = &step {
-            part.steps.spool_in(self.spool.as_ref());
-            part.steps.push(step);
         }
         false
     }

@@ -151,12 +151,9 @@ impl Used {
     }
 
     /// What a group uses of a limit, by what [`Group::write`] wrote.
-    pub(super) fn of(&self, limit: LimitAt, group: &str) -> u64 {
-        let groups = self.limits.get(&limit);
-        groups
-            .and_then(|groups| groups.get(group))
-            .copied()
-            .unwrap_or_default()
+    /// Nothing where none of its files were counted.
+    pub(super) fn of(&self, limit: LimitAt, group: &str) -> Option<u64> {
+        self.limits.get(&limit)?.get(group).copied()
     }
 
     /// The groups of a limit, in no particular order.

@@ -194,16 +194,7 @@ impl<'p> Matcher<'p> {
         let mut stamps = vec![facts.modified, facts.changed, facts.accessed];
         stamps.extend(facts.created);
         for place in self.memberships(&entry.path) {
-            let clock = self
-                .policy
-                .collections
-                .get(place.collection)
-                .and_then(|c| c.clock);
-            let subject = self.subject(entry, &place);
-            let reading = clock
-                .zip(subject)
-                .and_then(|(clock, subject)| self.reading(clock, subject));
-            stamps.extend(reading);
+            stamps.extend(self.clock_of(entry, &place));
         }
         stamps.sort_unstable();
         stamps.dedup();
@@ -579,6 +570,13 @@ impl<'p> Matcher<'p> {
                 .facts
                 .map_or(Truth::Unknown, |facts| Truth::of(facts.group == *id)),
         }
+    }
+
+    /// What the clock of a collection shows for a file in it, from which its ages are
+    /// measured; nothing when the collection or the file has none.
+    pub(crate) fn clock_of(&self, entry: &Entry, place: &Membership) -> Option<Stamp> {
+        let clock = self.policy.collections.get(place.collection)?.clock?;
+        self.reading(clock, self.subject(entry, place)?)
     }
 
     /// What a clock shows for a file; nothing when the file has no such stamp.
