@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{Outcome, State};
 use crate::path::RelPath;
-use crate::plan::{Action, Directory, Expired, Otherwise, Plan, Step, Tally, Uncovered};
+use crate::plan::{Action, Directory, Expired, Otherwise, Plan, Statement, Step, Tally, Uncovered};
 use crate::receipt::Proof;
 use crate::run::Done;
 use crate::units::Size;
@@ -27,25 +27,6 @@ pub(super) enum Detail {
     Some,
     /// Every file.
     All,
-}
-
-/// What one statement does.
-#[derive(Default)]
-struct Doomed {
-    sum: Tally,
-    hooks: BTreeSet<usize>,
-    /// The first files.
-    shown: Vec<Step>,
-}
-
-impl Doomed {
-    fn add(&mut self, step: Step, limit: usize) {
-        self.sum.add(&step.facts);
-        self.hooks.extend(&step.ruling.hooks);
-        if self.shown.len() < limit {
-            self.shown.push(step);
-        }
-    }
 }
 
 /// A count of files and their bytes.
@@ -83,19 +64,14 @@ pub(super) fn plan(plan: &Plan, root: &str, detail: Detail) -> String {
     if !plan.expired.is_empty() {
         let _ = writeln!(out, "  would delete {}", backups(plan.expired.len() as u64));
     }
-    let mut by_rule: BTreeMap<usize, Doomed> = BTreeMap::new();
     let limit = match detail {
         Detail::Some => SHOWN,
         Detail::All => usize::MAX,
     };
-    for step in &plan.steps {
-        by_rule
-            .entry(step.ruling.rule)
-            .or_default()
-            .add(step, limit);
-    }
-    for (rule, doomed) in by_rule {
-        statement(&mut out, plan, rule, &doomed);
+    let mut first = first_steps(plan, limit);
+    for (&rule, of_statement) in plan.steps.statements() {
+        let shown = first.remove(&rule).unwrap_or_default();
+        statement(&mut out, plan, rule, of_statement, &shown);
     }
     empty_directories(&mut out, plan, detail);
     expired(&mut out, plan, detail);
@@ -232,8 +208,28 @@ pub(super) fn backups(count: u64) -> String {
     }
 }
 
-fn statement(out: &mut String, plan: &Plan, rule: usize, doomed: &Doomed) {
-    let Doomed { sum, hooks, shown } = doomed;
+/// So many of the first steps of each statement.
+fn first_steps(plan: &Plan, limit: usize) -> BTreeMap<usize, Vec<Step>> {
+    let mut first: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
+    let statements = plan.steps.statements().values();
+    let files = statements.map(|of| usize::try_from(of.files.files).unwrap_or(usize::MAX));
+    // A plan may have millions of steps: it is read no further than the last one shown.
+    let mut wanted: usize = files.map(|files| files.min(limit)).sum();
+    for step in &plan.steps {
+        if wanted == 0 {
+            break;
+        }
+        let shown = first.entry(step.ruling.rule).or_default();
+        if shown.len() < limit {
+            shown.push(step);
+            wanted -= 1;
+        }
+    }
+    first
+}
+
+fn statement(out: &mut String, plan: &Plan, rule: usize, of: &Statement, shown: &[Step]) {
+    let Statement { files: sum, hooks } = of;
     if let Some(rule) = plan.rules.get(rule) {
         let _ = writeln!(out, "\n  {rule}  {}", rule.text);
     }

@@ -19,7 +19,7 @@ pub struct Captures {
 }
 
 impl Captures {
-    pub(super) fn new<'a>(names: Arc<[String]>, values: impl Iterator<Item = &'a str>) -> Captures {
+    pub(crate) fn new<'a>(names: Arc<[String]>, values: impl Iterator<Item = &'a str>) -> Captures {
         let mut joined = String::new();
         for value in values {
             joined.push_str(value);
@@ -29,6 +29,21 @@ impl Captures {
             names,
             values: joined.into(),
         }
+    }
+
+    /// Whether they have these names and values.
+    pub(super) fn are<'a>(
+        &self,
+        names: &Arc<[String]>,
+        mut values: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        let mut rest = &*self.values;
+        let all = values.all(|value| {
+            let behind = rest.strip_prefix(value).and_then(|b| b.strip_prefix(END));
+            rest = behind.unwrap_or(rest);
+            behind.is_some()
+        });
+        all && rest.is_empty() && self.names == *names
     }
 
     /// Captures of such parts as [`Captures::names`] and [`Captures::values`] are.
@@ -41,8 +56,8 @@ impl Captures {
         &self.names
     }
 
-    /// Their values as one text.
-    pub(super) fn values(&self) -> &str {
+    /// Their values as one text, each with a NUL behind it.
+    pub(crate) fn values(&self) -> &str {
         &self.values
     }
 

@@ -216,11 +216,12 @@ impl<'p, 'e> Planner<'p, 'e> {
 
     fn doom(&mut self) {
         let doomed = in_parts(self.members.len(), |range| {
-            let mut words = Words::new();
+            let (mut words, mut reason) = (Words::new(), String::new());
             let members = self.members.get(range.clone()).unwrap_or_default();
             let members = range.zip(members);
-            let doomed = members
-                .filter_map(|(index, member)| Some((index, self.doomed(member, &mut words)?)));
+            let doomed = members.filter_map(|(index, member)| {
+                Some((index, self.doomed(member, &mut words, &mut reason)?))
+            });
             doomed.collect::<Vec<_>>()
         });
         for (index, removal) in doomed.into_iter().flatten() {
@@ -231,19 +232,24 @@ impl<'p, 'e> Planner<'p, 'e> {
     }
 
     /// What a `delete` makes of a member, unless something protects it.
-    fn doomed(&self, member: &Member<'_>, words: &mut Words) -> Option<Removal> {
+    fn doomed(
+        &self,
+        member: &Member<'_>,
+        words: &mut Words,
+        reason: &mut String,
+    ) -> Option<Removal> {
         let Verdict::Doomed { membership, rule } = member.verdict else {
             return None;
         };
         if member.is_protected() {
             return None;
         }
-        let place = member.memberships.get(membership);
-        let reason = place.and_then(|place| reason(self.matcher, &member.entry, place, rule));
+        let place = member.memberships.get(membership)?;
+        write_reason(self.matcher, &member.entry, place, rule, reason);
         Some(Removal {
             membership,
             rule,
-            reason: words.shared(reason.as_deref().unwrap_or(EVERY)),
+            reason: words.shared(reason),
             pressure: None,
         })
     }
@@ -346,21 +352,26 @@ pub(super) fn captures(collection: &Collection, path: &RelPath, place: &Membersh
 }
 
 /// Why a `delete` without a condition dooms a file.
-pub(super) const EVERY: &str = "this collection deletes every file";
+const EVERY: &str = "this collection deletes every file";
 
-/// Why a `delete` dooms a file, if its condition gives a reason.
-pub(super) fn reason(
+/// Writes why a `delete` dooms a file.
+pub(super) fn write_reason(
     matcher: &Matcher<'_>,
     entry: &Entry,
     place: &Membership,
     rule: usize,
-) -> Option<String> {
-    let collection = matcher.policy.collections.get(place.collection)?;
-    let deletes = &collection.deletes;
-    let delete = deletes.get(deletes.partition_point(|delete| delete.rule < rule))?;
-    let subject = matcher.subject(entry, place)?;
-    let reasons = matcher.reasons(&delete.condition, subject);
-    (!reasons.is_empty()).then_some(reasons)
+    to: &mut String,
+) {
+    to.clear();
+    let collection = matcher.policy.collections.get(place.collection);
+    let deletes = collection.map_or(&[][..], |collection| &collection.deletes);
+    let delete = deletes.get(deletes.partition_point(|delete| delete.rule < rule));
+    if let Some((delete, subject)) = delete.zip(matcher.subject(entry, place)) {
+        matcher.write_reasons(&delete.condition, subject, to);
+    }
+    if to.is_empty() {
+        to.push_str(EVERY);
+    }
 }
 
 /// What has to succeed before a file goes: every such hook of every collection it lies in.

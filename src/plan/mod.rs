@@ -55,7 +55,7 @@ pub use known::{Known, Record};
 pub use passed::Passed;
 pub use pressure::{is_above, is_below};
 pub use sieve::Sieve;
-pub use steps::{Batch, Iter, Packer, Spool, Steps, Sums, Unreadable};
+pub use steps::{Batch, Iter, Packer, Spool, Statement, Statements, Steps, Sums, Unreadable};
 pub use trial::{Failure, Trial, trials, uncovered, word};
 pub use used::Group;
 pub use verdict::Decision;
@@ -370,6 +370,13 @@ impl Totals {
 }
 
 impl Tally {
+    /// One file.
+    pub(crate) fn of(facts: &Facts) -> Tally {
+        let mut one = Tally::default();
+        one.add(facts);
+        one
+    }
+
     /// Adds one file.
     pub fn add(&mut self, facts: &Facts) {
         self.files += 1;

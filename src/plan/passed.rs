@@ -47,6 +47,8 @@ pub(super) struct Scratch {
     pub(super) placed: Option<(RelPath, Memberships)>,
     pub(super) words: Option<Words>,
     pub(super) rulings: Rulings,
+    /// Where reasons are put together.
+    pub(super) reason: String,
     pub(super) here: Here,
 }
 

@@ -12,13 +12,13 @@ use smallvec::SmallVec;
 
 use super::breaker::own;
 use super::census::Questions;
-use super::decide::{EVERY, SINGLE, before_delete, captures, hooks, is_spared, reason, would_go};
+use super::decide::{SINGLE, before_delete, hooks, is_spared, would_go, write_reason};
 use super::known::{Known, Record, Sums};
 use super::member::freed;
 use super::passed::{Here, Passed, Scratch};
 use super::used::Limits;
 use super::words::Words;
-use super::{Action, Hook, Ruling, Spool, Step};
+use super::{Action, Hook, Spool, Step};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
 use crate::policy::{
@@ -149,13 +149,7 @@ impl<'p> Sieve<'p> {
     ) -> Option<Step> {
         let collection = self.matcher.policy.collections.get(place.collection)?;
         let lies_in = |of| memberships.iter().any(|place| place.collection == of);
-        let ruling = Ruling {
-            collection: collection.name.clone(),
-            captures: captures(collection, &entry.path, place),
-            rule,
-            hooks: before_delete(&self.hooks, lies_in),
-            ..Ruling::default()
-        };
+        let hooks = before_delete(&self.hooks, lies_in);
         let Scratch { words, rulings, .. } = &mut part.scratch;
         let words = words.get_or_insert_with(Words::new);
         Some(Step {
@@ -163,7 +157,7 @@ impl<'p> Sieve<'p> {
             stands_for: None,
             facts: *entry.facts.as_ref().ok()?,
             action: Action::Remove,
-            ruling: rulings.shared(ruling),
+            ruling: rulings.of_file(collection, &entry.path, place, rule, hooks),
             reason: words.shared(reason),
         })
     }
@@ -408,9 +402,11 @@ impl Sieve<'_> {
         let step = match verdict {
             Verdict::Doomed { membership, rule } => {
                 let step = memberships.get(membership).and_then(|place| {
-                    let reason = reason(&self.matcher, entry, place, rule);
-                    let reason = reason.as_deref().unwrap_or(EVERY);
-                    self.step(entry, &memberships, (place, rule), reason, part)
+                    let mut reason = std::mem::take(&mut part.scratch.reason);
+                    write_reason(&self.matcher, entry, place, rule, &mut reason);
+                    let step = self.step(entry, &memberships, (place, rule), &reason, part);
+                    part.scratch.reason = reason;
+                    step
                 });
                 // A statement that is not there dooms nothing.
                 let Some(step) = step else { return true };

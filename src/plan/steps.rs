@@ -10,6 +10,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ struct Packed {
     /// How many steps there are up to the end of each page.
     ends: Vec<u64>,
     sums: Sums,
+    statements: Statements,
 }
 
 /// A page in its order.
@@ -55,6 +57,41 @@ pub struct Sums {
     pub backed_up: Tally,
 }
 
+/// What the steps of one statement do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// Their files.
+    pub files: Tally,
+    /// The hooks that some of them wait for: indices into the plan's, ascending.
+    pub hooks: BTreeSet<usize>,
+}
+
+/// The same by the statement: an index into the plan's rules.
+pub type Statements = BTreeMap<usize, Statement>;
+
+impl Statement {
+    fn add(&mut self, step: &Step) {
+        self.files.add(&step.facts);
+        // They mostly have none, or those of the step before.
+        for hook in &step.ruling.hooks {
+            if !self.hooks.contains(hook) {
+                self.hooks.insert(*hook);
+            }
+        }
+    }
+
+    /// Takes away a step of a file that another one is left of; whether it has any left.
+    fn subtract(&mut self, step: &Step) -> bool {
+        self.files.subtract(Tally::of(&step.facts));
+        self.files.files > 0
+    }
+
+    fn add_all(&mut self, mut more: Statement) {
+        self.files.add_all(more.files);
+        self.hooks.append(&mut more.hooks);
+    }
+}
+
 impl Sums {
     fn of(&mut self, action: Action) -> &mut Tally {
         match action {
@@ -69,9 +106,7 @@ impl Sums {
     }
 
     fn subtract(&mut self, step: &Step) {
-        let mut one = Tally::default();
-        one.add(&step.facts);
-        self.of(step.action).subtract(one);
+        self.of(step.action).subtract(Tally::of(&step.facts));
     }
 
     fn add_all(&mut self, more: Sums) {
@@ -82,7 +117,11 @@ impl Sums {
 }
 
 impl Steps {
-    fn bound(mut arena: Arena, pages: impl Iterator<Item = Page>, sums: Sums) -> Steps {
+    fn bound(
+        mut arena: Arena,
+        pages: impl Iterator<Item = Page>,
+        (sums, statements): (Sums, Statements),
+    ) -> Steps {
         arena.shrink();
         let mut end = 0;
         let numbered = pages.map(|page| {
@@ -95,6 +134,7 @@ impl Steps {
             pages,
             ends,
             sums,
+            statements,
         }))
     }
 
@@ -111,6 +151,11 @@ impl Steps {
     /// What they do, all together.
     pub fn sums(&self) -> Sums {
         self.0.sums
+    }
+
+    /// What they do, statement by statement.
+    pub fn statements(&self) -> &Statements {
+        &self.0.statements
     }
 
     /// One of them; its whole page is read for it.

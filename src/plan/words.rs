@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::Ruling;
+use super::{Captures, Indices, Ruling};
+use crate::path::RelPath;
+use crate::policy::{Collection, Membership};
 
 /// How many different texts are remembered. Files of a directory tend to have the same
 /// few reasons; texts that are all different cost one comparison each and no memory.
@@ -49,6 +51,46 @@ impl Rulings {
     pub(super) fn shared(&mut self, ruling: Ruling) -> Arc<Ruling> {
         if *self.0 != ruling {
             self.0 = Arc::new(ruling);
+        }
+        Arc::clone(&self.0)
+    }
+
+    /// That of a file which a statement of a collection takes by itself; nothing is made
+    /// where it is as of the last one.
+    pub(super) fn of_file(
+        &mut self,
+        collection: &Collection,
+        path: &RelPath,
+        place: &Membership,
+        rule: usize,
+        hooks: Indices,
+    ) -> Arc<Ruling> {
+        let Ruling {
+            collection: name,
+            captures,
+            rule: last,
+            unit,
+            pressure,
+            hooks: asked,
+            floors,
+        } = &*self.0;
+        let names = collection.template.captures();
+        let values = || place.spans.values(path.as_bytes()).iter();
+        let is_same = *last == rule
+            && *name == collection.name
+            && *asked == hooks
+            && unit.is_none()
+            && pressure.is_none()
+            && floors.is_empty()
+            && captures.are(names, values());
+        if !is_same {
+            self.0 = Arc::new(Ruling {
+                collection: collection.name.clone(),
+                captures: Captures::new(Arc::clone(names), values()),
+                rule,
+                hooks,
+                ..Ruling::default()
+            });
         }
         Arc::clone(&self.0)
     }

@@ -1,5 +1,7 @@
 //! Conditions in words, with the values of one file.
 
+use std::fmt::Write;
+
 use super::ast::Comparison;
 use super::ir::{Clock, Condition, Direction, Side, Test};
 use super::matcher::{Matcher, Subject, Truth};
@@ -12,9 +14,20 @@ impl Matcher<'_> {
     ///
     /// Empty for a condition that asks nothing.
     pub(crate) fn reasons(&self, condition: &Condition, subject: Subject<'_>) -> String {
-        let mut words = Vec::new();
-        self.collect(condition, subject, true, &mut words);
-        words.join(" and ")
+        let mut words = String::new();
+        self.write_reasons(condition, subject, &mut words);
+        words
+    }
+
+    /// The same behind a text that is there; there may be millions of files to say it of.
+    pub(crate) fn write_reasons(
+        &self,
+        condition: &Condition,
+        subject: Subject<'_>,
+        words: &mut String,
+    ) {
+        let begin = words.len();
+        self.collect(condition, subject, true, begin, words);
     }
 
     fn collect(
@@ -22,96 +35,104 @@ impl Matcher<'_> {
         condition: &Condition,
         subject: Subject<'_>,
         wanted: bool,
-        words: &mut Vec<String>,
+        begin: usize,
+        words: &mut String,
     ) {
         match condition {
-            Condition::Not(part) => self.collect(part, subject, !wanted, words),
-            Condition::Test(test) => words.push(self.fact(test, subject, wanted)),
+            Condition::Not(part) => self.collect(part, subject, !wanted, begin, words),
+            Condition::Test(test) => {
+                if words.len() > begin {
+                    words.push_str(" and ");
+                }
+                self.fact(test, subject, wanted, words);
+            }
             Condition::All(parts) | Condition::Any(parts) => {
                 let truth = if wanted { Truth::True } else { Truth::False };
                 for part in parts
                     .iter()
                     .filter(|part| self.truth(part, subject) == truth)
                 {
-                    self.collect(part, subject, wanted, words);
+                    self.collect(part, subject, wanted, begin, words);
                 }
             }
         }
     }
 
     /// One test as a statement about the file: `age 8 d 2 h is more than 6 hours`.
-    fn fact(&self, test: &Test, subject: Subject<'_>, holds: bool) -> String {
-        let value = self.value(test, subject);
-        let relation = match (test, holds) {
+    fn fact(&self, test: &Test, subject: Subject<'_>, holds: bool, to: &mut String) {
+        self.value(test, subject, to);
+        // The value alone says it.
+        if matches!(test, Test::Capture { values, .. } if holds && values.len() == 1) {
+            return;
+        }
+        to.push(' ');
+        let _ = match (test, holds) {
             (
                 Test::Age {
                     direction, span, ..
                 },
                 _,
             ) => {
-                let span = self
-                    .policy
-                    .spans
-                    .get(*span)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                match (direction, holds) {
-                    (Direction::Older, true) | (Direction::Newer, false) => {
-                        format!("is more than {span}")
-                    }
-                    (Direction::Newer, true) | (Direction::Older, false) => {
-                        format!("is not more than {span}")
-                    }
+                let more = matches!(
+                    (direction, holds),
+                    (Direction::Older, true) | (Direction::Newer, false)
+                );
+                to.push_str(if more {
+                    "is more than "
+                } else {
+                    "is not more than "
+                });
+                match self.policy.spans.get(*span) {
+                    Some(span) => write!(to, "{span}"),
+                    None => Ok(()),
                 }
             }
             (Test::Size { comparison, bytes }, true) => {
-                format!("is {} {}", words_of(*comparison), Size(*bytes))
+                write!(to, "is {} {}", words_of(*comparison), Size(*bytes))
             }
             (Test::Size { comparison, bytes }, false) => {
-                format!("is not {} {}", words_of(*comparison), Size(*bytes))
+                write!(to, "is not {} {}", words_of(*comparison), Size(*bytes))
             }
-            (Test::Capture { values, .. }, true) if values.len() == 1 => String::new(),
             (Test::Capture { values, .. }, holds) => {
                 let list: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
                 let verb = if holds { "is one of" } else { "is not" };
-                format!("{verb} {}", list.join(", "))
+                write!(to, "{verb} {}", list.join(", "))
             }
             (Test::Dated { side, text, .. }, holds) => {
                 let not = if holds { "" } else { "not " };
                 match side {
-                    Side::Before => format!("is {not}before {text}"),
-                    Side::After | Side::From => format!("is {not}after {text}"),
+                    Side::Before => write!(to, "is {not}before {text}"),
+                    Side::After | Side::From => write!(to, "is {not}after {text}"),
                 }
             }
             (Test::CaptureOrder { over, text, .. }, holds) => {
                 let not = if holds { "" } else { "not " };
                 let word = if *over { "over" } else { "under" };
-                format!("is {not}{word} {text}")
+                write!(to, "is {not}{word} {text}")
             }
-            (Test::Name(name), true) => format!("is \"{name}\""),
-            (Test::Name(name), false) => format!("is not \"{name}\""),
-            (Test::Owner(_, text) | Test::Group(_, text), true) => format!("is {text}"),
-            (Test::Owner(_, text) | Test::Group(_, text), false) => format!("is not {text}"),
+            (Test::Name(name), true) => write!(to, "is \"{name}\""),
+            (Test::Name(name), false) => write!(to, "is not \"{name}\""),
+            (Test::Owner(_, text) | Test::Group(_, text), true) => write!(to, "is {text}"),
+            (Test::Owner(_, text) | Test::Group(_, text), false) => write!(to, "is not {text}"),
             (Test::CaptureGlob { glob, .. } | Test::Path(glob), true) => {
-                format!("matches \"{}\"", glob.text)
+                write!(to, "matches \"{}\"", glob.text)
             }
             (Test::CaptureGlob { glob, .. } | Test::Path(glob), false) => {
-                format!("does not match \"{}\"", glob.text)
+                write!(to, "does not match \"{}\"", glob.text)
             }
         };
-        format!("{value} {relation}").trim_end().to_owned()
     }
 
     /// The file's side of a test: `age 8 d 2 h`, `size 3 MB`, `symbol is "AAPL"`.
-    fn value(&self, test: &Test, subject: Subject<'_>) -> String {
-        let unknown = |what: &str| format!("{what} unknown");
-        match test {
+    fn value(&self, test: &Test, subject: Subject<'_>, to: &mut String) {
+        let unknown = |to: &mut String, what: &str| write!(to, "{what} unknown");
+        let _ = match test {
             Test::Age { clock, .. } => match self.reading(*clock, subject) {
                 Some(stamp) => {
                     let age = Elapsed(stamp.seconds_until(self.now));
-                    format!("age {age}{}", since(*clock))
+                    write!(to, "age {age}{}", since(*clock))
                 }
-                None => unknown("age"),
+                None => unknown(to, "age"),
             },
             Test::Dated { clock, .. } => match self.reading(*clock, subject) {
                 Some(stamp) => {
@@ -124,44 +145,41 @@ impl Matcher<'_> {
                         Clock::Created => "created",
                         Clock::Capture(_) => "the date in its name",
                     };
-                    day.map_or_else(|| unknown(word), |day| format!("{word} {day}"))
+                    match day {
+                        Some(day) => write!(to, "{word} {day}"),
+                        None => unknown(to, word),
+                    }
                 }
-                None => unknown("its time"),
+                None => unknown(to, "its time"),
             },
-            Test::Size { .. } => subject.facts.map_or_else(
-                || unknown("size"),
-                |facts| format!("size {}", Size(facts.size)),
-            ),
+            Test::Size { .. } => match subject.facts {
+                Some(facts) => write!(to, "size {}", Size(facts.size)),
+                None => unknown(to, "size"),
+            },
             Test::Capture { capture, values } => {
                 let value = subject.captures.get(*capture).unwrap_or_default();
                 let is_it = values.len() == 1 && values.first().map(String::as_str) == Some(value);
-                if is_it {
-                    format!("the name says \"{value}\"")
-                } else {
-                    format!("\"{value}\"")
-                }
+                to.push_str(if is_it { "the name says " } else { "" });
+                write!(to, "\"{value}\"")
             }
-            Test::CaptureGlob { capture, .. } => {
-                format!("\"{}\"", subject.captures.get(*capture).unwrap_or_default())
-            }
-            Test::CaptureOrder { capture, .. } => {
+            Test::CaptureGlob { capture, .. } | Test::CaptureOrder { capture, .. } => {
                 let value = subject.captures.get(*capture).unwrap_or_default();
-                format!("\"{value}\"")
+                write!(to, "\"{value}\"")
             }
-            Test::Path(_) => "the path".to_owned(),
+            Test::Path(_) => write!(to, "the path"),
             Test::Name(_) => {
                 let last = subject.path.components().last().unwrap_or_default();
-                format!("its name \"{}\"", last.escape_ascii())
+                write!(to, "its name \"{}\"", last.escape_ascii())
             }
-            Test::Owner(..) => subject.facts.map_or_else(
-                || unknown("owner"),
-                |facts| format!("owner {}", facts.owner),
-            ),
-            Test::Group(..) => subject.facts.map_or_else(
-                || unknown("group"),
-                |facts| format!("group {}", facts.group),
-            ),
-        }
+            Test::Owner(..) => match subject.facts {
+                Some(facts) => write!(to, "owner {}", facts.owner),
+                None => unknown(to, "owner"),
+            },
+            Test::Group(..) => match subject.facts {
+                Some(facts) => write!(to, "group {}", facts.group),
+                None => unknown(to, "group"),
+            },
+        };
     }
 
     /// Each test of a condition with its value and its answer, one a line, for `why`.
@@ -228,7 +246,10 @@ impl Matcher<'_> {
                 format!("to match \"{}\"", glob.text)
             }
         };
-        format!("{}, needs {needs}: {answer}", self.value(test, subject))
+        let mut line = String::new();
+        self.value(test, subject, &mut line);
+        let _ = write!(line, ", needs {needs}: {answer}");
+        line
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::arena::{Arena, Place};
 use super::page::Writer;
-use super::{Page, Spool, Steps, Sums};
+use super::{Page, Spool, Statements, Steps, Sums};
 use crate::path::RelPath;
 use crate::plan::Step;
 
@@ -26,6 +27,7 @@ pub struct Packer {
     /// How many times a step came before the one before it.
     run: u32,
     sums: Sums,
+    statements: Statements,
 }
 
 /// A page before it has its place among the others. They order by where they begin.
@@ -62,6 +64,8 @@ impl Packer {
     /// Adds a step behind the others.
     pub fn push(&mut self, step: &Step) {
         self.sums.add(step);
+        let of_statement = self.statements.entry(step.ruling.rule).or_default();
+        of_statement.add(step);
         self.write(step);
     }
 
@@ -120,12 +124,16 @@ impl Packer {
         }));
         self.run = run + more.run;
         self.sums.add_all(more.sums);
+        for (statement, more) in more.statements {
+            self.statements.entry(statement).or_default().add_all(more);
+        }
     }
 
     /// The steps in the order they came in.
     pub fn in_order(mut self) -> Steps {
         self.close();
-        Steps::bound(self.arena, self.pages.iter().map(Draft::bound), self.sums)
+        let sums = (self.sums, self.statements);
+        Steps::bound(self.arena, self.pages.iter().map(Draft::bound), sums)
     }
 
     /// The steps in the order of their paths, each once, and behind them others in theirs.
@@ -139,6 +147,7 @@ impl Packer {
             mut pages,
             mut run,
             mut sums,
+            mut statements,
             ..
         } = self;
         let behind = pages.split_off(of_path);
@@ -168,6 +177,11 @@ impl Packer {
                     let is_twice = twice.path == step.path;
                     if is_twice {
                         sums.subtract(twice);
+                        if let Entry::Occupied(mut of) = statements.entry(twice.ruling.rule)
+                            && !of.get_mut().subtract(twice)
+                        {
+                            of.remove();
+                        }
                     }
                     is_twice
                 });
@@ -185,7 +199,8 @@ impl Packer {
             bound.add(page, &mut arena);
         }
         let last = bound.last.iter().map(Draft::bound);
-        Steps::bound(arena, bound.pages.into_iter().chain(last), sums)
+        let pages = bound.pages.into_iter().chain(last);
+        Steps::bound(arena, pages, (sums, statements))
     }
 }
 

@@ -178,8 +178,8 @@ impl Writer {
                 Action::Replace { hook } => ActionForm::Replace { hook },
                 Action::BackUp => ActionForm::BackUp,
             },
-            ruling: match before.map(|before| &*before.ruling) {
-                Some(known) if *known == **ruling => RulingForm::Same,
+            ruling: match before.map(|before| &before.ruling) {
+                Some(known) if Arc::ptr_eq(known, ruling) || known == ruling => RulingForm::Same,
                 Some(known) if is_same_but_for_values(known, ruling) => {
                     RulingForm::Values(ruling.captures.values())
                 }
@@ -189,7 +189,9 @@ impl Writer {
                 }
             },
             reason: before
-                .is_none_or(|before| before.reason != *reason)
+                .is_none_or(|before| {
+                    !Arc::ptr_eq(&before.reason, reason) && before.reason != *reason
+                })
                 .then_some(reason),
         };
         append(&form, to);

@@ -381,12 +381,6 @@ impl PlanView {
                 .map(ToString::to_string)
                 .unwrap_or_default()
         };
-        let mut sums: BTreeMap<usize, survey::Amount> = BTreeMap::new();
-        for step in &plan.steps {
-            let sum = sums.entry(step.ruling.rule).or_default();
-            sum.files += 1;
-            sum.bytes = sum.bytes.saturating_add(step.facts.allocated);
-        }
         let steps = plan.steps.iter_from(offset).take(limit);
         let hook = |index: &usize| plan.hooks.get(*index).map(|hook| hook.plugin.clone());
         PlanView {
@@ -406,9 +400,11 @@ impl PlanView {
                 .iter()
                 .map(|unmet| format!("{}: {}", rule(unmet.rule), unmet.reason))
                 .collect(),
-            rules: sums
+            rules: plan
+                .steps
+                .statements()
                 .iter()
-                .map(|(&index, sum)| RuleView {
+                .map(|(&index, of_statement)| RuleView {
                     rule: rule(index),
                     text: plan
                         .rules
@@ -416,8 +412,8 @@ impl PlanView {
                         .map(|r| r.text.clone())
                         .unwrap_or_default(),
                     because: plan.rules.get(index).and_then(|r| r.because.clone()),
-                    files: sum.files,
-                    bytes: sum.bytes,
+                    files: of_statement.files.files,
+                    bytes: of_statement.files.bytes,
                 })
                 .collect(),
             steps_total: plan.steps.len(),
