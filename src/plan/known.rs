@@ -131,6 +131,13 @@ impl Known {
         record.stands(directory, now).then_some(record)
     }
 
+    /// Whether there was no directory in one that is known.
+    pub(super) fn is_leaf(&self, path: &RelPath) -> bool {
+        self.0
+            .get(path)
+            .is_some_and(|record| record.below.is_empty())
+    }
+
     /// Paths with their records, for whoever keeps them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&RelPath, &Record)> {
         self.0.iter()

@@ -284,6 +284,11 @@ impl Sift for Sieve<'_> {
         keeps
     }
 
+    fn may_know_leaf(&self, path: &RelPath) -> bool {
+        let known = self.index.as_ref().map(|index| &index.known);
+        known.is_some_and(|known| known.is_leaf(path))
+    }
+
     fn begin(&self, path: &RelPath, facts: &Facts, part: &mut Passed) -> Option<Vec<Box<[u8]>>> {
         part.scratch.here = Here::default();
         let Index { known, apart, .. } = self.index.as_ref()?;

@@ -197,6 +197,12 @@ pub trait Sift: Sync {
     /// Whether an entry is remembered.
     fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
 
+    /// Whether it may be known what lies in a directory, and that there is no directory in it:
+    /// then it need not even be opened.
+    fn may_know_leaf(&self, _: &RelPath) -> bool {
+        false
+    }
+
     /// A thread begins with a directory. Where it is known what lies in it, it is not
     /// listed, and the answer has the names of the directories in it.
     fn begin(&self, _: &RelPath, _: &Facts, _: &mut Self::Part) -> Option<Vec<Box<[u8]>>> {

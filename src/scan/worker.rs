@@ -77,6 +77,12 @@ impl<'a, S: Sift> Worker<'a, S> {
     }
 
     fn take(&self, mut job: Job, names: &mut Names, found: &mut Findings, part: &mut S::Part) {
+        if let Some(facts) = self.known_leaf(&job, part) {
+            let facts = Ok(facts);
+            let path = job.path;
+            found.directories.push(Entry { path, facts });
+            return;
+        }
         match self.open(&job) {
             Ok((dir, facts)) => {
                 // The parent may be the last thing its handle was needed for.
@@ -117,6 +123,23 @@ impl<'a, S: Sift> Worker<'a, S> {
                 }),
             },
         }
+    }
+
+    /// What a directory is of which all is known: nothing in it is to be opened, so a look at
+    /// its name is enough.
+    fn known_leaf(&self, job: &Job, part: &mut S::Part) -> Option<Facts> {
+        let Way::Parent(parent) = &job.way else {
+            return None;
+        };
+        if !self.sieve.may_know_leaf(&job.path) {
+            return None;
+        }
+        let facts = parent.stat(Name::of(&job.path)?).ok()?;
+        let below = match facts.kind {
+            Kind::Directory => self.sieve.begin(&job.path, &facts, part)?,
+            Kind::File | Kind::Symlink | Kind::Special => return None,
+        };
+        below.is_empty().then_some(facts)
     }
 
     fn open(&self, job: &Job) -> io::Result<(Dir, Facts)> {
