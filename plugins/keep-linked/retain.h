@@ -101,6 +101,8 @@ void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
     return new;
 }
 
+#ifndef RETAIN_BULK
+
 /* What you write: the verdict on one file. */
 retain_verdict review(const retain_entry *entry);
 
@@ -114,5 +116,84 @@ retain_verdicts *retain_review(const retain_entry *entries, size_t length) {
     for (size_t i = 0; i < length; i++) answer->verdicts[i] = review(&entries[i]);
     return answer;
 }
+
+#else /* RETAIN_BULK: the same for very many files; define it before you include this. */
+
+typedef struct { const uint8_t *bytes; size_t length; } retain_bytes;
+
+/* What files have in common. */
+typedef struct {
+    retain_string store;
+    retain_string collection;
+    retain_string rule;
+    struct { const retain_string *names; size_t length; } captures;
+} retain_origin;
+
+/* One file that is about to go; `bulk-reviewer` in wit/retain.wit says what each field means. */
+typedef struct {
+    uint32_t slot;
+    retain_bytes path;
+    uint64_t size;
+    uint64_t allocated;
+    retain_instant modified;
+    uint32_t links;
+    const retain_origin *origin;
+    retain_bytes captures; /* their values, each with a zero byte behind it */
+} retain_file;
+
+/* What you write: the verdict on one file. */
+retain_verdict review(const retain_file *file);
+
+typedef struct {
+    retain_bytes texts;
+    struct { const uint32_t *at; size_t length; } path_ends, ends;
+    struct { const retain_origin *at; size_t length; } origins;
+    struct { const uint32_t *at; size_t length; } origin;
+    struct { const uint64_t *at; size_t length; } size, allocated;
+    struct { const int64_t *at; size_t length; } modified_seconds;
+    struct { const uint32_t *at; size_t length; } modified_nanoseconds, links;
+} retain_batch;
+
+/* An objection is a verdict that is not RETAIN_PROCEED, counted from there. */
+typedef struct {
+    struct { uint8_t *at; size_t length; } proceed;
+    struct { retain_verdict *at; size_t length; } objections;
+} retain_verdicts;
+
+_Static_assert(sizeof(retain_batch) == 80, "as the component model lays it out");
+_Static_assert(sizeof(retain_verdicts) == 16, "as the component model lays it out");
+
+__attribute__((export_name("retain:plugin/bulk-reviewer@0.1.0#review")))
+retain_verdicts *retain_review(const retain_batch *batch) {
+    size_t length = batch->ends.length;
+    retain_verdicts *answer = retain_take(8, sizeof *answer);
+    answer->proceed.at = retain_take(1, length);
+    answer->proceed.length = length;
+    answer->objections.at = retain_take(8, length * sizeof(retain_verdict));
+    answer->objections.length = 0;
+    uint32_t begin = 0;
+    for (size_t i = 0; i < length; i++) {
+        uint32_t path_end = batch->path_ends.at[i], end = batch->ends.at[i];
+        retain_file file = {
+            .slot = i,
+            .path = { batch->texts.bytes + begin, path_end - begin },
+            .size = batch->size.at[i],
+            .allocated = batch->allocated.at[i],
+            .modified = { batch->modified_seconds.at[i], batch->modified_nanoseconds.at[i] },
+            .links = batch->links.at[i],
+            .origin = &batch->origins.at[batch->origin.at[i]],
+            .captures = { batch->texts.bytes + path_end, end - path_end },
+        };
+        begin = end;
+        retain_verdict verdict = review(&file);
+        answer->proceed.at[i] = verdict.kind == RETAIN_PROCEED;
+        if (verdict.kind == RETAIN_PROCEED) continue;
+        verdict.kind--;
+        answer->objections.at[answer->objections.length++] = verdict;
+    }
+    return answer;
+}
+
+#endif
 
 #endif

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::archive::{Archiver, Part, Proved};
-use super::asked::Asked;
+use super::asked::{Asked, Key};
 use super::blobs::Target;
 use super::contract::GuestEntry;
 use super::declined::Declined;
@@ -370,7 +370,8 @@ impl<'a> Hooks<'a> {
             return Err(Trouble::permanent("the hook names no destination"));
         };
         let asked = self.asked(step, attempt);
-        let entry = asked.entry(0);
+        let texts = asked.texts();
+        let entry = asked.entry(0, &texts);
         let beside = match &ready.in_place {
             Some(suffix) => {
                 let declined = self.declined.as_ref();
@@ -503,7 +504,7 @@ impl<'a> Hooks<'a> {
             rules.map(ToString::to_string).collect()
         });
         Asked {
-            key: generation(&self.plan.root, &step.path, facts).into(),
+            key: Key::Of(&self.plan.root, facts),
             store: &self.plan.store,
             size: facts.size,
             allocated: facts.allocated,
@@ -511,7 +512,7 @@ impl<'a> Hooks<'a> {
             links: facts.links,
             collection: &step.ruling.collection,
             rule: rules.get(step.ruling.rule).map_or("", String::as_str),
-            captures: step.ruling.captures.iter().collect(),
+            captures: Some(&step.ruling.captures),
             attempt,
             ..Asked::at(&step.path)
         }

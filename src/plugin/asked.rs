@@ -4,14 +4,16 @@
 use std::borrow::Cow;
 
 use super::contract::{GuestEntry, GuestInstant};
+use crate::entry::Facts;
 use crate::path::RelPath;
+use crate::plan::{Captures, generation};
 use crate::time::Stamp;
 
 /// A file that is asked about, and where it lies.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
     pub(super) path: &'a RelPath,
-    pub(super) key: Cow<'a, str>,
+    pub(super) key: Key<'a>,
     pub(super) store: &'a str,
     pub(super) size: u64,
     pub(super) allocated: u64,
@@ -19,10 +21,25 @@ pub(super) struct Asked<'a> {
     pub(super) links: u64,
     pub(super) collection: &'a str,
     pub(super) rule: &'a str,
-    pub(super) captures: Vec<(&'a str, &'a str)>,
+    pub(super) captures: Option<&'a Captures>,
     pub(super) attempt: u32,
+}
+
+/// The key of a file's generation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Key<'a> {
+    Known(&'a str),
+    /// It is made for whoever asks for it, from the identity of the file's root and its facts.
+    Of(&'a str, &'a Facts),
+}
+
+/// What is put together for one file alone.
+#[derive(Debug)]
+pub(super) struct Texts<'a> {
+    pub(super) key: Cow<'a, str>,
     /// The path as text.
-    pub(super) shown: Cow<'a, str>,
+    shown: Cow<'a, str>,
+    captures: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Asked<'a> {
@@ -30,7 +47,7 @@ impl<'a> Asked<'a> {
     pub(super) fn at(path: &'a RelPath) -> Asked<'a> {
         Asked {
             path,
-            key: Cow::Borrowed(""),
+            key: Key::Known(""),
             store: "",
             size: 0,
             allocated: 0,
@@ -38,20 +55,32 @@ impl<'a> Asked<'a> {
             links: 1,
             collection: "",
             rule: "",
-            captures: Vec::new(),
+            captures: None,
             attempt: 1,
-            shown: path.shown(),
+        }
+    }
+
+    /// The texts that are its own.
+    pub(super) fn texts(&self) -> Texts<'a> {
+        let captures = self.captures.into_iter().flat_map(Captures::iter);
+        Texts {
+            key: match self.key {
+                Key::Known(key) => Cow::Borrowed(key),
+                Key::Of(root, facts) => generation(root, self.path, facts).into(),
+            },
+            shown: self.path.shown(),
+            captures: captures.collect(),
         }
     }
 
     /// What the contract has of it, in this place of its batch.
-    pub(super) fn entry(&self, slot: u32) -> GuestEntry<'_> {
-        let plain = self.shown.as_bytes() == self.path.as_bytes();
+    pub(super) fn entry<'e>(&'e self, slot: u32, texts: &'e Texts<'_>) -> GuestEntry<'e> {
+        let plain = texts.shown.as_bytes() == self.path.as_bytes();
         GuestEntry {
             slot,
-            key: &self.key,
+            key: &texts.key,
             store: self.store,
-            path: &self.shown,
+            path: &texts.shown,
             raw_path: (!plain).then(|| self.path.as_bytes()),
             size: self.size,
             allocated: self.allocated,
@@ -62,25 +91,23 @@ impl<'a> Asked<'a> {
             links: self.links,
             collection: self.collection,
             rule: self.rule,
-            captures: &self.captures,
+            captures: &texts.captures,
             attempt: self.attempt,
         }
     }
 
-    /// About how many bytes a guest is given of it.
+    /// About how many bytes a guest is given of it by its own interface.
     pub(super) fn length(&self) -> usize {
-        let captured = self.captures.iter();
+        let key = match self.key {
+            Key::Known(key) => key.len(),
+            Key::Of(..) => 2 * blake3::OUT_LEN,
+        };
+        let captured = self.captures.into_iter().flat_map(Captures::iter);
         let captured: usize = captured
             .map(|(name, value)| name.len() + value.len() + 16)
             .sum();
-        let texts = [
-            &*self.key,
-            self.store,
-            &self.shown,
-            self.collection,
-            self.rule,
-        ];
+        let texts = [self.store, &self.path.shown(), self.collection, self.rule];
         let texts: usize = texts.iter().map(|text| text.len()).sum();
-        texts + captured + size_of::<GuestEntry<'_>>()
+        key + texts + captured + size_of::<GuestEntry<'_>>()
     }
 }

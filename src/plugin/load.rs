@@ -13,12 +13,13 @@ use sha2::Digest;
 use super::archive::Craft;
 use super::builtin::{Builtin, builtin, builtins};
 use super::cache::Code;
-use super::contract::{ArchivePluginPre, ReviewPluginPre};
+use super::contract::ArchivePluginPre;
 use super::engine::Machine;
 use super::filter::Command;
 use super::guest::{Guest, RunFacts, Terms};
 use super::manifest::{FILTER, Kind, Manifest, granted};
 use super::meter::Meter;
+use super::review::Form;
 use super::{CodeCache, PluginError, schema};
 use crate::config::{Config, Grants, Held, Plugin as Configured, Wasm};
 use crate::receipt::{PluginVersion, Proof, Receipt};
@@ -67,7 +68,7 @@ impl std::fmt::Debug for Plugin {
 /// A compiled plugin with its imports resolved.
 #[derive(Clone)]
 pub(super) enum Prepared {
-    Reviewer(ReviewPluginPre<Guest>),
+    Reviewer(Form),
     Archiver(ArchivePluginPre<Guest>),
     Filter(Command),
 }
@@ -330,9 +331,7 @@ impl Plugin {
             wasmtime::bail!("it is a core module; build it for wasm32-wasip2");
         };
         Ok(match self.manifest.kind {
-            Kind::Reviewer => Prepared::Reviewer(ReviewPluginPre::new(
-                machine.reviewers.instantiate_pre(&component)?,
-            )?),
+            Kind::Reviewer => Prepared::Reviewer(Form::of(machine, &component)?),
             Kind::Archiver => Prepared::Archiver(ArchivePluginPre::new(
                 machine.archivers.instantiate_pre(&component)?,
             )?),

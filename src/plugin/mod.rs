@@ -17,6 +17,7 @@ mod archive;
 mod asked;
 mod blobs;
 mod builtin;
+mod bulk;
 mod cache;
 mod compile;
 mod conformance;

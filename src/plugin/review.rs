@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use super::archive::in_time;
 use super::asked::Asked;
-use super::contract::{GuestVerdict, ReviewPlugin, ReviewPluginPre};
+use super::bulk::{self, Columns};
+use super::contract::{
+    BulkReviewPlugin, BulkReviewPluginPre, GuestVerdict, ReviewPlugin, ReviewPluginPre,
+};
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts};
 use super::load::Plugin;
@@ -15,8 +19,9 @@ use super::surroundings::{Around, Surroundings};
 use super::trouble::{Trouble, TroubleKind};
 use crate::time::Stamp;
 
-/// Files in one call.
+/// Files in one call, told of one by one and in columns.
 const BATCH: usize = 1_024;
+const BULK_BATCH: usize = 4_096;
 
 /// Bytes of texts and records in one call.
 const BATCH_BYTES: usize = 1 << 20;
@@ -24,6 +29,42 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Files of one call that may trap before the rest is given up: looking for each
 /// costs instances, and whatever traps this often is broken.
 const POISON: usize = 16;
+
+/// A reviewer in one of the forms it is asked in.
+#[derive(Clone)]
+pub(super) enum Form {
+    /// File by file.
+    Single(ReviewPluginPre<Guest>),
+    /// In columns.
+    Bulk(BulkReviewPluginPre<Guest>),
+}
+
+impl Form {
+    /// The form of a component, by what it exports.
+    pub(super) fn of(machine: &Machine, component: &Component) -> wasmtime::Result<Form> {
+        let ready = machine.reviewers.instantiate_pre(component)?;
+        Ok(match component.get_export_index(None, BULK) {
+            Some(_) => Form::Bulk(BulkReviewPluginPre::new(ready)?),
+            None => Form::Single(ReviewPluginPre::new(ready)?),
+        })
+    }
+
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Made> {
+        Ok(match self {
+            Form::Single(it) => Made::Single(it.instantiate_async(store).await?),
+            Form::Bulk(it) => Made::Bulk(it.instantiate_async(store).await?),
+        })
+    }
+}
+
+/// An instance of a form.
+pub(super) enum Made {
+    Single(ReviewPlugin),
+    Bulk(BulkReviewPlugin),
+}
+
+/// What a component exports that is asked in columns.
+const BULK: &str = "retain:plugin/bulk-reviewer@0.1.0";
 
 /// What a reviewer made of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +76,7 @@ pub(super) enum Review {
 pub(super) struct Reviewer<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plugin: &'a Plugin,
-    pub(super) prepared: &'a ReviewPluginPre<Guest>,
+    pub(super) prepared: &'a Form,
     pub(super) settings: Arc<str>,
     pub(super) run: &'a RunFacts,
     pub(super) surroundings: &'a Arc<Surroundings>,
@@ -47,12 +88,16 @@ impl Reviewer<'_> {
         &self,
         files: impl Iterator<Item = Asked<'f>>,
     ) -> Vec<Result<Review, Trouble>> {
+        let (most, length): (_, fn(&Asked<'f>) -> usize) = match self.prepared {
+            Form::Single(_) => (BATCH, Asked::length),
+            Form::Bulk(_) => (BULK_BATCH, bulk::length),
+        };
         let mut answers = Vec::with_capacity(files.size_hint().0);
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(most);
         let mut bytes = 0;
         for file in files {
-            let length = file.length();
-            if batch.len() == BATCH || (bytes + length > BATCH_BYTES && !batch.is_empty()) {
+            let length = length(&file);
+            if batch.len() == most || (bytes + length > BATCH_BYTES && !batch.is_empty()) {
                 self.bisect(&batch, &mut 0, &mut answers);
                 batch.clear();
                 bytes = 0;
@@ -94,7 +139,7 @@ impl Reviewer<'_> {
         let terms = self.plugin.terms(Arc::clone(&self.settings), self.run, 0);
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
-        let made = self.prepared.instantiate_async(&mut store);
+        let made = self.prepared.instantiate(&mut store);
         match self.machine.wait(in_time(wall, &self.run.cancel, made)) {
             Ok(guest) => Ok(Instance {
                 reviewer: self,
@@ -111,7 +156,7 @@ impl Reviewer<'_> {
 pub(super) struct Instance<'a> {
     reviewer: &'a Reviewer<'a>,
     store: Store<Guest>,
-    guest: ReviewPlugin,
+    guest: Made,
     wall: Duration,
 }
 
@@ -129,14 +174,27 @@ impl Instance<'_> {
         } = self.reviewer;
         let paths = batch.iter().map(|file| file.path.clone()).collect();
         self.store.data_mut().around = Some(Around::files(surroundings, paths));
-        let entries = (0..).zip(batch).map(|(slot, file)| file.entry(slot));
-        let entries: Vec<_> = entries.collect();
-        let call = self
-            .guest
-            .retain_plugin_reviewer()
-            .call_review(&mut self.store, &entries);
-        let verdicts = match machine.wait(in_time(self.wall, &run.cancel, call)) {
-            Ok(verdicts) => verdicts,
+        let asked = match &self.guest {
+            Made::Single(guest) => {
+                let texts: Vec<_> = batch.iter().map(Asked::texts).collect();
+                let told = (0..).zip(batch).zip(&texts);
+                let entries = told.map(|((slot, file), texts)| file.entry(slot, texts));
+                let entries: Vec<_> = entries.collect();
+                let reviewer = guest.retain_plugin_reviewer();
+                let call = reviewer.call_review(&mut self.store, &entries);
+                machine.wait(in_time(self.wall, &run.cancel, call)).map(Ok)
+            }
+            Made::Bulk(guest) => {
+                let columns = Columns::of(batch);
+                let origins = columns.origins();
+                let reviewer = guest.retain_plugin_bulk_reviewer();
+                let call = reviewer.call_review(&mut self.store, columns.batch(&origins));
+                let given = machine.wait(in_time(self.wall, &run.cancel, call));
+                given.map(|given| bulk::verdicts(given, batch.len()))
+            }
+        };
+        let verdicts = match asked {
+            Ok(verdicts) => verdicts?,
             Err(error) => return Err(Trouble::ended(&error, self.store.data())),
         };
         if verdicts.len() != batch.len() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::archive::{Archiver, Part, Restorer, in_time};
-use super::asked::Asked;
+use super::asked::{Asked, Key};
 use super::blobs::{Restored, Source, Target};
 use super::builtin::builtin;
 use super::engine::Machine;
@@ -201,7 +201,8 @@ impl Trial {
                 ends_after: room.ends_after,
             },
         };
-        let proved = archiver.archive(&asked(subject).entry(0), file)?;
+        let asked = asked(subject);
+        let proved = archiver.archive(&asked.entry(0, &asked.texts()), file)?;
         let archived = Archived {
             objects: proved.objects.iter().map(Part::record).collect(),
             note: proved.note.clone(),
@@ -294,7 +295,7 @@ impl Trial {
         let mut store = Guest::store(&self.machine, terms);
         let made = async {
             match &self.prepared {
-                Prepared::Reviewer(it) => it.instantiate_async(&mut store).await.map(drop),
+                Prepared::Reviewer(it) => it.instantiate(&mut store).await.map(drop),
                 Prepared::Archiver(it) => it.instantiate_async(&mut store).await.map(drop),
                 Prepared::Filter(it) => it.instantiate(&mut store).await,
             }
@@ -324,7 +325,7 @@ fn component(file: &Path) -> Result<(String, Vec<u8>), PluginError> {
 
 fn asked(subject: &Subject) -> Asked<'_> {
     Asked {
-        key: subject.key.as_str().into(),
+        key: Key::Known(&subject.key),
         store: "trial",
         size: subject.size,
         allocated: subject.size,

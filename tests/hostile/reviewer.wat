@@ -36,3 +36,14 @@
   (i32.store (i32.const 2048) (local.get $list))
   (i32.store (i32.const 2052) (local.get $count))
   (i32.const 2048))
+
+;; The same in columns: so many answers, all alike, and so many objections of one kind.
+(func $columns (param $answers i32) (param $answer i32) (param $objections i32) (param $kind i32) (result i32)
+  (local $list i32)
+  (local.set $list (call $realloc (i32.const 0) (i32.const 0) (i32.const 1) (local.get $answers)))
+  (memory.fill (local.get $list) (local.get $answer) (local.get $answers))
+  (drop (call $verdicts (local.get $objections) (local.get $kind)))
+  (i32.store (i32.const 2064) (local.get $list))
+  (i32.store (i32.const 2068) (local.get $answers))
+  (i64.store (i32.const 2072) (i64.load (i32.const 2048)))
+  (i32.const 2064))

@@ -53,6 +53,7 @@ pub fn component_with_suffix(name: &str, suffix: &str) -> Vec<u8> {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/sdk/wit");
     let (package, _) = resolve.push_dir(&wit).unwrap();
     let world = match kind {
+        "reviewer" if name.starts_with("review-bulk") => "bulk-review-plugin",
         "reviewer" => "review-plugin",
         _ => "archive-plugin",
     };

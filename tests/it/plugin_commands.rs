@@ -190,7 +190,7 @@ fn a_reviewer_is_measured_in_fresh_instances_and_in_a_single_one() {
     );
 
     // It never frees what it is given, so a thousand calls are too many for a small one.
-    let bench = bench.replace(" --rounds", " --memory 2MiB --rounds");
+    let bench = bench.replace(" --rounds", " --memory 1MiB --rounds");
     let said = shop.ok(&bench.split(' ').collect::<Vec<_>>());
     let last = said.out.lines().last().unwrap();
     assert!(last.contains("it does not stand them: "), "{last}");

@@ -3,15 +3,19 @@
 mod pattern;
 
 use pattern::Pattern;
-use retain_plugin::{Entry, Failure, Reviewer, Verdict, export, marked, settings};
+use retain_plugin::{BulkReviewer, Failure, File, Verdict, export, settings};
 use serde::Deserialize;
 
-export!(reviewer LegalHold,
+export!(bulk_reviewer LegalHold,
     description: "keeps what a hold list names or a marker covers",
     settings: include_str!("settings.json"),
 );
 
-struct LegalHold;
+struct LegalHold {
+    settings: Settings,
+    /// The hold list, ready to be held against paths, each with how it is written.
+    holds: Vec<(Pattern, String)>,
+}
 
 #[derive(Deserialize)]
 struct Settings {
@@ -20,15 +24,41 @@ struct Settings {
     reason: Option<String>,
 }
 
-impl Reviewer for LegalHold {
-    fn review(batch: Vec<Entry>) -> Vec<Verdict> {
-        match settings().and_then(Settings::checked) {
-            Ok(settings) => {
-                let holds = settings.holds();
-                batch.iter().map(|entry| settings.verdict(&holds, entry, marked)).collect()
-            }
-            Err(failure) => batch.iter().map(|_| Verdict::Failed(failure.clone())).collect(),
+impl BulkReviewer for LegalHold {
+    fn prepare() -> Result<LegalHold, Failure> {
+        settings().and_then(Settings::checked).map(LegalHold::new)
+    }
+
+    fn verdict(&self, file: &File<'_>) -> Verdict {
+        self.verdict_on(file.path, |name| file.is_marked(name))
+    }
+}
+
+impl LegalHold {
+    fn new(settings: Settings) -> LegalHold {
+        let paths = settings.paths.iter().flatten();
+        let holds = paths.map(|path| (Pattern::new(path), path.clone())).collect();
+        LegalHold { settings, holds }
+    }
+
+    fn verdict_on(
+        &self,
+        path: &[u8],
+        is_marked: impl Fn(&str) -> Result<bool, Failure>,
+    ) -> Verdict {
+        if let Some((_, held)) = self.holds.iter().find(|(pattern, _)| pattern.matches(path)) {
+            return self.held(held);
         }
+        match self.settings.marker.as_deref().map(|name| (name, is_marked(name))) {
+            None | Some((_, Ok(false))) => Verdict::Proceed,
+            Some((name, Ok(true))) => self.held(&format!("`{name}` lies beside or above it")),
+            Some((_, Err(failure))) => Verdict::Failed(failure),
+        }
+    }
+
+    fn held(&self, by: &str) -> Verdict {
+        let reason = self.settings.reason.as_deref().unwrap_or(by);
+        Verdict::Keep(format!("legal hold: {reason}"))
     }
 }
 
@@ -51,62 +81,16 @@ impl Settings {
             Some(_) | None => Ok(self),
         }
     }
-
-    /// The hold list, ready to be held against paths.
-    fn holds(&self) -> Vec<(Pattern, &str)> {
-        let paths = self.paths.iter().flatten();
-        paths.map(|path| (Pattern::new(path), path.as_str())).collect()
-    }
-
-    fn verdict(
-        &self,
-        holds: &[(Pattern, &str)],
-        entry: &Entry,
-        marked: impl Fn(&Entry, &str) -> Result<bool, Failure>,
-    ) -> Verdict {
-        let path = entry.raw_path.as_deref().unwrap_or(entry.path.as_bytes());
-        if let Some((_, held)) = holds.iter().find(|(pattern, _)| pattern.matches(path)) {
-            return self.held(held);
-        }
-        match self.marker.as_deref().map(|name| (name, marked(entry, name))) {
-            None | Some((_, Ok(false))) => Verdict::Proceed,
-            Some((name, Ok(true))) => self.held(&format!("`{name}` lies beside or above it")),
-            Some((_, Err(failure))) => Verdict::Failed(failure),
-        }
-    }
-
-    fn held(&self, by: &str) -> Verdict {
-        Verdict::Keep(format!("legal hold: {}", self.reason.as_deref().unwrap_or(by)))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retain_plugin::Instant;
 
     fn settings(paths: Option<&[&str]>, marker: Option<&str>) -> Result<Settings, Failure> {
         let owned = |list: &[&str]| list.iter().map(|&path| path.into()).collect();
         let (paths, marker) = (paths.map(owned), marker.map(Into::into));
         Settings { paths, marker, reason: None }.checked()
-    }
-
-    fn entry(path: &str) -> Entry {
-        Entry {
-            slot: 0,
-            key: String::new(),
-            store: String::new(),
-            path: path.into(),
-            raw_path: None,
-            size: 0,
-            allocated: 0,
-            modified: Instant { seconds: 0, nanoseconds: 0 },
-            links: 1,
-            collection: String::new(),
-            rule: String::new(),
-            captures: Vec::new(),
-            attempt: 1,
-        }
     }
 
     #[test]
@@ -124,8 +108,9 @@ mod tests {
     #[test]
     fn list_and_marker_hold_each_by_itself_and_ignorance_holds_too() {
         let settings = settings(Some(&["a"]), Some("hold")).unwrap_or_else(|_| unreachable!());
+        let hold = LegalHold::new(settings);
         let verdict = |path: &str, answer: Result<bool, Failure>| {
-            settings.verdict(&settings.holds(), &entry(path), |_, name| {
+            hold.verdict_on(path.as_bytes(), |name| {
                 assert_eq!(name, "hold");
                 answer.clone()
             })

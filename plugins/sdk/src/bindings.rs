@@ -2,10 +2,15 @@
 
 #![allow(missing_docs, reason = "generated; the documentation is in the WIT")]
 
-#[cfg(all(feature = "archiver", feature = "reviewer"))]
-compile_error!("a component is one plugin: pick one of the features `archiver` and `reviewer`");
-#[cfg(not(any(feature = "archiver", feature = "reviewer")))]
-compile_error!("pick one of the features `archiver` and `reviewer`");
+#[cfg(any(
+    all(feature = "archiver", feature = "reviewer"),
+    all(feature = "bulk-reviewer", any(feature = "archiver", feature = "reviewer")),
+))]
+compile_error!(
+    "a component is one plugin: pick one of the features `archiver`, `reviewer` and `bulk-reviewer`"
+);
+#[cfg(not(any(feature = "archiver", feature = "reviewer", feature = "bulk-reviewer")))]
+compile_error!("pick one of the features `archiver`, `reviewer` and `bulk-reviewer`");
 
 #[cfg(feature = "archiver")]
 pub mod archive {
@@ -31,8 +36,22 @@ pub mod review {
     });
 }
 
+#[cfg(feature = "bulk-reviewer")]
+pub mod bulk {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "bulk-review-plugin",
+        pub_export_macro: true,
+        export_macro_name: "__export_bulk_review_plugin",
+        default_bindings_module: "retain_plugin::__private::bulk",
+        generate_all,
+    });
+}
+
 #[cfg(feature = "archiver")]
 pub use archive::retain;
+#[cfg(all(feature = "bulk-reviewer", not(feature = "archiver"), not(feature = "reviewer")))]
+pub use bulk::retain;
 #[cfg(all(feature = "reviewer", not(feature = "archiver")))]
 pub use review::retain;
 

@@ -4,8 +4,8 @@
 //! them, an *archiver* puts their bytes somewhere safe and can bring them back. It
 //! never deletes, never sees a path of the host, and can only keep files from going.
 //!
-//! Pick one of the features `reviewer` and `archiver`, implement the trait of that
-//! name and export it:
+//! Pick one of the features `reviewer`, `bulk-reviewer` and `archiver`, implement the trait
+//! of that name and export it:
 //!
 //! ```ignore
 //! use retain_plugin::{Entry, Reviewer, Verdict, export};
@@ -23,6 +23,9 @@
 //!
 //! Build it with `cargo build --release --target wasm32-wasip2`.
 //!
+//! A [`BulkReviewer`] is asked about one file after the other and is told of very many at
+//! once, in a form that takes no memory for each: for a store of which a million files go.
+//!
 //! The feature `arena` makes memory something that is only taken, never given back: an
 //! instance serves one call. That suits a reviewer of a million files that needs little for
 //! each.
@@ -30,6 +33,8 @@
 #[cfg(all(feature = "arena", target_arch = "wasm32"))]
 mod arena;
 mod bindings;
+#[cfg(feature = "bulk-reviewer")]
+mod bulk;
 mod failure;
 mod instant;
 #[cfg(feature = "archiver")]
@@ -37,8 +42,11 @@ mod io;
 #[cfg(feature = "archiver")]
 mod name;
 
+#[cfg(not(feature = "bulk-reviewer"))]
 pub use bindings::exports_of_world::*;
 pub use bindings::retain::plugin::types::{Entry, Failure, FailureClass, Instant};
+#[cfg(feature = "bulk-reviewer")]
+pub use bulk::{BulkReviewer, File, Verdict};
 pub use failure::settings;
 #[cfg(feature = "archiver")]
 pub use io::{SinkWriter, SourceReader};
@@ -79,7 +87,11 @@ pub mod run {
 pub mod __private {
     #[cfg(feature = "archiver")]
     pub use crate::bindings::archive::__export_archive_plugin;
+    #[cfg(feature = "bulk-reviewer")]
+    pub use crate::bindings::bulk::__export_bulk_review_plugin;
     pub use crate::bindings::*;
+    #[cfg(feature = "bulk-reviewer")]
+    pub use crate::bulk::review;
     #[cfg(feature = "reviewer")]
     pub use crate::bindings::review::__export_review_plugin;
 }
@@ -162,6 +174,21 @@ macro_rules! export {
         }
         $crate::__private::__export_review_plugin!(
             __Exported with_types_in $crate::__private::review
+        );
+    };
+    (bulk_reviewer $plugin:ident, description: $description:expr, settings: $schema:expr $(,)?) => {
+        $crate::__manifest!("reviewer", "false", $description, $schema, "");
+        #[doc(hidden)]
+        struct __Exported;
+        impl $crate::__private::bulk::exports::retain::plugin::bulk_reviewer::Guest for __Exported {
+            fn review(
+                batch: $crate::__private::bulk::exports::retain::plugin::bulk_reviewer::Batch,
+            ) -> $crate::__private::bulk::exports::retain::plugin::bulk_reviewer::Verdicts {
+                $crate::__private::review::<$plugin>(batch)
+            }
+        }
+        $crate::__private::__export_bulk_review_plugin!(
+            __Exported with_types_in $crate::__private::bulk
         );
     };
 }

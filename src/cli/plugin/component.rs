@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -45,10 +46,28 @@ pub(super) fn from_c(directory: &Path) -> anyhow::Result<Vec<u8>> {
 fn wrapped(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("retain.wit", CONTRACT)?;
-    let world = resolve.select_world(&[package], Some("review-plugin"))?;
+    let world = match exports(&module, "retain:plugin/bulk-reviewer@0.1.0#review")? {
+        true => "bulk-review-plugin",
+        false => "review-plugin",
+    };
+    let world = resolve.select_world(&[package], Some(world))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
     encoder.encode()
+}
+
+/// Whether a module has a function of this name for others.
+fn exports(module: &[u8], name: &str) -> anyhow::Result<bool> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ExportSection(exports) = payload? {
+            for export in exports {
+                if export?.name == name {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Appends the manifest as a custom section.

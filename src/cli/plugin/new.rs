@@ -44,7 +44,7 @@ enum Language {
 }
 
 /// The kit as it is in this program: path in the project, text.
-const KIT: [(&str, &str); 9] = [
+const KIT: [(&str, &str); 10] = [
     (
         "src/lib.rs",
         include_str!("../../../plugins/sdk/src/lib.rs"),
@@ -56,6 +56,10 @@ const KIT: [(&str, &str); 9] = [
     (
         "src/bindings.rs",
         include_str!("../../../plugins/sdk/src/bindings.rs"),
+    ),
+    (
+        "src/bulk.rs",
+        include_str!("../../../plugins/sdk/src/bulk.rs"),
     ),
     (
         "src/failure.rs",

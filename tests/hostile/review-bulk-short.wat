@@ -1,0 +1,5 @@
+;; Answers for one file too few.
+(func (export "retain:plugin/bulk-reviewer@0.1.0#review") (param $batch i32) (result i32)
+  (local $count i32)
+  (local.set $count (i32.load offset=20 (local.get $batch)))
+  (call $columns (i32.sub (local.get $count) (i32.const 1)) (i32.const 1) (i32.const 0) (i32.const 0)))
