@@ -7,6 +7,7 @@
 //! then a file stays for longer than its policy says, and never goes sooner.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ const SETTLED: i64 = 3;
 
 /// Directories in which nothing is to go, by path.
 #[derive(Clone, Debug, Default)]
-pub struct Known(HashMap<RelPath, Record>);
+pub struct Known(HashMap<RelPath, Arc<Record>>);
 
 /// One such directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +127,7 @@ fn pair(stamp: Stamp) -> (i64, u32) {
 
 impl Known {
     /// What is known of a directory that is as it was.
-    pub(super) fn of(&self, path: &RelPath, directory: &Facts, now: i64) -> Option<&Record> {
+    pub(super) fn of(&self, path: &RelPath, directory: &Facts, now: i64) -> Option<&Arc<Record>> {
         let record = self.0.get(path)?;
         record.stands(directory, now).then_some(record)
     }
@@ -140,12 +141,12 @@ impl Known {
 
     /// Paths with their records, for whoever keeps them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&RelPath, &Record)> {
-        self.0.iter()
+        self.0.iter().map(|(path, record)| (path, &**record))
     }
 }
 
-impl FromIterator<(RelPath, Record)> for Known {
-    fn from_iter<I: IntoIterator<Item = (RelPath, Record)>>(all: I) -> Known {
+impl FromIterator<(RelPath, Arc<Record>)> for Known {
+    fn from_iter<I: IntoIterator<Item = (RelPath, Arc<Record>)>>(all: I) -> Known {
         Known(all.into_iter().collect())
     }
 }

@@ -1,5 +1,7 @@
 //! What the threads of a walk note about the files they are done with.
 
+use std::sync::Arc;
+
 use super::aside::Aside;
 use super::breaker::Counted;
 use super::census::Census;
@@ -28,7 +30,7 @@ pub struct Passed {
     /// that removes empty ones.
     pub(super) occupied: Vec<RelPath>,
     /// Directories in which nothing is to go, for the next run.
-    pub(super) known: Vec<(RelPath, Record)>,
+    pub(super) known: Vec<(RelPath, Arc<Record>)>,
     /// Files that only budgets ask for, until it is known which of them they take.
     pub(super) aside: Aside,
     /// What those use of budgets that are remembered for other decisions, at most.

@@ -297,7 +297,7 @@ impl Sift for Sieve<'_> {
             return None;
         }
         part.add(&record.sums);
-        part.known.push((path.clone(), record.clone()));
+        part.known.push((path.clone(), Arc::clone(record)));
         Some(record.below.clone())
     }
 
@@ -308,7 +308,7 @@ impl Sift for Sieve<'_> {
             let now = self.matcher.now.seconds();
             let record = Record::of(facts, now, until, sums, below);
             part.known
-                .extend(record.map(|record| (path.clone(), record)));
+                .extend(record.map(|record| (path.clone(), Arc::new(record))));
         }
     }
 }

@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Job;
 use crate::apply::Held;
@@ -87,7 +88,7 @@ impl Index {
         let records: Vec<(Box<[u8]>, Record)> = postcard::from_bytes(body).ok()?;
         let records = records.into_iter();
         records
-            .map(|(path, record)| Some((RelPath::parse(path).ok()?, record)))
+            .map(|(path, record)| Some((RelPath::parse(path).ok()?, Arc::new(record))))
             .collect()
     }
 
