@@ -26,6 +26,7 @@ mod docs;
 mod explain;
 mod filters;
 mod fmt;
+mod forms;
 mod guests;
 mod hostile;
 mod index;
