@@ -15,9 +15,7 @@ skip() {
 command -v node >/dev/null && command -v npm >/dev/null || skip "there is no node"
 if ! command -v chromium >/dev/null; then
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || skip "there is no chromium"
-    # Whoever else is installing it is waited for.
-    wait=-oDPkg::Lock::Timeout=300
-    { apt-get update -qq && apt-get install -y -qq "$wait" chromium; } >/dev/null 2>&1 ||
+    { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 ||
         skip "chromium cannot be installed"
 fi
 (cd "$here" && npm ci --no-audit --no-fund --loglevel=error) || skip "npm has no playwright-core"
