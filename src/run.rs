@@ -29,7 +29,7 @@ use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
 use crate::plan::{
     Action, Ask, Census, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Spool, Step,
-    plan, plan_explained,
+    Unreadable, plan, plan_explained,
 };
 use crate::plugin::{Kind, Plugin};
 use crate::policy::{self, Checked, Matcher, Policy, Request};
@@ -199,7 +199,7 @@ impl<'c> Job<'c> {
         };
         let held = Held::of(ledger, now);
         let identity = identity.unwrap_or_default();
-        Ok(self.plan_in(root, identity, &held, &archives, now, (wanted, seen)))
+        self.plan_in(root, identity, &held, &archives, now, (wanted, seen))
     }
 
     /// The archives there are of this store's files, as far as planning asks.
@@ -252,7 +252,7 @@ impl<'c> Job<'c> {
         archives: &Archives,
         now: &Now,
         (wanted, seen): (Wanted, Arc<AtomicU64>),
-    ) -> Planned {
+    ) -> Result<Planned, RunError> {
         let (ledger, files) = (held.for_planning(), held.files());
         let matcher = || Matcher::new(&self.policy, now).with_ledger(&ledger, now);
         let options = ScanOptions {
@@ -265,12 +265,11 @@ impl<'c> Job<'c> {
             Wanted::Everything | Wanted::Counted { .. } => None,
             Wanted::Decisive => Index::of(self, &identity, held),
         };
-        let mut unread = None;
-        let (mut inventory, mut passed) = gently(self.store.io, || match &wanted {
+        let looked: Result<_, Unreadable> = gently(self.store.io, || match &wanted {
             Wanted::Everything => {
                 let matcher = matcher();
                 let visit = |dir: &RelPath| matcher.visit(dir);
-                (scan(&root, &visit, options), Passed::default())
+                Ok((scan(&root, &visit, options), Passed::default()))
             }
             Wanted::Decisive | Wanted::Counted { .. } => {
                 let (files, named) = (files.clone(), archives.names());
@@ -286,13 +285,13 @@ impl<'c> Job<'c> {
                 let visit = |dir: &RelPath| sieve.visit(dir);
                 let (mut inventory, parts) = scan_sifted(&root, &visit, &sieve, options);
                 let mut passed = Passed::all(parts);
-                match sieve.bring_back(&mut passed) {
-                    Ok(back) => inventory.add(back),
-                    Err(error) => unread = Some(error),
-                }
-                (inventory, passed)
+                inventory.add(sieve.bring_back(&mut passed)?);
+                Ok((inventory, passed))
             }
         });
+        // A budget that knows some of its files only would take others in their stead.
+        let looked = looked.map_err(|error| RunError::System(error.to_string()));
+        let (mut inventory, mut passed) = looked?;
         let scanned = begun.elapsed();
         inventory.aliases = aliases(&archives.in_place, &inventory);
         inventory.filed.clone_from(&archives.filed);
@@ -313,16 +312,10 @@ impl<'c> Job<'c> {
                 message: "what pressure takes goes at once, without grace, and the trash is emptied before it".to_owned(),
             });
         }
-        if let Some(error) = unread {
-            plan.notices.push(Notice {
-                path: None,
-                message: format!("budgets take less than they should: {error}"),
-            });
-        }
         // First, because long lists of notes are cut.
         let near = self.near(&plan, &root);
         plan.notices.splice(0..0, near);
-        Planned {
+        Ok(Planned {
             plan,
             root,
             inventory,
@@ -332,7 +325,7 @@ impl<'c> Job<'c> {
             scanned,
             index,
             census,
-        }
+        })
     }
 
     /// Digests of what a plan is made under besides the policy and its hooks. Their
@@ -419,7 +412,7 @@ impl<'c> Job<'c> {
             &archives,
             now,
             (wanted, seen),
-        );
+        )?;
         if let Some((index, known)) = &planned.index {
             index.write(known);
         }
@@ -472,7 +465,7 @@ impl<'c> Job<'c> {
         // Without the index: what a person saw is held against what is there.
         let wanted = (Wanted::Counted { by: None }, seen);
         let held = &seized.held;
-        let mut planned = self.plan_in(seized.root, root, held, &archives, &plan.now, wanted);
+        let mut planned = self.plan_in(seized.root, root, held, &archives, &plan.now, wanted)?;
         let agreed = saved::agree(&plan, &planned, &seized.held)?;
         planned.plan = agreed.plan;
         Ok(Taken {

@@ -3,12 +3,13 @@
 //! A budget has nothing to decide where its group uses no more than it may, and where it
 //! uses more, only the files that come first in its order can go. So such a file is packed
 //! away with some sixty bytes while the store is walked, and its group's use is summed up.
-//! Then those come back that some budget may take; of the others the sums are enough.
+//! Of the files of the others it is mostly known then which go, see
+//! [`evict`](super::evict), and for the rest the sums are enough.
 //!
-//! Mostly it can be said here which those are, see [`evict`](super::evict). Where it cannot,
-//! what comes back is decided on as if nothing had been laid aside, so there may be too
-//! many of them and never too few: each budget chooses as if no other one took anything,
-//! which leaves it more to take, and of files that are alike in its order all come back.
+//! Where that is not known, those come back that some budget may take, and are decided on as
+//! if nothing had been laid aside. So there may be too many of them and never too few: each
+//! budget chooses as if no other one took anything, which leaves it more to take, and of
+//! files that are alike in its order all come back.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -110,8 +111,8 @@ struct Back {
 
 impl Sieve<'_> {
     /// Brings back what budgets may take, in path order; what they take for certain becomes
-    /// steps, and what the rest uses is kept. Where something cannot be read back all of it
-    /// stays.
+    /// steps, and what the rest uses is kept. Where something cannot be read back there is no
+    /// plan: a budget would take other files in their stead.
     pub fn bring_back(&self, passed: &mut Passed) -> Result<Vec<Entry>, Unreadable> {
         let Aside {
             packed,
@@ -292,7 +293,7 @@ impl Sieve<'_> {
                 }
                 let (mut given, mut last) = (0u64, None);
                 for turn in turns.iter().filter(|turn| turn.gives > 0) {
-                    // Others may take some of them first.
+                    // By `lowest` all are alike here.
                     if last.is_some_and(|last| last < turn.turn) {
                         break;
                     }

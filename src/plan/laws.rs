@@ -5,11 +5,12 @@
 //! to few and simple choices.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Action, Ask, Census, Disk, Group, Passed, Plan, Sieve, Tally, plan};
+use super::{Action, Ask, Census, Disk, Group, Passed, Plan, Sieve, Spool, Tally, plan};
 use crate::diagnostic::Source;
 use crate::entry::{Entry, Facts, FileId, Kind, Unreadable};
 use crate::path::RelPath;
@@ -505,6 +506,40 @@ fn sifted_by(policy: &Policy, entries: &[Entry], counting: Option<&[String]>) ->
     inventory.entries.sort_by(|a, b| a.path.cmp(&b.path));
     let census = passed.take_census();
     (planned_from(policy, &inventory, passed), census)
+}
+
+#[test]
+fn of_what_was_laid_aside_and_is_lost_nothing_goes() {
+    for order in ["oldest first", "lowest {s} first"] {
+        let statement = format!("limit count to 100, evicting {order}");
+        let text = format!(
+            "collection c at \"{{s}}/*\" {{\nage is measured from last modified\n{statement}\n}}"
+        );
+        let (_, policy) = load(&[text, "stop never".to_owned()]).unwrap();
+        let now = now();
+        let place = tempfile::tempdir().unwrap();
+        let spool = Arc::new(Spool::beyond(0, place.path().to_owned()));
+        let walked = || {
+            let matcher = policy::Matcher::new(&policy, &now);
+            let none = (Default::default(), Default::default(), Default::default());
+            let sieve = Sieve::new(matcher, none.0, none.1, none.2).spooling(Arc::clone(&spool));
+            let mut passed = Passed::default();
+            for number in 0..600 {
+                let path = RelPath::parse(format!("a/{number:04}")).unwrap();
+                let facts = Ok(facts(&mut Tape(&[]), number));
+                assert!(!sieve.keeps(&Entry { path, facts }, &mut passed));
+            }
+            (sieve, passed)
+        };
+        let (sieve, mut passed) = walked();
+        let back = sieve.bring_back(&mut passed).unwrap().len();
+        assert!(passed.steps.in_order().len() + back >= 500, "{order}");
+
+        let (sieve, mut passed) = walked();
+        spool.lose(1_000);
+        assert!(sieve.bring_back(&mut passed).is_err(), "{order}");
+        assert!(passed.steps.in_order().is_empty(), "{order}");
+    }
 }
 
 fn planned_from(policy: &Policy, inventory: &Inventory, passed: Passed) -> Plan {

@@ -55,8 +55,8 @@ impl Rulings {
         Arc::clone(&self.0)
     }
 
-    /// That of a file which a statement of a collection takes by itself; nothing is made
-    /// where it is as of the last one.
+    /// That of a file which a statement of a collection takes alone; nothing is made where it
+    /// is as of the last one.
     pub(super) fn of_file(
         &mut self,
         collection: &Collection,

@@ -34,7 +34,7 @@ impl Spool {
 
     /// One that has its first bytes only in memory.
     #[cfg(test)]
-    pub(super) fn beyond(most: u64, directory: PathBuf) -> Spool {
+    pub(in crate::plan) fn beyond(most: u64, directory: PathBuf) -> Spool {
         Spool::of(Some(directory), most)
     }
 
@@ -46,7 +46,7 @@ impl Spool {
 
     /// Loses the file but for its first bytes.
     #[cfg(test)]
-    pub(super) fn lose(&self, but: u64) {
+    pub(in crate::plan) fn lose(&self, but: u64) {
         let file = self.file.get().and_then(Option::as_ref);
         file.unwrap().set_len(but).unwrap();
     }
