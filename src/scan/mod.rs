@@ -198,7 +198,8 @@ pub trait Sift: Sync {
     fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
 
     /// Whether it may be known what lies in a directory, and that there is no directory in it:
-    /// then it need not even be opened.
+    /// then it need not even be opened, and [`Sift::begin`] is told what its name shows. Where
+    /// that has no answer it is opened and begun with again.
     fn may_know_leaf(&self, _: &RelPath) -> bool {
         false
     }

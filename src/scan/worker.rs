@@ -134,7 +134,7 @@ impl<'a, S: Sift> Worker<'a, S> {
         if !self.sieve.may_know_leaf(&job.path) {
             return None;
         }
-        let facts = parent.stat(Name::of(&job.path)?).ok()?;
+        let facts = parent.stat_synced(Name::of(&job.path)?).ok()?;
         let below = match facts.kind {
             Kind::Directory => self.sieve.begin(&job.path, &facts, part)?,
             Kind::File | Kind::Symlink | Kind::Special => return None,

@@ -10,7 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::facts::{Mount, kind, look, look_at};
+use super::facts::{Mount, kind, look, look_at, look_synced};
 use crate::entry::{Facts, Kind};
 use crate::path::RelPath;
 
@@ -189,6 +189,14 @@ impl Dir {
     /// ([`io::ErrorKind::CrossesDevices`]): it is not this store's.
     pub fn stat(&self, name: Name<'_>) -> io::Result<Facts> {
         let sight = look(&self.fd, name.0)?;
+        self.confine(sight.mount)?;
+        Ok(sight.facts)
+    }
+
+    /// The same as the file system has it at this moment, which a network's asks its server
+    /// for, as it does when a directory is opened.
+    pub fn stat_synced(&self, name: Name<'_>) -> io::Result<Facts> {
+        let sight = look_synced(&self.fd, name.0)?;
         self.confine(sight.mount)?;
         Ok(sight.facts)
     }

@@ -30,6 +30,12 @@ pub(super) fn look(dir: impl AsFd, name: &[u8]) -> io::Result<Sight> {
     Ok(sight(&statx(dir, name, flags, wanted())?))
 }
 
+/// The same, past what a client of a network file system remembers.
+pub(super) fn look_synced(dir: impl AsFd, name: &[u8]) -> io::Result<Sight> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_FORCE_SYNC;
+    Ok(sight(&statx(dir, name, flags, wanted())?))
+}
+
 /// Looks at an open object itself.
 pub(super) fn look_at(object: impl AsFd) -> io::Result<Sight> {
     Ok(sight(&statx(object, c"", AtFlags::EMPTY_PATH, wanted())?))
