@@ -118,9 +118,12 @@ fn texts(file: &Asked<'_>) -> usize {
     file.path.as_bytes().len() + file.captures.map_or(0, |captures| captures.values().len())
 }
 
-/// Bytes a guest is given of a file.
+/// Bytes a guest is given of a file at most: it may be the only one of its statement.
 pub(super) fn length(file: &Asked<'_>) -> usize {
-    texts(file) + 6 * size_of::<u32>() + 3 * size_of::<u64>()
+    let names = file.captures.into_iter().flat_map(Captures::iter);
+    let names: usize = names.map(|(name, _)| name.len() + 8).sum();
+    let origin = file.store.len() + file.collection.len() + file.rule.len() + 32;
+    texts(file) + names + origin + 5 * size_of::<u32>() + 3 * size_of::<u64>()
 }
 
 /// One verdict for each of so many files, in their order.

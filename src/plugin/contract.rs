@@ -3,6 +3,9 @@
 //! Three worlds, and what they import is generated once. Only archivers have bytes, only
 //! reviewers what lies around their files; those are asked in one of two forms.
 
+/// What a component exports that is asked about very many files in columns.
+pub const BULK_REVIEWER: &str = "retain:plugin/bulk-reviewer@0.1.0";
+
 pub(super) mod archive {
     wasmtime::component::bindgen!({
         path: "plugins/sdk/wit",

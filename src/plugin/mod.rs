@@ -44,6 +44,7 @@ pub use builtin::{Builtin, builtins};
 pub use cache::CodeCache;
 pub use compile::compile_by_children;
 pub use conformance::{Case, Conformance};
+pub use contract::BULK_REVIEWER;
 pub use declined::NoSmaller;
 pub use guest::RunFacts;
 pub use load::{Catalogue, Plugin, hold};

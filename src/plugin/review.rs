@@ -10,7 +10,8 @@ use super::archive::in_time;
 use super::asked::Asked;
 use super::bulk::{self, Columns};
 use super::contract::{
-    BulkReviewPlugin, BulkReviewPluginPre, GuestVerdict, ReviewPlugin, ReviewPluginPre,
+    BULK_REVIEWER, BulkReviewPlugin, BulkReviewPluginPre, GuestVerdict, ReviewPlugin,
+    ReviewPluginPre,
 };
 use super::engine::Machine;
 use super::guest::{Guest, RunFacts};
@@ -19,7 +20,8 @@ use super::surroundings::{Around, Surroundings};
 use super::trouble::{Trouble, TroubleKind};
 use crate::time::Stamp;
 
-/// Files in one call, told of one by one and in columns.
+/// Files in one call, told of one by one and in columns. The time that is granted is for as
+/// many as the former.
 const BATCH: usize = 1_024;
 const BULK_BATCH: usize = 4_096;
 
@@ -43,7 +45,7 @@ impl Form {
     /// The form of a component, by what it exports.
     pub(super) fn of(machine: &Machine, component: &Component) -> wasmtime::Result<Form> {
         let ready = machine.reviewers.instantiate_pre(component)?;
-        Ok(match component.get_export_index(None, BULK) {
+        Ok(match component.get_export_index(None, BULK_REVIEWER) {
             Some(_) => Form::Bulk(BulkReviewPluginPre::new(ready)?),
             None => Form::Single(ReviewPluginPre::new(ready)?),
         })
@@ -62,9 +64,6 @@ pub(super) enum Made {
     Single(ReviewPlugin),
     Bulk(BulkReviewPlugin),
 }
-
-/// What a component exports that is asked in columns.
-const BULK: &str = "retain:plugin/bulk-reviewer@0.1.0";
 
 /// What a reviewer made of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +118,8 @@ impl Reviewer<'_> {
         poison: &mut usize,
         answers: &mut Vec<Result<Review, Trouble>>,
     ) {
-        let asked = self.instance().and_then(|mut one| one.review(batch));
+        let instance = self.instance(batch.len());
+        let asked = instance.and_then(|mut one| one.review(batch));
         let trouble = match asked {
             Ok(verdicts) => return answers.extend(verdicts),
             Err(trouble) => trouble,
@@ -134,9 +134,11 @@ impl Reviewer<'_> {
         answers.extend(batch.iter().map(|_| Err(trouble.clone())));
     }
 
-    /// An instance that nobody has asked yet.
-    pub(super) fn instance(&self) -> Result<Instance<'_>, Trouble> {
-        let terms = self.plugin.terms(Arc::clone(&self.settings), self.run, 0);
+    /// An instance that nobody has asked yet, to be asked about so many files.
+    pub(super) fn instance(&self, files: usize) -> Result<Instance<'_>, Trouble> {
+        let mut terms = self.plugin.terms(Arc::clone(&self.settings), self.run, 0);
+        let calls = u32::try_from(files.div_ceil(BATCH)).unwrap_or(u32::MAX);
+        terms.wall = terms.wall.saturating_mul(calls.max(1));
         let wall = terms.wall;
         let mut store = Guest::store(self.machine, terms);
         let made = self.prepared.instantiate(&mut store);

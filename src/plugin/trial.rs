@@ -262,7 +262,7 @@ impl Trial {
         most: usize,
     ) -> Result<Vec<Answer>, Failed> {
         let reviewer = self.reviewer()?;
-        let mut instance = reviewer.instance()?;
+        let mut instance = reviewer.instance(subjects.len())?;
         let mut answers = Vec::with_capacity(subjects.len());
         for subjects in subjects.chunks(most.max(1)) {
             let batch: Vec<_> = subjects.iter().map(asked).collect();

@@ -23,8 +23,9 @@
 //!
 //! Build it with `cargo build --release --target wasm32-wasip2`.
 //!
-//! A [`BulkReviewer`] is asked about one file after the other and is told of very many at
-//! once, in a form that takes no memory for each: for a store of which a million files go.
+//! A `BulkReviewer` is asked about one file after the other and is told of very many at
+//! once, in a form in which nothing is allocated for each: for a store of which a million
+//! files go.
 //!
 //! The feature `arena` makes memory something that is only taken, never given back: an
 //! instance serves one call. That suits a reviewer of a million files that needs little for

@@ -9,6 +9,8 @@ use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use crate::plugin::BULK_REVIEWER;
+
 const CONTRACT: &str = include_str!("../../../plugins/sdk/wit/retain.wit");
 
 /// The section a manifest lies in.
@@ -46,7 +48,7 @@ pub(super) fn from_c(directory: &Path) -> anyhow::Result<Vec<u8>> {
 fn wrapped(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("retain.wit", CONTRACT)?;
-    let world = match exports(&module, "retain:plugin/bulk-reviewer@0.1.0#review")? {
+    let world = match exports(&module, &format!("{BULK_REVIEWER}#review"))? {
         true => "bulk-review-plugin",
         false => "review-plugin",
     };
