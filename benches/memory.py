@@ -38,6 +38,7 @@ def policies(files):
         "a budget for each symbol, none exceeded": "limit total size to 1 TB per {symbol}, evicting oldest first",
         "one budget, a tenth of the files evicted": f"limit count to {files * 4 // 10}, evicting oldest first",
         "a budget for each symbol, half of what stays evicted": "limit count to 10 per {symbol}, evicting oldest first",
+        "the newest ten of each symbol kept": "keep newest 10 per {symbol}",
     }
 
 

@@ -6,7 +6,8 @@
 RETAIN is a release build, PLACE a directory to make trees in, best a tmpfs, FILES how many
 there are, all of them old and all of them asked about, a million unless said. In each round
 the tree is planned, and then made and applied to once without and once with each reviewer.
-Prints seconds of processor time, user and system, medians of ROUNDS, three unless said. What a
+Prints seconds of processor time, user and system, medians of ROUNDS, three unless said, but for
+`bench` those of the wall, to be read on a quiet machine. What a
 reviewer adds is a small difference of two runs that remove a million files, so it is printed with
 what `retain plugin bench` takes to ask about as many files, which it does on one core: telling
 the plugin of them, its answers, a fresh instance for each call, and a list of all answers,
@@ -103,7 +104,7 @@ def main():
         shutil.rmtree(room, ignore_errors=True)
     median = {what: statistics.median(seconds) for what, seconds in taken.items()}
     print(f"{files} files, medians of {rounds}")
-    print("| work | processor, s | added, s | of the plan |\n|---|--:|--:|--:|")
+    print("| work | seconds | added, s | of the plan |\n|---|--:|--:|--:|")
     for what, seconds in median.items():
         kind, _, who = what.partition(", ")
         added = {"apply": seconds - median["apply, nobody asked"], "bench": seconds}.get(kind)
