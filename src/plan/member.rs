@@ -50,7 +50,8 @@ pub(super) struct Member<'e> {
 struct Rare<'e> {
     place: Option<&'e RelPath>,
     in_floors: Indices,
-    unit: Option<Unit>,
+    /// Much larger than the rest, and only directories have it.
+    unit: Option<Box<Unit>>,
     inside: Indices,
 }
 
@@ -106,7 +107,7 @@ impl<'e> Member<'e> {
 
     /// The same as a directory that goes or stays as one.
     pub(super) fn whole(mut self, unit: Unit) -> Member<'e> {
-        self.rare().unit = Some(unit);
+        self.rare().unit = Some(Box::new(unit));
         self
     }
 
@@ -122,7 +123,7 @@ impl<'e> Member<'e> {
 
     /// What a directory is that goes or stays as one.
     pub(super) fn unit(&self) -> Option<&Unit> {
-        self.rare.as_ref()?.unit.as_ref()
+        self.rare.as_ref()?.unit.as_deref()
     }
 
     /// The units a file lies in, as indices of members.
