@@ -4,7 +4,7 @@
 #     benches/extism/run.sh RETAIN [DIRECTORY [BYTES]]
 #
 # RETAIN is a release build; DIRECTORY, on disk, /tmp unless said, is where the input and
-# what is stored lie; 64 MiB unless BYTES says otherwise. Needs the targets wasm32-wasip1 and,
+# what is stored lie; 64 MiB unless BYTES says otherwise. Needs the target wasm32-wasip1, clang and,
 # for Extism's wasmtime, a compiler from 1.96 on: nightly is taken where it is installed.
 #
 # Everybody reads the same text, compresses it at the same level, writes and syncs that, and
@@ -29,6 +29,8 @@ fi
 cargo $toolchain build --quiet --locked --profile host -p retain-bench-host
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 cargo build --quiet --locked --release -p retain-bench-codec
+export CC_wasm32_wasip1=clang AR_wasm32_wasip1=ar CC_SHELL_ESCAPED_FLAGS=1
+export CFLAGS_wasm32_wasip1="-msimd128 -nostdlibinc -include '$here/../../plugins/compress/prefetch.h'"
 RUSTFLAGS=-Ctarget-feature=+simd128 \
     cargo build --quiet --locked --release --target wasm32-wasip1 -p retain-bench-guest
 native=$here/target/release/native
@@ -51,8 +53,7 @@ retain_() {
 
 for round in 1 2 3 4 5; do
     for level in 1 3 9; do
-        "$native" c input stored $level >> "$level C"
-        "$native" rust input stored $level >> "$level Rust"
+        "$native" input stored $level >> "$level native"
         retain_ $level >> "$level retain"
         for limit in bare timeout fuel; do
             "$host" "$guest" input stored $level $limit >> "$level extism, $limit"
@@ -61,13 +62,13 @@ for round in 1 2 3 4 5; do
 done
 
 median() { cut -d ' ' -f "$2" "$1" | sort -n | sed -n 3p; }
-echo "$size bytes; seconds to store, and to store and restore; the latter of native C, of native Rust"
+echo "$size bytes; seconds to store, and to store and restore; the latter of native"
 for level in 1 3 9; do
-    c=$(median "$level C" 2) rust=$(median "$level Rust" 2)
-    for who in C Rust retain 'extism, bare' 'extism, timeout' 'extism, fuel'; do
+    native=$(median "$level native" 2)
+    for who in native retain 'extism, bare' 'extism, timeout' 'extism, fuel'; do
         awk -v what="level $level, $who" -v stored="$(median "$level $who" 1)" \
-            -v both="$(median "$level $who" 2)" -v c="$c" -v rust="$rust" 'BEGIN {
-            printf "%-26s %8s %8.3f s %6.2f x C %6.2f x Rust\n", what,
-                stored == "-" ? "" : sprintf("%.3f s", stored / 1e9), both / 1e9, both / c, both / rust }'
+            -v both="$(median "$level $who" 2)" -v native="$native" 'BEGIN {
+            printf "%-26s %8s %8.3f s %6.2f\n", what,
+                stored == "-" ? "" : sprintf("%.3f s", stored / 1e9), both / 1e9, both / native }'
     done
 done

@@ -6,15 +6,11 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use structured_zstd::decoding::{FrameDecoder, StreamingDecoder};
-use structured_zstd::encoding::{CompressionLevel, StreamingEncoder};
-
 /// One frame with its length and a checksum, as the plugin writes it.
 pub fn compress(input: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    let level = CompressionLevel::from_level(level);
-    let mut encoder = StreamingEncoder::new(Vec::new(), level);
-    encoder.set_content_checksum(true)?;
-    encoder.set_pledged_content_size(input.len() as u64)?;
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+    encoder.include_checksum(true)?;
+    encoder.set_pledged_src_size(Some(input.len() as u64))?;
     encoder.write_all(input)?;
     encoder.finish()
 }
@@ -22,7 +18,7 @@ pub fn compress(input: &[u8], level: i32) -> io::Result<Vec<u8>> {
 /// What a frame holds.
 pub fn restore(frame: &[u8]) -> io::Result<Vec<u8>> {
     let mut restored = Vec::new();
-    StreamingDecoder::<_, FrameDecoder>::new(frame).read_to_end(&mut restored)?;
+    zstd::Decoder::new(frame)?.read_to_end(&mut restored)?;
     Ok(restored)
 }
 
