@@ -42,6 +42,34 @@ impl Evicted {
         let number = (*self.taken.get(file)?)?;
         self.takers.get(number.get() as usize - 1)
     }
+
+    /// Takes from a group what its limit wants of it; what it used before. Nothing where
+    /// that cannot be said here.
+    fn take(&mut self, turns: &[Turn], over: &Over, limit: &Limit) -> Option<u64> {
+        if !over.is_aside {
+            return None;
+        }
+        let is_taken = |turn: &&Turn| matches!(self.taken.get(turn.file), Some(Some(_)));
+        let gone = turns.iter().filter(is_taken).map(|turn| turn.gives);
+        let total = gone.fold(over.total, u64::saturating_sub);
+        if total <= limit.cap {
+            return Some(total);
+        }
+        let left: Vec<&Turn> = turns.iter().filter(|turn| !is_taken(turn)).collect();
+        let may_go = left.iter().map(|turn| turn.gives);
+        if may_go.fold(total, u64::saturating_sub) > limit.cap {
+            return None;
+        }
+        let mut rest = total;
+        for turn in left.into_iter().filter(|turn| turn.gives > 0) {
+            if rest <= limit.down_to {
+                break;
+            }
+            *self.taken.get_mut(turn.file)? = Some(over.number);
+            rest = rest.saturating_sub(turn.gives);
+        }
+        Some(total)
+    }
 }
 
 impl Sieve<'_> {
@@ -122,35 +150,5 @@ impl Sieve<'_> {
         self.stays_aside(&entry, &memberships, is_open, staying);
         part.names += 1;
         self.goes(&step, &memberships, part);
-    }
-}
-
-impl Evicted {
-    /// Takes from a group what its limit wants of it; what it used before. Nothing where
-    /// that cannot be said here.
-    fn take(&mut self, turns: &[Turn], over: &Over, limit: &Limit) -> Option<u64> {
-        if !over.is_aside {
-            return None;
-        }
-        let is_taken = |turn: &&Turn| matches!(self.taken.get(turn.file), Some(Some(_)));
-        let gone = turns.iter().filter(is_taken).map(|turn| turn.gives);
-        let total = gone.fold(over.total, u64::saturating_sub);
-        if total <= limit.cap {
-            return Some(total);
-        }
-        let left: Vec<&Turn> = turns.iter().filter(|turn| !is_taken(turn)).collect();
-        let may_go = left.iter().map(|turn| turn.gives);
-        if may_go.fold(total, u64::saturating_sub) > limit.cap {
-            return None;
-        }
-        let mut rest = total;
-        for turn in left.into_iter().filter(|turn| turn.gives > 0) {
-            if rest <= limit.down_to {
-                break;
-            }
-            *self.taken.get_mut(turn.file)? = Some(over.number);
-            rest = rest.saturating_sub(turn.gives);
-        }
-        Some(total)
     }
 }

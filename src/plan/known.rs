@@ -70,9 +70,7 @@ impl Sums {
             *self.of_collection.entry(collection).or_default() += files;
         }
     }
-}
 
-impl Sums {
     /// Takes away what some of the files were counted as.
     pub(super) fn subtract(&mut self, less: &Sums) {
         self.names = self.names.saturating_sub(less.names);
