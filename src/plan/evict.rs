@@ -11,11 +11,12 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use super::aside::{Exceeded, Over, Turn, of_group, unpacked};
+use super::aside::unpacked;
 use super::known::Sums;
 use super::limits::{in_turn, order_words, over_words};
 use super::sieve::Sieve;
 use super::steps::Steps;
+use super::turns::{Exceeded, Over, Turn, of_group};
 use super::used::LimitAt;
 use super::{Passed, Step, group};
 use crate::policy::{Limit, Order};

@@ -30,6 +30,7 @@ mod pressure;
 mod sieve;
 mod steps;
 mod trial;
+mod turns;
 mod used;
 mod verdict;
 mod words;
