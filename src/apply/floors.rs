@@ -32,8 +32,11 @@ impl Hand<'_> {
 /// Whether every file a floor counted on is there, unaltered. A newer one in its place
 /// would do as well, but that is for the next plan to say.
 pub fn stands(root: &Root, floor: &Floor) -> bool {
-    floor.members.iter().all(|(path, facts)| {
-        let found = root.stat(path);
+    floor.members.iter().all(|member| {
+        let Some((path, facts)) = member else {
+            return false;
+        };
+        let found = root.stat(&path);
         found.is_ok_and(|found| facts.same_generation(&found, Changed::Compared))
     })
 }

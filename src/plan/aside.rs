@@ -1,24 +1,28 @@
-//! Files that only budgets ask for, laid aside until it is known what those use.
+//! Files that only budgets and floors ask for, laid aside until it is known what those make
+//! of them.
 //!
 //! A budget has nothing to decide where its group uses no more than it may, and where it
-//! uses more, only the files that come first in its order can go. So such a file is packed
-//! away with some sixty bytes while the store is walked, and its group's use is summed up.
-//! Of the files of the others it is mostly known then which go, see
-//! [`evict`](super::evict), and for the rest the sums are enough.
+//! uses more, only the files that come first in its order can go. A floor holds the newest
+//! of each group. So such a file is packed away with some sixty bytes while the store is
+//! walked, and its group's use is summed up. Of the files of the others it is mostly known
+//! then which go, see [`floored`](super::floored) and [`evict`](super::evict), and for the
+//! rest the sums are enough.
 //!
-//! Where that is not known, those come back that some budget may take, and are decided on as
-//! if nothing had been laid aside. So there may be too many of them and never too few: each
-//! budget chooses as if no other one took anything, which leaves it more to take, and of
-//! files that are alike in its order all come back.
+//! Where that is not known, those come back that some budget may take or some floor may
+//! count, and are decided on as if nothing had been laid aside. So there may be too many of
+//! them and never too few: each budget chooses as if no other one took anything, which
+//! leaves it more to take, and of files that are alike in its order all come back.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::floored::Fate;
 use super::known::Sums;
 use super::parts::in_parts;
+use super::settle::Decided;
 use super::sieve::Sieve;
 use super::steps::{Packer, Steps, Unreadable};
-use super::turns::Exceeded;
+use super::turns::Turn;
 use super::used::{Limits, Used};
 use super::{Action, Passed, Ruling, Spool, Step};
 use crate::entry::{Entry, Facts};
@@ -27,7 +31,9 @@ use crate::entry::{Entry, Facts};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aside {
     packed: Packer,
-    /// What they are counted as if all of them stay.
+    /// Whether floors may count some of them.
+    is_floored: bool,
+    /// What those that no floor counts are counted as if all of them stay.
     pub(super) sums: Sums,
     /// What they use of budgets.
     pub(super) used: Used,
@@ -35,25 +41,49 @@ pub(super) struct Aside {
     plain: (Arc<Ruling>, Arc<str>),
 }
 
+/// What statements that look at one file alone make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lot {
+    /// It stays.
+    Kept,
+    /// It stays, unless a budget takes it.
+    Open,
+    /// It goes, unless a floor holds it.
+    Doomed,
+}
+
+/// A file that was laid aside.
+pub(super) struct Laid {
+    pub(super) entry: Entry,
+    pub(super) lot: Lot,
+    /// Whether floors may count it. Only then it may be doomed.
+    pub(super) is_floored: bool,
+}
+
+/// Files that floors may count are packed as if these hooks replaced them.
+const LOTS: [Lot; 3] = [Lot::Kept, Lot::Open, Lot::Doomed];
+
 impl Aside {
-    /// Packs a file; where nothing keeps it, a budget may take it.
     pub(super) fn pack(
         &mut self,
-        entry: &Entry,
-        facts: &Facts,
-        is_open: bool,
+        (entry, facts): (&Entry, &Facts),
+        lot: Lot,
+        is_floored: bool,
         spool: Option<&Arc<Spool>>,
     ) {
+        self.is_floored |= is_floored;
         self.packed.spool_in(spool);
+        // No step of any plan; its action says just what there is to know.
+        let action = match (is_floored, lot) {
+            (true, _) => Action::Replace { hook: lot as usize },
+            (false, Lot::Open) => Action::Remove,
+            (false, Lot::Kept | Lot::Doomed) => Action::BackUp,
+        };
         self.packed.push(&Step {
             path: entry.path.clone(),
             stands_for: None,
             facts: *facts,
-            // No step of any plan; these two words say just what there is to know.
-            action: match is_open {
-                true => Action::Remove,
-                false => Action::BackUp,
-            },
+            action,
             ruling: Arc::clone(&self.plain.0),
             reason: Arc::clone(&self.plain.1),
         });
@@ -61,8 +91,26 @@ impl Aside {
 
     pub(super) fn add_all(&mut self, more: Aside) {
         self.packed.absorb(more.packed);
+        self.is_floored |= more.is_floored;
         self.sums.add_all(&more.sums);
         self.used.add_all(more.used);
+    }
+}
+
+/// A file that was packed.
+pub(super) fn laid(file: Step) -> Laid {
+    let (lot, is_floored) = match file.action {
+        Action::Remove => (Lot::Open, false),
+        Action::BackUp => (Lot::Kept, false),
+        Action::Replace { hook } => (LOTS.get(hook).copied().unwrap_or(Lot::Kept), true),
+    };
+    Laid {
+        entry: Entry {
+            path: file.path,
+            facts: Ok(file.facts),
+        },
+        lot,
+        is_floored,
     }
 }
 
@@ -77,24 +125,28 @@ struct Back {
 }
 
 impl Sieve<'_> {
-    /// Brings back what budgets may take, in path order; what they take for certain becomes
-    /// steps, and what the rest uses is kept. Where something cannot be read back there is no
-    /// plan: a budget would take other files in their stead.
+    /// Brings back what cannot be decided on without others, in path order; of the rest what
+    /// goes becomes steps, and what stays is counted. Where something cannot be read back
+    /// there is no plan: budgets and floors would choose other files in its stead.
     pub fn bring_back(&self, passed: &mut Passed) -> Result<Vec<Entry>, Unreadable> {
         let Aside {
             packed,
+            is_floored,
             mut sums,
             used,
             ..
         } = std::mem::take(&mut passed.aside);
-        let Some(limits) = self.budgets() else {
+        let Some(limits) = self.limits() else {
             return Ok(Vec::new());
         };
-        let exceeded = self.exceeded(&used, &passed.remembered);
         passed.rest = used;
-        let back = match exceeded.is_empty() {
+        let is_settled = !is_floored && self.exceeded(&passed.rest, &passed.remembered).is_empty();
+        let back = match is_settled {
             true => Ok(Vec::new()),
-            false => self.decide_aside(packed, limits, &exceeded, &mut sums, passed),
+            false => {
+                let files = packed.in_path_order(Packer::default());
+                self.decide_aside(&files, is_floored, limits, &mut sums, passed)
+            }
         };
         passed.add(&sums);
         back
@@ -103,37 +155,71 @@ impl Sieve<'_> {
     /// Decides what comes back and what goes; both is no part of the sums any more.
     fn decide_aside(
         &self,
-        packed: Packer,
+        files: &Steps,
+        is_floored: bool,
         limits: &Limits,
-        exceeded: &[Exceeded],
         sums: &mut Sums,
         passed: &mut Passed,
     ) -> Result<Vec<Entry>, Unreadable> {
-        let files = packed.in_path_order(Packer::default());
-        let turns = self.turns_of_all(&files, limits, exceeded);
-        let evicted = self.evicted(&turns, exceeded, files.len());
-        let Some(evicted) = evicted else {
-            let chosen = self.chosen(&turns, exceeded, files.len());
-            drop(turns);
-            let parts = in_pages(&files, |pages| self.back(&files, pages, &chosen, limits));
-            files.check()?;
-            let mut entries = Vec::new();
-            for mut part in parts {
-                passed.rest.subtract(&part.used);
-                sums.subtract(&part.sums);
-                entries.append(&mut part.entries);
-            }
-            return Ok(entries);
+        // What is remembered may push others out of a floor.
+        let floored = match is_floored && !passed.is_floored {
+            true => self.floored(files),
+            false => None,
         };
-        drop(turns);
-        let parts = in_pages(&files, |pages| self.let_go(&files, pages, &evicted));
         // A page that is missing makes every file behind it another one.
         files.check()?;
-        for (part, staying) in parts {
-            sums.subtract(&staying);
-            passed.add_all(part);
+        let is_known = !is_floored || floored.is_some();
+        let mut by_floored = Used::default();
+        if is_floored && !limits.is_empty() {
+            by_floored = self.used_by_floored(files, limits, floored.as_ref());
+            let of = match is_known {
+                true => &mut passed.rest,
+                false => &mut passed.remembered,
+            };
+            of.add_all(by_floored.clone());
         }
-        Ok(Vec::new())
+        let exceeded = self.exceeded(&passed.rest, &passed.remembered);
+        let mut turns = self.turns_of_all(files, limits, &exceeded, floored.as_ref());
+        files.check()?;
+        let evicted = match is_known {
+            true => self.evicted(&turns, &exceeded, files.len()),
+            false => None,
+        };
+        if let Some(evicted) = evicted {
+            drop(turns);
+            let decided = Decided::new(evicted, floored);
+            let parts = in_pages(files, |pages| self.settle(files, pages, &decided));
+            files.check()?;
+            let mut held = Vec::new();
+            for part in parts {
+                sums.subtract(&part.gone);
+                passed.add(&part.staying);
+                passed.add_all(part.passed);
+                held.push(part.held);
+            }
+            passed.floors = decided.floors(&held);
+            return Ok(Vec::new());
+        }
+        // With all files that floors may count.
+        if let Some(floored) = &floored {
+            passed.rest.subtract(&by_floored);
+            let counted = |turn: &&mut Turn| floored.fate(turn.file) != Fate::Apart;
+            let counted = turns.iter_mut().filter(counted);
+            counted.for_each(|turn| turn.gives = 0);
+        }
+        let chosen = self.chosen(&turns, &exceeded, files.len());
+        drop(turns);
+        let parts = in_pages(files, |pages| {
+            self.back(files, pages, (&chosen, is_floored), limits)
+        });
+        files.check()?;
+        let mut entries = Vec::new();
+        for mut part in parts {
+            passed.rest.subtract(&part.used);
+            sums.subtract(&part.sums);
+            entries.append(&mut part.entries);
+        }
+        Ok(entries)
     }
 
     /// What comes back of some pages.
@@ -141,26 +227,29 @@ impl Sieve<'_> {
         &self,
         files: &Steps,
         pages: &[Range<usize>],
-        chosen: &[bool],
+        (chosen, is_floored): (&[bool], bool),
         limits: &Limits,
     ) -> Back {
         let mut back = Back::default();
         for page in pages {
             let chosen = chosen.get(page.clone()).unwrap_or_default();
-            if !chosen.contains(&true) {
+            if !is_floored && !chosen.contains(&true) {
                 continue;
             }
-            for (file, _) in files
-                .iter_from(page.start)
-                .zip(chosen)
-                .filter(|(_, chosen)| **chosen)
-            {
-                let (entry, is_open) = unpacked(file);
-                let memberships = self.matcher().memberships(&entry.path);
-                back.used
-                    .count(limits, self.matcher(), &entry, &memberships);
-                self.stays_aside(&entry, &memberships, is_open, &mut back.sums);
-                back.entries.push(entry);
+            for (file, chosen) in files.iter_from(page.start).zip(chosen) {
+                let laid = laid(file);
+                if laid.is_floored {
+                    // It was neither counted nor summed up.
+                    back.entries.push(laid.entry);
+                } else if *chosen {
+                    let Laid { entry, lot, .. } = laid;
+                    let memberships = self.matcher().memberships(&entry.path);
+                    back.used
+                        .count(limits, self.matcher(), &entry, &memberships);
+                    let is_open = lot == Lot::Open;
+                    self.stays_aside(&entry, &memberships, is_open, &mut back.sums);
+                    back.entries.push(entry);
+                }
             }
         }
         back
@@ -175,14 +264,4 @@ fn in_pages<R: Send>(files: &Steps, work: impl Fn(&[Range<usize>]) -> R + Sync) 
         let pages = pages.get(begins(range.start)..begins(range.end));
         work(pages.unwrap_or_default())
     })
-}
-
-/// A file that was packed, and whether nothing keeps it.
-pub(super) fn unpacked(file: Step) -> (Entry, bool) {
-    let is_open = file.action == Action::Remove;
-    let entry = Entry {
-        path: file.path,
-        facts: Ok(file.facts),
-    };
-    (entry, is_open)
 }

@@ -84,6 +84,7 @@ pub fn plan_explained(
         counted: passed.counted,
         freed: passed.freed,
         occupied: passed.occupied,
+        relied: passed.floors,
         rest: passed.rest,
         notices: ask.notices.clone(),
         words: Words::new(),
@@ -118,6 +119,8 @@ pub(super) struct Planner<'p, 'e> {
     pub(super) freed: u64,
     /// Directories they lie in.
     pub(super) occupied: Vec<RelPath>,
+    /// Floors that their steps rely on.
+    pub(super) relied: Vec<Floor>,
     /// What files use of budgets that are no members and stay.
     pub(super) rest: Used,
     pub(super) notices: Vec<Notice>,

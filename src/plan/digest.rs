@@ -128,9 +128,9 @@ impl Feed {
         let Floor { rule, members } = floor;
         self.index(*rule);
         self.index(members.len());
-        for (path, facts) in members {
+        for (path, facts) in members.iter().flatten() {
             self.bytes(path.as_bytes());
-            self.facts(facts);
+            self.facts(&facts);
             self.spill_if_full();
         }
     }

@@ -2,23 +2,19 @@
 //!
 //! A budget takes from a group what comes first in its order, and the order of files that
 //! were laid aside is a number. So which of them go, and why, can be said without bringing
-//! them back, and each becomes a step as it is read from its page.
+//! them back; see [`settle`](super::settle).
 //!
 //! Nothing is decided here, and all that may go is brought back, where a file of such a group
 //! is remembered for something else, where an order is no number, and where a budget cannot
 //! be met, as a person is told what holds it.
 
 use std::num::NonZeroU32;
-use std::ops::Range;
 
-use super::aside::unpacked;
-use super::known::Sums;
-use super::limits::{in_turn, order_words, over_words};
+use super::group;
+use super::limits::{in_turn, over_words};
 use super::sieve::Sieve;
-use super::steps::Steps;
 use super::turns::{Exceeded, Over, Turn, of_group};
 use super::used::LimitAt;
-use super::{Passed, Step, group};
 use crate::policy::{Limit, Order};
 
 /// What is taken, and by what.
@@ -31,15 +27,15 @@ pub(super) struct Evicted {
 
 /// A group of a limit that takes files.
 #[derive(Clone, Debug, Default)]
-struct Taker {
-    limit: LimitAt,
-    /// What it has too much of.
-    over: String,
+pub(super) struct Taker {
+    pub(super) limit: LimitAt,
+    /// What it has too much of, in words.
+    pub(super) over: String,
 }
 
 impl Evicted {
-    /// Whether something takes a file.
-    fn takes(&self, file: usize) -> Option<&Taker> {
+    /// What takes a file.
+    pub(super) fn takes(&self, file: usize) -> Option<&Taker> {
         let number = (*self.taken.get(file)?)?;
         self.takers.get(number.get() as usize - 1)
     }
@@ -84,7 +80,10 @@ impl Sieve<'_> {
     ) -> Option<Evicted> {
         let groups: usize = exceeded.iter().map(|of| of.groups.len()).sum();
         let mut evicted = Evicted {
-            taken: vec![None; files],
+            taken: match groups {
+                0 => Vec::new(),
+                _ => vec![None; files],
+            },
             takers: vec![Taker::default(); groups],
         };
         for (of, collection) in in_turn(self.matcher().policy) {
@@ -109,47 +108,5 @@ impl Sieve<'_> {
             }
         }
         Some(evicted)
-    }
-
-    /// The steps of what is taken of some pages, and what that was counted as when it was
-    /// laid aside.
-    pub(super) fn let_go(
-        &self,
-        files: &Steps,
-        pages: &[Range<usize>],
-        evicted: &Evicted,
-    ) -> (Passed, Sums) {
-        let mut part = Passed::default();
-        let mut staying = Sums::default();
-        for page in pages {
-            if !page.clone().any(|file| evicted.takes(file).is_some()) {
-                continue;
-            }
-            let of_page = page.clone().zip(files.iter_from(page.start));
-            for (at, file) in of_page {
-                if let Some(taker) = evicted.takes(at) {
-                    self.evict(file, taker, &mut part, &mut staying);
-                }
-            }
-        }
-        (part, staying)
-    }
-
-    fn evict(&self, file: Step, taker: &Taker, part: &mut Passed, staying: &mut Sums) {
-        let (entry, is_open) = unpacked(file);
-        let memberships = self.matcher().memberships(&entry.path);
-        let place = memberships.iter().find(|p| p.collection == taker.limit.0);
-        let step = place
-            .zip(self.limit(taker.limit))
-            .and_then(|(place, limit)| {
-                let this = order_words(self.matcher(), &entry, place, limit.order);
-                let reason = format!("{}; {this}", taker.over);
-                self.step(&entry, &memberships, (place, limit.rule), &reason, part)
-            });
-        // What no statement takes after all stays, as it was counted.
-        let Some(step) = step else { return };
-        self.stays_aside(&entry, &memberships, is_open, staying);
-        part.names += 1;
-        self.goes(&step, &memberships, part);
     }
 }

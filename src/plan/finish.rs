@@ -34,7 +34,7 @@ impl Planner<'_, '_> {
         let tripped = breaker::check(self);
         let mut directories: Vec<WholeDirectory> = Vec::new();
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut floors = UsedFloors::default();
+        let mut floors = UsedFloors::behind(std::mem::take(&mut self.relied));
         let mut late = Packer::default();
         // Pressure goes last, in the order it takes files; the rest by path.
         let mut take = |mut step: Step| {
@@ -315,17 +315,27 @@ impl Planner<'_, '_> {
 }
 
 /// The floors some step relies on, numbered as they are met.
-#[derive(Default)]
-struct UsedFloors(BTreeMap<usize, usize>);
+struct UsedFloors {
+    /// Those of steps that were there before.
+    before: Vec<Floor>,
+    numbers: BTreeMap<usize, usize>,
+}
 
 impl UsedFloors {
+    fn behind(before: Vec<Floor>) -> UsedFloors {
+        UsedFloors {
+            before,
+            numbers: BTreeMap::new(),
+        }
+    }
+
     fn renumber(&mut self, step: &mut Step) {
         if step.ruling.floors.is_empty() {
             return;
         }
         for floor in &mut Arc::make_mut(&mut step.ruling).floors {
-            let next = self.0.len();
-            *floor = *self.0.entry(*floor).or_insert(next);
+            let next = self.before.len() + self.numbers.len();
+            *floor = *self.numbers.entry(*floor).or_insert(next);
         }
     }
 
@@ -333,9 +343,10 @@ impl UsedFloors {
         let mut used: Vec<(usize, Floor)> = floors
             .into_iter()
             .enumerate()
-            .filter_map(|(old, floor)| Some((*self.0.get(&old)?, floor)))
+            .filter_map(|(old, floor)| Some((*self.numbers.get(&old)?, floor)))
             .collect();
         used.sort_by_key(|(new, _)| *new);
-        used.into_iter().map(|(_, floor)| floor).collect()
+        let used = used.into_iter().map(|(_, floor)| floor);
+        self.before.into_iter().chain(used).collect()
     }
 }

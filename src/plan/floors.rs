@@ -67,7 +67,8 @@ impl Planner<'_, '_> {
             .map(|member| (member, stamp(&member)))
             .collect();
         group.sort_by_key(|(_, stamp)| Reverse(*stamp));
-        let held = held(&floor.holds, &group, &self.matcher.zone);
+        let stamps: Vec<Option<Stamp>> = group.iter().map(|(_, stamp)| *stamp).collect();
+        let held = held(&floor.holds, &stamps, &self.matcher.zone);
         for &(member, _) in group
             .iter()
             .zip(&held)
@@ -102,13 +103,13 @@ impl Planner<'_, '_> {
     }
 }
 
-/// Which members of a group, newest first, a floor holds.
-fn held(holds: &Holds, group: &[(usize, Option<Stamp>)], zone: &TimeZone) -> Vec<bool> {
+/// Which members of a group a floor holds, by their stamps, of which the newest is first.
+pub(super) fn held(holds: &Holds, group: &[Option<Stamp>], zone: &TimeZone) -> Vec<bool> {
     let slots = match holds {
         Holds::Newest(count) => return (0..group.len()).map(|at| at < *count).collect(),
         Holds::Slots(slots) => slots,
     };
-    let local: Vec<Option<DateTime>> = group.iter().map(|(_, at)| local(*at, zone)).collect();
+    let local: Vec<Option<DateTime>> = group.iter().map(|at| local(*at, zone)).collect();
     let mut held = vec![false; group.len()];
     for (count, period) in slots {
         let mut filled = 0;

@@ -74,6 +74,11 @@ const TEMPLATES: [(&str, &[(&str, &str)]); 10] = [
 const SPANS: [&str; 6] = ["1 day", "3 days", "1 hour", "1 month", "2 weeks", "1 year"];
 const SIZES: [&str; 5] = ["1 kB", "3 kB", "5 kB", "10 kB", "20 kB"];
 
+/// Kinds of statements that compare files, as `member_of_kind` numbers them.
+const BUDGETS: [usize; 2] = [7, 8];
+const FLOORS: [usize; 2] = [5, 6];
+const FLOORS_AND_BUDGETS: [usize; 4] = [5, 6, 7, 8];
+
 type Captures = &'static [(&'static str, &'static str)];
 
 /// A policy in the language.
@@ -229,8 +234,8 @@ fn member_of_kind(tape: &mut Tape<'_>, captures: Captures, kind: usize) -> Strin
     }
 }
 
-/// A policy of which budgets alone take files, mostly several of them the same ones.
-fn budgets_text(tape: &mut Tape<'_>) -> Vec<String> {
+/// A policy of budgets and floors, mostly several of them over the same files.
+fn groups_text(tape: &mut Tape<'_>, kinds: &[usize]) -> Vec<String> {
     let mut statements = vec![
         "timezone \"UTC\"".to_owned(),
         "type sym = text matching \"[A-Z]+\"".to_owned(),
@@ -243,17 +248,15 @@ fn budgets_text(tape: &mut Tape<'_>) -> Vec<String> {
         ]);
         let mut members = vec!["age is measured from last modified".to_owned()];
         for _ in 0..1 + tape.below(3) {
-            let kind = 7 + tape.below(2);
+            let kind = tape.one(kinds);
             members.push(member_of_kind(tape, captures, kind));
         }
         members.extend(
             tape.chance(2)
                 .then(|| "keep when size over 3 kB".to_owned()),
         );
-        members.extend(
-            tape.chance(2)
-                .then(|| "delete when older than 1 month".to_owned()),
-        );
+        let delete = tape.one(&["", "delete when older than 1 month", "delete always"]);
+        members.push(delete.to_owned());
         let body = members.join("\n    ");
         statements.push(format!(
             "collection c{number} at \"{template}\" {{\n    {body}\n}}"
@@ -510,8 +513,11 @@ fn sifted_by(policy: &Policy, entries: &[Entry], counting: Option<&[String]>) ->
 
 #[test]
 fn of_what_was_laid_aside_and_is_lost_nothing_goes() {
-    for order in ["oldest first", "lowest {s} first"] {
-        let statement = format!("limit count to 100, evicting {order}");
+    for statement in [
+        "limit count to 100, evicting oldest first",
+        "limit count to 100, evicting lowest {s} first",
+        "keep newest 100\ndelete always",
+    ] {
         let text = format!(
             "collection c at \"{{s}}/*\" {{\nage is measured from last modified\n{statement}\n}}"
         );
@@ -533,12 +539,62 @@ fn of_what_was_laid_aside_and_is_lost_nothing_goes() {
         };
         let (sieve, mut passed) = walked();
         let back = sieve.bring_back(&mut passed).unwrap().len();
-        assert!(passed.steps.in_order().len() + back >= 500, "{order}");
+        assert!(passed.steps.in_order().len() + back >= 500, "{statement}");
 
         let (sieve, mut passed) = walked();
         spool.lose(1_000);
-        assert!(sieve.bring_back(&mut passed).is_err(), "{order}");
-        assert!(passed.steps.in_order().is_empty(), "{order}");
+        assert!(sieve.bring_back(&mut passed).is_err(), "{statement}");
+        assert!(passed.steps.in_order().is_empty(), "{statement}");
+    }
+}
+
+/// More files than one thread is given, in directories of which many are one group.
+fn many_files() -> Vec<Entry> {
+    let bytes: Vec<u8> = (0..30_000u32)
+        .flat_map(|n| (n * 7919).to_le_bytes())
+        .collect();
+    let mut tape = Tape(&bytes);
+    let mut entries = Vec::new();
+    for number in 0..20_000 {
+        let mut facts = facts(&mut tape, number);
+        facts.modified = facts.modified.min(now().stamp());
+        facts.links = 1;
+        facts.id.inode = number;
+        let place = format!("{:03}/{}/{number:05}", number / 40, number % 3);
+        entries.push(Entry {
+            path: RelPath::parse(place).unwrap(),
+            facts: Ok(facts),
+        });
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
+}
+
+#[test]
+fn groups_that_several_threads_find_are_one() {
+    let entries = many_files();
+    for statements in [
+        "keep newest 3 per {s}\nkeep newest 2 per {t}\ndelete when older than 1 day",
+        "keep 2 daily, 1 yearly per {t}\nkeep newest 1 where size over 3 kB\ndelete always",
+        "keep newest 3 per {s}\nlimit count to 10 per {s}, evicting oldest first\n\
+         limit total size to 9 MB, evicting largest first\ndelete when older than 2 weeks",
+    ] {
+        let text = format!(
+            "collection c at \"{{s}}/{{t}}/*\" {{\nage is measured from last modified\n{statements}\n}}"
+        );
+        let head = ["timezone \"UTC\"", "stop never"].map(str::to_owned);
+        let (_, policy) = load(&[&head[..], &[text]].concat()).unwrap();
+        let now = now();
+        let matcher = policy::Matcher::new(&policy, &now);
+        let none = (Default::default(), Default::default(), Default::default());
+        let sieve = Sieve::new(matcher, none.0, none.1, none.2);
+        let mut passed = Passed::default();
+        assert!(!entries.iter().any(|entry| sieve.keeps(entry, &mut passed)));
+        assert_eq!(sieve.bring_back(&mut passed).unwrap(), []);
+        let plan = planned_from(&policy, &Inventory::default(), passed);
+        let whole = planned(&policy, &entries);
+        assert!(plan.steps.len() > 1_000 && plan.floors.len() > 1);
+        assert!(plan == whole, "{statements}");
     }
 }
 
@@ -680,7 +736,21 @@ proptest! {
     #[test]
     fn budgets_take_what_they_would_if_nothing_was_laid_aside(bytes in tape()) {
         let mut tape = Tape(&bytes);
-        let Some((source, policy)) = load(&budgets_text(&mut tape)) else {
+        let Some((source, policy)) = load(&groups_text(&mut tape, &BUDGETS)) else {
+            return Err(TestCaseError::reject("contradiction"));
+        };
+        let entries = plain_tree(&mut tape);
+        let mut whole = planned(&policy, &entries);
+        let plan = sifted(&policy, &entries);
+        whole.totals.uncovered = plan.totals.uncovered;
+        prop_assert_eq!(plan, whole, "{}\n{:#?}", source.text(), entries);
+    }
+
+    #[test]
+    fn floors_hold_what_they_would_if_nothing_was_laid_aside(bytes in tape()) {
+        let mut tape = Tape(&bytes);
+        let kinds = tape.one(&[&FLOORS[..], &FLOORS_AND_BUDGETS]);
+        let Some((source, policy)) = load(&groups_text(&mut tape, kinds)) else {
             return Err(TestCaseError::reject("contradiction"));
         };
         let entries = plain_tree(&mut tape);

@@ -17,8 +17,10 @@ mod enter;
 mod evict;
 mod expiry;
 mod finish;
+mod floored;
 mod floors;
 mod group;
+mod held;
 mod known;
 #[cfg(test)]
 mod laws;
@@ -27,6 +29,7 @@ mod member;
 mod parts;
 mod passed;
 mod pressure;
+mod settle;
 mod sieve;
 mod steps;
 mod trial;
@@ -52,6 +55,7 @@ pub use captures::Captures;
 pub use census::{Census, Sum};
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
+pub use held::HeldFiles;
 pub use known::{Known, Record};
 pub use passed::Passed;
 pub use pressure::{is_above, is_below};
@@ -252,7 +256,7 @@ pub struct Floor {
     /// Index into [`Plan::rules`].
     pub rule: usize,
     /// The files, with what they were.
-    pub members: Vec<(RelPath, Facts)>,
+    pub members: HeldFiles,
 }
 
 /// A budget whose protected files alone exceed it.

@@ -8,7 +8,7 @@ use super::census::Census;
 use super::known::{Known, Record, Sums};
 use super::used::Used;
 use super::words::{Rulings, Words};
-use super::{Packer, Totals, Uncovered};
+use super::{Floor, Packer, Totals, Uncovered};
 use crate::path::RelPath;
 use crate::policy::Memberships;
 
@@ -31,12 +31,16 @@ pub struct Passed {
     pub(super) occupied: Vec<RelPath>,
     /// Directories in which nothing is to go, for the next run.
     pub(super) known: Vec<(RelPath, Arc<Record>)>,
-    /// Files that only budgets ask for, until it is known which of them they take.
+    /// Files that only budgets and floors ask for, until it is known which of them go.
     pub(super) aside: Aside,
     /// What those use of budgets that are remembered for other decisions, at most.
     pub(super) remembered: Used,
+    /// Whether floors may count some that are remembered.
+    pub(super) is_floored: bool,
     /// What those use that were laid aside and stay.
     pub(super) rest: Used,
+    /// The floors that steps rely on.
+    pub(super) floors: Vec<Floor>,
     /// All files, remembered or not, where that was asked for.
     pub(super) census: Census,
     pub(super) scratch: Scratch,
@@ -96,6 +100,7 @@ impl Passed {
         self.known.append(&mut more.known);
         self.aside.add_all(more.aside);
         self.remembered.add_all(more.remembered);
+        self.is_floored |= more.is_floored;
         self.census.add_all(more.census);
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::aside::Lot;
 use super::breaker::own;
 use super::census::Questions;
 use super::decide::{SINGLE, before_delete, hooks, is_spared, would_go, write_reason};
@@ -18,7 +19,7 @@ use super::member::freed;
 use super::passed::{Here, Passed, Scratch};
 use super::used::Limits;
 use super::words::Words;
-use super::{Action, Hook, Spool, Step};
+use super::{Action, Hook, Indices, Spool, Step};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
 use crate::policy::{
@@ -45,8 +46,8 @@ pub struct Sieve<'p> {
     index: Option<Index>,
     /// What is counted of every file.
     questions: Option<Questions>,
-    /// The budgets files are laid aside for.
-    budgets: Option<Limits>,
+    /// The budgets that count what is laid aside; nothing where nothing is.
+    limits: Option<Limits>,
     /// Where steps lie that are too many for memory.
     spool: Option<Arc<Spool>>,
 }
@@ -80,11 +81,12 @@ impl<'p> Sieve<'p> {
         let asked: Vec<Asked> = collections
             .map(|(index, of)| Asked::of(policy, index, of))
             .collect();
+        let may_wait = |asked: &Asked| matches!(asked, Asked::Counted | Asked::Floored);
         // An archive in its file's place is counted by the path that had, which is not
         // known yet.
-        let lays_aside = asked.contains(&Asked::Counted) && !everything && named.is_empty();
+        let lays_aside = asked.iter().any(may_wait) && !everything && named.is_empty();
         Sieve {
-            budgets: lays_aside.then(|| Limits::of(policy)),
+            limits: lays_aside.then(|| Limits::of(policy)),
             asked,
             own: own(policy),
             hooks: hooks(policy),
@@ -143,7 +145,7 @@ impl<'p> Sieve<'p> {
         &self,
         entry: &Entry,
         memberships: &[Membership],
-        (place, rule): (&Membership, usize),
+        (place, rule, floors): (&Membership, usize, Indices),
         reason: &str,
         part: &mut Passed,
     ) -> Option<Step> {
@@ -157,7 +159,7 @@ impl<'p> Sieve<'p> {
             stands_for: None,
             facts: *entry.facts.as_ref().ok()?,
             action: Action::Remove,
-            ruling: rulings.of_file(collection, &entry.path, place, rule, hooks),
+            ruling: rulings.of_file(collection, &entry.path, place, rule, (hooks, floors)),
             reason: words.shared(reason),
         })
     }
@@ -203,8 +205,9 @@ impl<'p> Sieve<'p> {
         &self.matcher
     }
 
-    pub(super) fn budgets(&self) -> Option<&Limits> {
-        self.budgets.as_ref()
+    /// The budgets that count what is laid aside; nothing where nothing is.
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
     }
 
     fn note(&self, path: &RelPath, part: &mut Passed) {
@@ -233,23 +236,37 @@ enum Asked {
     /// Those that no `delete` takes, and of them those that may have to go: a budget counts
     /// what is left.
     Counted,
+    /// All, but only by floors, which count what `delete` would take as well, and budgets.
+    Floored,
     /// Those that no `delete` takes.
     Staying,
-    /// All: a floor counts what `delete` would take as well.
+    /// All.
     All,
 }
 
 impl Asked {
     fn of(policy: &Policy, index: usize, collection: &Collection) -> Asked {
+        let all = !collection.replaces.is_empty() || !collection.backups.is_empty();
         let mut stages = policy.pressures.iter().flat_map(|of| &of.stages);
-        let all = !collection.floors.is_empty()
-            || !collection.replaces.is_empty()
-            || !collection.backups.is_empty();
+        let is_pressed = stages.any(|stage| stage.collection == index);
+        let floored = match collection.floors.is_empty() {
+            false => Asked::Floored,
+            true if !collection.limits.is_empty() => Asked::Counted,
+            true => Asked::None,
+        };
         match all {
             true => Asked::All,
-            false if stages.any(|stage| stage.collection == index) => Asked::Staying,
-            false if !collection.limits.is_empty() => Asked::Counted,
-            false => Asked::None,
+            false if is_pressed => floored.and(Asked::Staying),
+            false => floored,
+        }
+    }
+
+    /// What is asked of a file by both.
+    fn and(self, other: Asked) -> Asked {
+        match (self.min(other), self.max(other)) {
+            // Pressure would have to know what floors hold.
+            (Asked::Floored, Asked::Staying) => Asked::All,
+            (_, most) => most,
         }
     }
 }
@@ -336,12 +353,21 @@ impl Sieve<'_> {
         part.scratch.placed = Some((entry.path.clone(), memberships));
     }
 
-    /// Counts what is remembered towards the budgets that files are laid aside for.
+    /// Counts what is remembered towards the budgets and floors that files are laid aside for.
     fn remember(&self, entry: &Entry, memberships: &[Membership], part: &mut Passed) {
-        if let Some(limits) = &self.budgets {
+        if let Some(limits) = &self.limits {
             let remembered = &mut part.remembered;
             remembered.count(limits, &self.matcher, entry, memberships);
+            part.is_floored |= self.may_be_floored(entry, memberships);
         }
+    }
+
+    /// Whether budgets of a file's collections count what it takes.
+    fn is_counted(&self, memberships: &[Membership]) -> bool {
+        memberships.iter().any(|place| {
+            let collection = self.matcher.policy.collections.get(place.collection);
+            collection.is_some_and(|of| !of.limits.is_empty())
+        })
     }
 
     /// Whether an entry is remembered for other decisions; if not, it is decided on.
@@ -369,11 +395,16 @@ impl Sieve<'_> {
             return false;
         }
         let Ok(facts) = &entry.facts else {
+            // A date in its name may be all that a floor asks for.
+            self.remember(entry, &memberships, part);
             return true;
         };
-        let asked = |place: &Membership| self.asked.get(place.collection).copied();
-        let asked = memberships.iter().filter_map(asked).max();
-        if asked == Some(Asked::All) {
+        let asked = memberships
+            .iter()
+            .filter_map(|place| self.asked.get(place.collection))
+            .fold(Asked::None, |all, asked| all.and(*asked));
+        let lays_aside = self.limits.is_some();
+        if asked == Asked::All || asked == Asked::Floored && !lays_aside {
             self.remember(entry, &memberships, part);
             return true;
         }
@@ -387,21 +418,31 @@ impl Sieve<'_> {
             Verdict::Doomed { .. } | Verdict::Open => false,
         };
         let stays = !matches!(verdict, Verdict::Doomed { .. });
-        let is_counted = stays && asked >= Some(Asked::Counted);
+        let is_floored = asked == Asked::Floored;
+        let is_asked = is_floored || stays && asked != Asked::None;
         // The bytes of a file with several names are counted once.
-        let is_plain = asked == Some(Asked::Counted) && self.budgets.is_some() && facts.links == 1;
-        if told || is_counted && !is_plain {
+        let is_plain = lays_aside
+            && asked <= Asked::Floored
+            && (facts.links == 1 || !self.is_counted(&memberships));
+        if told || is_asked && !is_plain {
             self.remember(entry, &memberships, part);
             return true;
         }
-        if let (true, Some(limits)) = (is_counted, &self.budgets) {
-            let is_open = verdict == Verdict::Open;
+        if let (true, Some(limits)) = (is_asked, &self.limits) {
+            let lot = match verdict {
+                Verdict::Kept(_) => Lot::Kept,
+                Verdict::Open => Lot::Open,
+                Verdict::Doomed { .. } => Lot::Doomed,
+            };
             self.occupy(&entry.path, part);
             part.scratch.here.until = None;
             let aside = &mut part.aside;
-            aside.used.count(limits, &self.matcher, entry, &memberships);
-            self.stays_aside(entry, &memberships, is_open, &mut aside.sums);
-            aside.pack(entry, facts, is_open, self.spool.as_ref());
+            if !is_floored {
+                let is_open = lot == Lot::Open;
+                aside.used.count(limits, &self.matcher, entry, &memberships);
+                self.stays_aside(entry, &memberships, is_open, &mut aside.sums);
+            }
+            aside.pack((entry, facts), lot, is_floored, self.spool.as_ref());
             return false;
         }
         let step = match verdict {
@@ -409,7 +450,8 @@ impl Sieve<'_> {
                 let step = memberships.get(membership).and_then(|place| {
                     let mut reason = std::mem::take(&mut part.scratch.reason);
                     write_reason(&self.matcher, entry, place, rule, &mut reason);
-                    let step = self.step(entry, &memberships, (place, rule), &reason, part);
+                    let by = (place, rule, Indices::new());
+                    let step = self.step(entry, &memberships, by, &reason, part);
                     part.scratch.reason = reason;
                     step
                 });

@@ -4,6 +4,7 @@
 //! large plan lie in a file. What reads steps has a page of them at a time.
 
 mod arena;
+mod facts;
 mod packer;
 mod page;
 mod spool;
@@ -17,6 +18,9 @@ use std::sync::Arc;
 
 use super::{Action, Step, Tally};
 use arena::{Arena, Place};
+
+pub(super) use facts::{Common, Own, form};
+pub(super) use page::append;
 
 pub use packer::Packer;
 pub use spool::Spool;

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use super::aside::unpacked;
+use super::aside::{Laid, Lot, laid};
+use super::floored::{Fate, Floored};
 use super::member::freed;
 use super::parts::in_parts;
 use super::sieve::Sieve;
 use super::steps::Steps;
-use super::used::{ByGroup, Group, LimitAt, Limits, Used, of_limit};
+use super::used::{ByGroup, Group, LimitAt, Limits, Used, by_captures};
 use crate::entry::{Entry, Facts};
 use crate::policy::{Limit, Matcher, Measure, Membership, Order};
 use crate::time::Stamp;
@@ -74,22 +75,36 @@ impl Sieve<'_> {
     }
 
     /// Every file's turns in the groups that are over, group by group and in each as they go.
+    /// What floors may count can only go where it is known what those hold.
     pub(super) fn turns_of_all(
         &self,
         files: &Steps,
         limits: &Limits,
         exceeded: &[Exceeded],
+        floored: Option<&Floored>,
     ) -> Vec<Turn> {
+        if exceeded.is_empty() {
+            return Vec::new();
+        }
         let parts = in_parts(files.len(), |range| {
             let mut turns: Vec<Turn> = Vec::new();
             let mut written = String::new();
             for (at, file) in range.clone().zip(files.iter_from(range.start)) {
-                let (entry, is_open) = unpacked(file);
+                let Laid {
+                    entry,
+                    lot,
+                    is_floored,
+                } = laid(file);
                 let Ok(facts) = &entry.facts else { continue };
+                let is_open = match (is_floored, floored.map(|floored| floored.fate(at))) {
+                    (false, _) => lot == Lot::Open,
+                    // No budget counts it.
+                    (true, Some(Fate::Goes)) => continue,
+                    (true, fate) => fate == Some(Fate::Open),
+                };
                 for place in &self.matcher().memberships(&entry.path) {
                     limits.each(self.matcher(), &entry, place, |limit_at, limit, values| {
-                        let of_limit = of_limit(limit, values);
-                        Group::write(of_limit, &mut written);
+                        Group::write(by_captures(&limit.per, values), &mut written);
                         let found = exceeded.binary_search_by_key(&limit_at, |of| of.limit);
                         let groups = found.ok().and_then(|found| exceeded.get(found));
                         let group = groups.and_then(|of| of.groups.get(written.as_str()));

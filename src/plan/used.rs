@@ -66,6 +66,12 @@ struct OfCollection {
 }
 
 impl Limits {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut all = self.0.iter();
+        all.all(|of| of.plain.is_empty() && of.guarded.is_empty())
+    }
+
     pub(super) fn of(policy: &Policy) -> Limits {
         let collections = policy.collections.iter().map(|collection| {
             let mut of = OfCollection::default();
@@ -144,7 +150,7 @@ impl Used {
         } = self;
         for place in memberships {
             limits.each(matcher, entry, place, |at, limit, values| {
-                Group::write(of_limit(limit, values), group);
+                Group::write(by_captures(&limit.per, values), group);
                 add(used.entry(at).or_default(), group, amount(limit, facts));
             });
         }
@@ -196,12 +202,9 @@ fn add(groups: &mut ByGroup<u64>, group: &str, more: u64) {
     }
 }
 
-/// The values of the captures that a limit counts by.
-pub(super) fn of_limit<'v>(limit: &Limit, values: Values<'v>) -> impl Iterator<Item = &'v str> {
-    limit
-        .per
-        .iter()
-        .filter_map(move |&capture| values.get(capture))
+/// The values of the captures that a statement counts by.
+pub(super) fn by_captures<'v>(per: &[usize], values: Values<'v>) -> impl Iterator<Item = &'v str> {
+    per.iter().filter_map(move |&capture| values.get(capture))
 }
 
 fn amount(limit: &Limit, facts: &Facts) -> u64 {

@@ -63,7 +63,7 @@ impl Rulings {
         path: &RelPath,
         place: &Membership,
         rule: usize,
-        hooks: Indices,
+        (hooks, relied): (Indices, Indices),
     ) -> Arc<Ruling> {
         let Ruling {
             collection: name,
@@ -81,7 +81,7 @@ impl Rulings {
             && *asked == hooks
             && unit.is_none()
             && pressure.is_none()
-            && floors.is_empty()
+            && *floors == relied
             && captures.are(names, values());
         if !is_same {
             self.0 = Arc::new(Ruling {
@@ -89,6 +89,7 @@ impl Rulings {
                 captures: Captures::new(Arc::clone(names), values()),
                 rule,
                 hooks,
+                floors: relied,
                 ..Ruling::default()
             });
         }

@@ -393,7 +393,12 @@ impl From<&Floor> for FloorForm {
     fn from(floor: &Floor) -> FloorForm {
         FloorForm {
             rule: floor.rule,
-            members: floor.members.iter().map(MemberForm::from).collect(),
+            members: floor
+                .members
+                .iter()
+                .flatten()
+                .map(|member| MemberForm::from(&member))
+                .collect(),
         }
     }
 }

@@ -10,22 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::super::captures::Captures;
 use super::super::{Action, Indices, Ruling, Step};
-use crate::entry::{Facts, FileId, Kind};
+use super::facts::{Common, Own, form};
 use crate::path::RelPath;
-use crate::time::Stamp;
 
 /// One step; its directory stands before the first of a page.
 #[derive(Serialize, Deserialize)]
 struct StepForm<'b> {
     name: &'b [u8],
     stands_for: Option<&'b [u8]>,
-    inode: u64,
-    size: u64,
-    allocated: u64,
-    modified: (i64, u32),
-    changed: (i64, u32),
-    accessed: (i64, u32),
-    created: Option<(i64, u32)>,
+    own: Own,
     /// Nothing where it is as of the step before.
     common: Option<Common>,
     action: ActionForm,
@@ -33,17 +26,6 @@ struct StepForm<'b> {
     ruling: RulingForm<'b>,
     /// The same.
     reason: Option<&'b str>,
-}
-
-/// What files of one directory mostly have alike.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Common {
-    kind: u8,
-    device: u64,
-    links: u64,
-    mode: u32,
-    owner: u32,
-    group: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,7 +91,7 @@ impl Flavor for Appended<'_> {
     }
 }
 
-fn append(form: &impl Serialize, to: &mut Vec<u8>) {
+pub(in crate::plan) fn append(form: &impl Serialize, to: &mut Vec<u8>) {
     // Neither these forms nor a vector can fail.
     let _ = postcard::serialize_with_flavor(form, Appended(to));
 }
@@ -131,45 +113,13 @@ impl Writer {
             ruling,
             reason,
         } = step;
-        let Facts {
-            kind,
-            id: FileId { device, inode },
-            size,
-            allocated,
-            modified,
-            changed,
-            accessed,
-            created,
-            links,
-            mode,
-            owner,
-            group,
-        } = *facts;
-        let common = Common {
-            kind: match kind {
-                Kind::File => 0,
-                Kind::Directory => 1,
-                Kind::Symlink => 2,
-                Kind::Special => 3,
-            },
-            device,
-            links,
-            mode,
-            owner,
-            group,
-        };
+        let (common, own) = form(facts);
         let before = self.0.as_ref();
         let names: Vec<&str>;
-        let form = StepForm {
+        let step = StepForm {
             name: path.name(),
             stands_for: stands_for.as_deref().map(RelPath::as_bytes),
-            inode,
-            size,
-            allocated,
-            modified: parts(modified),
-            changed: parts(changed),
-            accessed: parts(accessed),
-            created: created.map(parts),
+            own,
             common: before
                 .is_none_or(|before| before.common != common)
                 .then_some(common),
@@ -194,7 +144,7 @@ impl Writer {
                 })
                 .then_some(reason),
         };
-        append(&form, to);
+        append(&step, to);
         match &mut self.0 {
             Some(before) => {
                 before.common = common;
@@ -221,10 +171,6 @@ impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }
-}
-
-fn parts(stamp: Stamp) -> (i64, u32) {
-    (stamp.seconds(), stamp.subsec_nanoseconds())
 }
 
 fn is_same_but_for_values(a: &Ruling, b: &Ruling) -> bool {
@@ -290,39 +236,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<Step>> {
 
 impl StepForm<'_> {
     fn read(&self, directory: &RelPath, before: Option<&Before>) -> Option<(Step, Common)> {
-        let stamp = |(seconds, nanoseconds)| Stamp::new(seconds, nanoseconds);
         let common = self.common.or(before.map(|before| before.common))?;
-        let Common {
-            kind,
-            device,
-            links,
-            mode,
-            owner,
-            group,
-        } = common;
-        let facts = Facts {
-            kind: match kind {
-                0 => Kind::File,
-                1 => Kind::Directory,
-                2 => Kind::Symlink,
-                3 => Kind::Special,
-                _ => return None,
-            },
-            id: FileId {
-                device,
-                inode: self.inode,
-            },
-            size: self.size,
-            allocated: self.allocated,
-            modified: stamp(self.modified),
-            changed: stamp(self.changed),
-            accessed: stamp(self.accessed),
-            created: self.created.map(stamp),
-            links,
-            mode,
-            owner,
-            group,
-        };
+        let facts = self.own.with(common)?;
         let known = before.map(|before| &before.ruling);
         let stands_for = self.stands_for.map(RelPath::parse).transpose().ok()?;
         let step = Step {
