@@ -16,13 +16,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::floored::Fate;
 use super::known::Sums;
 use super::parts::in_parts;
 use super::settle::Decided;
 use super::sieve::Sieve;
 use super::steps::{Packer, Steps, Unreadable};
-use super::turns::Turn;
 use super::used::{Limits, Used};
 use super::{Action, Passed, Ruling, Spool, Step};
 use crate::entry::{Entry, Facts};
@@ -179,7 +177,7 @@ impl Sieve<'_> {
             of.add_all(by_floored.clone());
         }
         let exceeded = self.exceeded(&passed.rest, &passed.remembered);
-        let mut turns = self.turns_of_all(files, limits, &exceeded, floored.as_ref());
+        let turns = self.turns_of_all(files, limits, &exceeded, floored.as_ref());
         files.check()?;
         let evicted = match is_known {
             true => self.evicted(&turns, &exceeded, files.len()),
@@ -201,11 +199,8 @@ impl Sieve<'_> {
             return Ok(Vec::new());
         }
         // With all files that floors may count.
-        if let Some(floored) = &floored {
+        if floored.is_some() {
             passed.rest.subtract(&by_floored);
-            let counted = |turn: &&mut Turn| floored.fate(turn.file) != Fate::Apart;
-            let counted = turns.iter_mut().filter(counted);
-            counted.for_each(|turn| turn.gives = 0);
         }
         let chosen = self.chosen(&turns, &exceeded, files.len());
         drop(turns);

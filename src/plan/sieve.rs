@@ -301,6 +301,10 @@ impl Sift for Sieve<'_> {
         keeps
     }
 
+    fn keeps_directories(&self) -> bool {
+        self.everything || self.empties
+    }
+
     fn may_know_leaf(&self, path: &RelPath) -> bool {
         let known = self.index.as_ref().map(|index| &index.known);
         known.is_some_and(|known| known.is_leaf(path))

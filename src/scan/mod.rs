@@ -57,7 +57,8 @@ pub struct Inventory {
     /// Everything that is no directory.
     pub entries: Vec<Entry>,
     /// The directories that were entered, the root first. One without facts could
-    /// not be listed to its end, so more may lie in it than `entries` shows.
+    /// not be listed to its end, so more may lie in it than `entries` shows. Of a sieve
+    /// that asks for no others, only such.
     pub directories: Vec<Entry>,
     /// What was left alone although statements reach it.
     pub skipped: Vec<Skipped>,
@@ -196,6 +197,11 @@ pub trait Sift: Sync {
 
     /// Whether an entry is remembered.
     fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
+
+    /// Whether directories are remembered that nothing is amiss with.
+    fn keeps_directories(&self) -> bool {
+        true
+    }
 
     /// Whether it may be known what lies in a directory, and that there is no directory in it:
     /// then it need not even be opened, and [`Sift::begin`] is told what its name shows. Where

@@ -78,9 +78,7 @@ impl<'a, S: Sift> Worker<'a, S> {
 
     fn take(&self, mut job: Job, names: &mut Names, found: &mut Findings, part: &mut S::Part) {
         if let Some(facts) = self.known_leaf(&job, part) {
-            let facts = Ok(facts);
-            let path = job.path;
-            found.directories.push(Entry { path, facts });
+            self.note(job.path, Ok(facts), found);
             return;
         }
         match self.open(&job) {
@@ -90,8 +88,7 @@ impl<'a, S: Sift> Worker<'a, S> {
                 drop(job.way);
                 if let Some(below) = self.sieve.begin(&path, &facts, part) {
                     self.enter_all(&path, dir, &below, found);
-                    let facts = Ok(facts);
-                    found.directories.push(Entry { path, facts });
+                    self.note(path, Ok(facts), found);
                     return;
                 }
                 let listed = dir.names(names);
@@ -106,7 +103,7 @@ impl<'a, S: Sift> Worker<'a, S> {
                 let below = below.filter(|_| listed.is_ok());
                 self.sieve.end(&path, &facts, below, part);
                 let facts = listed.map(|()| facts).map_err(|error| unreadable(&error));
-                found.directories.push(Entry { path, facts });
+                self.note(path, facts, found);
             }
             Err(error) if is_out_of_descriptors(&error) && job.attempts < ATTEMPTS => {
                 job.let_go();
@@ -117,11 +114,15 @@ impl<'a, S: Sift> Worker<'a, S> {
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound => {}
                 io::ErrorKind::CrossesDevices => found.skip(job.path, Skip::Mount),
-                _ => found.directories.push(Entry {
-                    path: job.path,
-                    facts: Err(unreadable(&error)),
-                }),
+                _ => self.note(job.path, Err(unreadable(&error)), found),
             },
+        }
+    }
+
+    /// Remembers a directory, if somebody asks for it.
+    fn note(&self, path: RelPath, facts: Result<Facts, Unreadable>, found: &mut Findings) {
+        if facts.is_err() || self.sieve.keeps_directories() {
+            found.directories.push(Entry { path, facts });
         }
     }
 
