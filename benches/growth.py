@@ -4,9 +4,10 @@
     python3 benches/growth.py RETAIN PLACE [LARGEST]
 
 RETAIN is a release build, PLACE a directory to make trees in (a tmpfs measures the
-program and not the disk), LARGEST the most files of a tree, a million unless said.
-Each point is the fastest of three runs in seconds of processor time, user and system,
-which other programs disturb less than the wall; and the peak of resident memory.
+program and not the disk, and seldom has room for ten million names), LARGEST the most
+files of a tree, a million unless said. Each point is the fastest of three runs, of one
+beyond a million files, in seconds of processor time, user and system, which other
+programs disturb less than the wall; and the peak of resident memory.
 Prints Markdown tables and writes benches/growth.svg, with both axes logarithmic: what
 grows as n lies along the dashed diagonal of its chart.
 """
@@ -15,26 +16,45 @@ import math
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 
 RUNS = 3
+# Beyond so many files one run has to do.
+MANY = 1_000_000
 # What one axis varies, the others keep.
 FILES, PER_DIRECTORY = 100_000, 40
 
 
-def grow(root, files, per_directory, every_old=False):
-    """Files in directories of so many, half of them old, or all."""
-    now = time.time()
-    for number in range(files):
-        directory = number // per_directory
-        if number % per_directory == 0:
-            os.makedirs(f"{root}/S{directory}_1h", exist_ok=True)
-        path = f"{root}/S{directory}_1h/{number}.png"
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-        if every_old or number % 2:
-            os.utime(path, (now - 30 * 86400, now - 30 * 86400))
+def grow_some(root, directories, files, per_directory):
+    old = time.time() - 30 * 86400
+    for directory in directories:
+        os.mkdir(f"{root}/S{directory}_1h")
+        begin = directory * per_directory
+        for number in range(begin, min(begin + per_directory, files)):
+            path = f"{root}/S{directory}_1h/{number}.png"
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+            if number % 2:
+                os.utime(path, (old, old))
+
+
+def grow(root, files, per_directory):
+    """Files in directories of so many, half of them old, made by all cores."""
+    os.mkdir(root)
+    directories, cores = math.ceil(files / per_directory), os.cpu_count()
+    share = math.ceil(directories / cores)
+    children = []
+    for begin in range(0, directories, share):
+        child = os.fork()
+        if child == 0:
+            part = range(begin, min(begin + share, directories))
+            grow_some(root, part, files, per_directory)
+            os._exit(0)
+        children.append(child)
+    if any(os.waitpid(child, 0)[1] for child in children):
+        sys.exit("the tree could not be made")
 
 
 def configure(room, statements):
@@ -47,10 +67,10 @@ def configure(room, statements):
     )
 
 
-def measure(retain, room):
+def measure(retain, room, runs):
     """Processor seconds and peak bytes of one plan, the least of some runs."""
     best = (math.inf, math.inf)
-    for _ in range(RUNS):
+    for _ in range(runs):
         child = os.fork()
         if child == 0:
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -71,6 +91,8 @@ def axes(largest):
     yield "files, ages only", [(n, n, PER_DIRECTORY, age) for n in powers]
     budget = age + "limit total size to 1 TB per {symbol}, evicting oldest first\n"
     yield "files, with a budget per group", [(n, n, PER_DIRECTORY, budget) for n in powers]
+    floor = age + "keep newest 10 per {symbol}\n"
+    yield "files, the newest ten of each group kept", [(n, n, PER_DIRECTORY, floor) for n in powers]
     many = [n for n in (10, 100, 1_000, 10_000, 100_000) if n <= FILES]
     yield "directories", [(n, FILES, FILES // n, age) for n in many]
     rules = lambda n: "".join(f'keep for 400 days where {{symbol}} is "T{i}"\n' for i in range(n))
@@ -82,8 +104,8 @@ def axes(largest):
 
 def chart(title, points, left, top, width, height):
     """One chart of a figure: the points, and the diagonal of n through the last."""
-    xs = [math.log10(n) for n, _, _ in points]
-    ys = [math.log10(max(seconds, 1e-3)) for _, seconds, _ in points]
+    xs = [math.log10(n) for n, *_ in points]
+    ys = [math.log10(max(seconds, 1e-3)) for _, seconds, *_ in points]
     low, high = math.floor(min(ys)), math.ceil(max(ys)) or 1
     high = max(high, low + 1)
     first, last = min(xs), max(xs)
@@ -129,22 +151,29 @@ def main():
     retain, place = os.path.realpath(sys.argv[1]), sys.argv[2]
     largest = int(sys.argv[3]) if len(sys.argv) == 4 else 1_000_000
     room = pathlib.Path(tempfile.mkdtemp(prefix="retain-growth.", dir=place))
-    measured = []
+    all_axes = list(axes(largest))
+    trees = {}
+    for axis, (_, points) in enumerate(all_axes):
+        for count, files, per_directory, statements in points:
+            trees.setdefault((files, per_directory), []).append((axis, count, statements))
+    measured = [(title, []) for title, _ in all_axes]
     try:
-        for title, points in axes(largest):
-            print(f"\n| {title} | processor, s | microseconds each | peak MB |\n|--:|--:|--:|--:|")
-            found = []
-            for count, files, per_directory, statements in points:
-                shutil.rmtree(room / "tree", ignore_errors=True)
+        for (files, per_directory), points in trees.items():
+            grow(room / "tree", files, per_directory)
+            for axis, count, statements in points:
                 shutil.rmtree(room / "state", ignore_errors=True)
-                grow(room / "tree", files, per_directory)
                 configure(room, statements)
-                seconds, peak = measure(retain, room)
-                found.append((count, seconds, peak))
-                print(f"| {count:,} | {seconds:.3f} | {seconds / files * 1e6:.2f} | {peak / 1e6:.0f} |", flush=True)
-            measured.append((title, found))
+                seconds, peak = measure(retain, room, RUNS if files <= MANY else 1)
+                measured[axis][1].append((count, seconds, peak, files))
+                print(f"{measured[axis][0]}: {count:,}", file=sys.stderr, flush=True)
+            subprocess.run(["rm", "-rf", room / "tree"], check=True)
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        subprocess.run(["rm", "-rf", room], check=True)
+    for title, points in measured:
+        points.sort()
+        print(f"\n| {title} | processor, s | microseconds each | peak MB |\n|--:|--:|--:|--:|")
+        for count, seconds, peak, files in points:
+            print(f"| {count:,} | {seconds:.3f} | {seconds / files * 1e6:.2f} | {peak / 1e6:.0f} |")
     plot = pathlib.Path(__file__).with_name("growth.svg")
     plot.write_text(figure(measured))
     print(f"\nwrote {plot}")
