@@ -497,10 +497,12 @@ fn sifted_by(policy: &Policy, entries: &[Entry], counting: Option<&[String]>) ->
         let part = &mut parts[turn % 2];
         let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
         let told = turn % 3 > 0;
-        let place = entry.path.parent().expect("it lies in one");
-        assert_eq!(sieve.begin(&place, &directory, part), None);
-        let kept = !(told && sieve.passes(&entry.path, kind, part)) && sieve.keeps(entry, part);
-        sieve.end(&place, &directory, None, part);
+        let directory_of = entry.path.parent().expect("it lies in one");
+        assert_eq!(sieve.begin(&directory_of, &directory, part), None);
+        let mut place = None;
+        let passes = told && sieve.passes(&entry.path, kind, &mut place, part);
+        let kept = !passes && sieve.keeps(entry, place, part);
+        sieve.end(&directory_of, &directory, None, part);
         kept
     });
     let mut passed = Passed::all(parts);
@@ -533,7 +535,7 @@ fn of_what_was_laid_aside_and_is_lost_nothing_goes() {
             for number in 0..600 {
                 let path = RelPath::parse(format!("a/{number:04}")).unwrap();
                 let facts = Ok(facts(&mut Tape(&[]), number));
-                assert!(!sieve.keeps(&Entry { path, facts }, &mut passed));
+                assert!(!sieve.keeps(&Entry { path, facts }, None, &mut passed));
             }
             (sieve, passed)
         };
@@ -589,7 +591,11 @@ fn groups_that_several_threads_find_are_one() {
         let none = (Default::default(), Default::default(), Default::default());
         let sieve = Sieve::new(matcher, none.0, none.1, none.2);
         let mut passed = Passed::default();
-        assert!(!entries.iter().any(|entry| sieve.keeps(entry, &mut passed)));
+        assert!(
+            !entries
+                .iter()
+                .any(|entry| sieve.keeps(entry, None, &mut passed))
+        );
         assert_eq!(sieve.bring_back(&mut passed).unwrap(), []);
         let plan = planned_from(&policy, &Inventory::default(), passed);
         let whole = planned(&policy, &entries);

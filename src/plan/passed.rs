@@ -10,7 +10,6 @@ use super::used::Used;
 use super::words::{Rulings, Words};
 use super::{Floor, Packer, Totals, Uncovered};
 use crate::path::RelPath;
-use crate::policy::Memberships;
 
 /// What became of the files that are decided on already, as far as the plan and decisions
 /// about others ask for it.
@@ -49,8 +48,6 @@ pub struct Passed {
 /// What a thread needs from one file to the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
-    /// The last name that was asked about and needs a look, and where it lies.
-    pub(super) placed: Option<(RelPath, Memberships)>,
     pub(super) words: Option<Words>,
     pub(super) rulings: Rulings,
     /// Where reasons are put together.

@@ -273,8 +273,16 @@ impl Asked {
 
 impl Sift for Sieve<'_> {
     type Part = Passed;
+    /// The collections a name lies in, where that was asked.
+    type Place = Option<Memberships>;
 
-    fn passes(&self, path: &RelPath, kind: Kind, part: &mut Passed) -> bool {
+    fn passes(
+        &self,
+        path: &RelPath,
+        kind: Kind,
+        place: &mut Option<Memberships>,
+        part: &mut Passed,
+    ) -> bool {
         if self.everything || self.named.contains(path) {
             return false;
         }
@@ -286,15 +294,16 @@ impl Sift for Sieve<'_> {
             self.pass(path, self.symlinks.admits(kind), part);
             return true;
         }
-        part.scratch.placed = Some((path.clone(), memberships));
+        *place = Some(memberships);
         false
     }
 
-    fn keeps(&self, entry: &Entry, part: &mut Passed) -> bool {
-        if let Some(questions) = &self.questions {
-            self.count(questions, entry, part);
-        }
-        let keeps = self.decide(entry, part);
+    fn keeps(&self, entry: &Entry, place: Option<Memberships>, part: &mut Passed) -> bool {
+        let place = match &self.questions {
+            Some(questions) => self.count(questions, entry, part),
+            None => place,
+        };
+        let keeps = self.decide(entry, place, part);
         if keeps {
             part.scratch.here.until = None;
         }
@@ -349,12 +358,17 @@ impl Sieve<'_> {
         part.scratch.here.sums.uncovered += u64::from(is_file);
     }
 
-    /// Counts a file, and remembers where it lies.
-    fn count(&self, questions: &Questions, entry: &Entry, part: &mut Passed) {
-        let Ok(facts) = &entry.facts else { return };
+    /// Counts a file; where it lies.
+    fn count(
+        &self,
+        questions: &Questions,
+        entry: &Entry,
+        part: &mut Passed,
+    ) -> Option<Memberships> {
+        let facts = entry.facts.as_ref().ok()?;
         let memberships = self.place(&entry.path, facts.kind);
         questions.count(&self.matcher, entry, &memberships, &mut part.census);
-        part.scratch.placed = Some((entry.path.clone(), memberships));
+        Some(memberships)
     }
 
     /// Counts what is remembered towards the budgets and floors that files are laid aside for.
@@ -375,19 +389,15 @@ impl Sieve<'_> {
     }
 
     /// Whether an entry is remembered for other decisions; if not, it is decided on.
-    fn decide(&self, entry: &Entry, part: &mut Passed) -> bool {
+    fn decide(&self, entry: &Entry, place: Option<Memberships>, part: &mut Passed) -> bool {
         if self.everything || self.named.contains(&entry.path) {
             return true;
         }
         // A file system may tell what a name is by nothing but a `statx`, and it may be
         // something else by now: then it is asked about here.
         let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
-        let is_placed = |(path, _): &mut (RelPath, Memberships)| {
-            self.symlinks.admits(kind) && *path == entry.path
-        };
-        let placed = part.scratch.placed.take_if(is_placed);
-        let placed = placed.map(|(_, memberships)| memberships);
-        let memberships = placed.unwrap_or_else(|| self.place(&entry.path, kind));
+        let place = place.filter(|_| self.symlinks.admits(kind));
+        let memberships = place.unwrap_or_else(|| self.place(&entry.path, kind));
         if memberships.is_empty() {
             match (&entry.facts, &self.questions) {
                 (Ok(facts), Some(_)) if self.symlinks.admits(kind) => {

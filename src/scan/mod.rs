@@ -191,12 +191,22 @@ pub trait Sift: Sync {
     /// What a thread notes about the names it lets pass.
     type Part: Default + Send;
 
+    /// What a name alone tells, for when more is known of it.
+    type Place: Default;
+
     /// Whether a name that is no directory is done with before anything else is known of
     /// it: then there is no `statx` for it, and no entry.
-    fn passes(&self, path: &RelPath, kind: Kind, part: &mut Self::Part) -> bool;
+    fn passes(
+        &self,
+        path: &RelPath,
+        kind: Kind,
+        place: &mut Self::Place,
+        part: &mut Self::Part,
+    ) -> bool;
 
-    /// Whether an entry is remembered.
-    fn keeps(&self, entry: &Entry, part: &mut Self::Part) -> bool;
+    /// Whether an entry is remembered. Its place is what [`Sift::passes`] noted, which was
+    /// not asked where a listing does not tell what a name is.
+    fn keeps(&self, entry: &Entry, place: Self::Place, part: &mut Self::Part) -> bool;
 
     /// Whether directories are remembered that nothing is amiss with.
     fn keeps_directories(&self) -> bool {
@@ -226,12 +236,13 @@ struct Everything;
 
 impl Sift for Everything {
     type Part = ();
+    type Place = ();
 
-    fn passes(&self, _: &RelPath, _: Kind, (): &mut ()) -> bool {
+    fn passes(&self, _: &RelPath, _: Kind, (): &mut (), (): &mut ()) -> bool {
         false
     }
 
-    fn keeps(&self, _: &Entry, (): &mut ()) -> bool {
+    fn keeps(&self, _: &Entry, (): (), (): &mut ()) -> bool {
         true
     }
 }

@@ -220,8 +220,9 @@ impl<'a, S: Sift> Worker<'a, S> {
         if listed.kind == Some(Kind::Directory) {
             return self.enter(path, dir, found);
         }
+        let mut place = S::Place::default();
         if let Some(kind) = listed.kind
-            && self.sieve.passes(&path, kind, part)
+            && self.sieve.passes(&path, kind, &mut place, part)
         {
             return None;
         }
@@ -238,7 +239,7 @@ impl<'a, S: Sift> Worker<'a, S> {
             },
         };
         let entry = Entry { path, facts };
-        if self.sieve.keeps(&entry, part) {
+        if self.sieve.keeps(&entry, place, part) {
             found.entries.push(entry);
         }
         None
