@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Hand, Parents, Way, intent};
+use super::{Hand, Parents, Way, intent, outcome as outcome_of};
 use crate::entry::Facts;
 use crate::journal::{Intent, Journal, JournalError, Outcome};
 use crate::path::RelPath;
@@ -115,7 +115,7 @@ impl Hand<'_> {
             Removal::Removed { freed } | Removal::Remains { freed } => *freed,
             _ => 0,
         };
-        let outcome = self.outcome(removal);
+        let outcome = outcome_of(self.trash, removal);
         let of_file = |step: &Step| match (&outcome, step.facts.links) {
             (_, 1) if gone => Outcome::Removed {
                 freed: step.facts.allocated,
@@ -193,7 +193,7 @@ impl Hand<'_> {
             Name::of(&directory.path),
         ) {
             (Ok(parent), Some(name)) => (parent, name),
-            (Err(removal), _) => return kept(self.outcome(removal).to_string()),
+            (Err(removal), _) => return kept(outcome_of(self.trash, removal).to_string()),
             (Ok(_), None) => return kept("it is the store's root".to_owned()),
         };
         let mut expected = directory.facts;
@@ -210,7 +210,7 @@ impl Hand<'_> {
             Removal::Removed { freed } => Outcome::DirectoryRemoved { freed },
             Removal::Changed => kept("it is not empty, or changed after it was planned".to_owned()),
             Removal::Vanished => kept("somebody else has removed it".to_owned()),
-            other => kept(self.outcome(other).to_string()),
+            other => kept(outcome_of(self.trash, other).to_string()),
         }
     }
 }

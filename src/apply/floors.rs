@@ -2,31 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use super::Hand;
 use crate::entry::Changed;
-use crate::plan::{Batch, Floor};
+use crate::plan::{Batch, Floor, Plan};
 use crate::store::Root;
 
-impl Hand<'_> {
-    /// Steps whose floors still stand, and steps of which one does not.
-    pub(super) fn split_by_floors(
-        &self,
-        batch: &Batch,
-        steps: &[usize],
-    ) -> (Vec<usize>, Vec<usize>) {
-        let mut looked_at: BTreeMap<usize, bool> = BTreeMap::new();
-        steps.iter().partition(|&&step| {
-            let floors = batch.get(step).map(|step| step.ruling.floors.as_slice());
-            floors.unwrap_or_default().iter().all(|&floor| {
-                *looked_at.entry(floor).or_insert_with(|| {
-                    self.plan
-                        .floors
-                        .get(floor)
-                        .is_some_and(|floor| stands(self.root, floor))
-                })
+/// Steps whose floors still stand, and steps of which one does not.
+pub(super) fn split(
+    plan: &Plan,
+    root: &Root,
+    batch: &Batch,
+    steps: &[usize],
+) -> (Vec<usize>, Vec<usize>) {
+    let mut looked_at: BTreeMap<usize, bool> = BTreeMap::new();
+    steps.iter().partition(|&&step| {
+        let floors = batch.get(step).map(|step| step.ruling.floors.as_slice());
+        floors.unwrap_or_default().iter().all(|&floor| {
+            *looked_at.entry(floor).or_insert_with(|| {
+                let floor = plan.floors.get(floor);
+                floor.is_some_and(|floor| stands(root, floor))
             })
         })
-    }
+    })
 }
 
 /// Whether every file a floor counted on is there, unaltered. A newer one in its place

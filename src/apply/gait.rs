@@ -86,6 +86,11 @@ impl Gait {
         }
     }
 
+    /// The store's disk priority.
+    pub fn io(&self) -> Io {
+        self.io
+    }
+
     /// Whether only so many files may go in a second.
     pub fn is_paced(&self) -> bool {
         self.rate.is_some()

@@ -4,6 +4,7 @@
 //! on a file that is no longer there, or on a newer one that has gone since, is not
 //! decided again but dropped.
 
+mod ahead;
 mod directories;
 mod expire;
 mod floors;
@@ -26,6 +27,7 @@ use crate::store::{Index, Removal, Root, Trash, Trashed, in_words};
 use directories::split_by_units;
 use remover::{Ending, Parents, Remover};
 
+pub use ahead::{Intended, Outcomes};
 pub use expire::{Expiry, expire};
 pub use floors::stands;
 pub use gait::{Gait, gently};
@@ -80,7 +82,7 @@ impl Hand<'_> {
         journal.record(self.run, approved.receipts())?;
         let (steps, backed_up) = split_by_action(batch, approved.steps());
         let (steps, held) = self.split_by_holds(batch, &steps);
-        let (steps, floorless) = self.split_by_floors(batch, &steps);
+        let (steps, floorless) = floors::split(self.plan, self.root, batch, &steps);
         let mut done: Vec<(usize, Outcome)> = approved
             .blocked()
             .iter()
@@ -147,23 +149,13 @@ impl Hand<'_> {
             done.extend(unit.steps.iter().map(|&(i, _)| i).zip(of_files));
             outcomes.extend(of_unit);
         }
-        self.sync_trash();
+        match self.way {
+            Way::Verified | Way::Kept(_) => sync_trash(self.trash),
+            Way::Direct | Way::Unlisted(_) => {}
+        }
         journal.settle(intended, &outcomes)?;
         self.forget_archives(batch, &done);
         Ok(done)
-    }
-
-    /// An outcome is in the journal only when it is on the disk. What goes in its place
-    /// needs none of that: after a power cut it is there again, and the next run takes it.
-    fn sync_trash(&self) {
-        match self.way {
-            Way::Verified | Way::Kept(_) => {
-                if let Err(error) = self.trash.sync() {
-                    tracing::warn!(%error, "the trash cannot be synced");
-                }
-            }
-            Way::Direct | Way::Unlisted(_) => {}
-        }
     }
 
     /// Records steps that pressure would have taken and that are not needed any more.
@@ -242,7 +234,7 @@ impl Hand<'_> {
     }
 
     fn remove(&self, parents: &mut Parents, path: &RelPath, facts: &Facts) -> Outcome {
-        self.outcome(self.remover().remove(parents, path, facts))
+        outcome(self.trash, self.remover().remove(parents, path, facts))
     }
 
     fn remover(&self) -> Remover<'_> {
@@ -271,29 +263,41 @@ impl Hand<'_> {
         };
         let files: Vec<&Step> = planned.iter().map(|(_, step)| *step).collect();
         let removals = remover.remove_together(&files, hands);
-        removals.into_iter().map(|it| self.outcome(it)).collect()
+        removals
+            .into_iter()
+            .map(|it| outcome(self.trash, it))
+            .collect()
     }
+}
 
-    fn outcome(&self, removal: Removal) -> Outcome {
-        let place = |slot| self.trash.place(&slot);
-        match removal {
-            Removal::Removed { freed } => Outcome::Removed { freed },
-            Removal::Changed => Outcome::Changed,
-            Removal::Vanished => Outcome::Vanished,
-            Removal::Trashed => Outcome::Trashed,
-            Removal::Busy(reason) => Outcome::Busy { reason },
-            Removal::Remains { freed } => Outcome::Remains { freed },
-            Removal::Unverifiable(reason) => Outcome::Unverifiable { reason },
-            Removal::Failed(reason) => Outcome::Failed { reason },
-            Removal::StrangerKept { slot, reason } => Outcome::InTrash {
-                place: place(slot),
-                reason: format!("another file had taken the planned one's name; {reason}"),
-            },
-            Removal::Stranded { slot, reason } => Outcome::InTrash {
-                place: place(slot),
-                reason,
-            },
-        }
+/// What becomes of a file, as it is recorded.
+fn outcome(trash: &Trash, removal: Removal) -> Outcome {
+    let place = |slot| trash.place(&slot);
+    match removal {
+        Removal::Removed { freed } => Outcome::Removed { freed },
+        Removal::Changed => Outcome::Changed,
+        Removal::Vanished => Outcome::Vanished,
+        Removal::Trashed => Outcome::Trashed,
+        Removal::Busy(reason) => Outcome::Busy { reason },
+        Removal::Remains { freed } => Outcome::Remains { freed },
+        Removal::Unverifiable(reason) => Outcome::Unverifiable { reason },
+        Removal::Failed(reason) => Outcome::Failed { reason },
+        Removal::StrangerKept { slot, reason } => Outcome::InTrash {
+            place: place(slot),
+            reason: format!("another file had taken the planned one's name; {reason}"),
+        },
+        Removal::Stranded { slot, reason } => Outcome::InTrash {
+            place: place(slot),
+            reason,
+        },
+    }
+}
+
+/// An outcome is in the journal only when it is on the disk. What goes in its place
+/// needs none of that: after a power cut it is there again, and the next run takes it.
+fn sync_trash(trash: &Trash) {
+    if let Err(error) = trash.sync() {
+        tracing::warn!(%error, "the trash cannot be synced");
     }
 }
 

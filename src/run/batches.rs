@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::apply::{
-    Expiry, Gait, Hand, Need, Purged, Relief, Way, expire, mirror_holds, purge, purge_for_room,
+    Expiry, Gait, Hand, Intended, Need, Outcomes, Purged, Relief, Way, expire, mirror_holds, purge,
+    purge_for_room,
 };
 use crate::cancel::Cancel;
 use crate::config::{Store, Writers};
@@ -28,6 +29,10 @@ const REVIEWED_BATCH: usize = 4_096;
 /// Steps that are removed together where nobody is asked first: two syncs for as many
 /// files.
 const LARGE_BATCH: usize = 16_384;
+
+/// Steps of a batch that goes while its neighbours are recorded: its first intents and its
+/// last outcomes are what files wait for, and two syncs have to be worth it.
+const AHEAD_BATCH: usize = 8_192;
 
 /// Steps that pressure takes between two looks at what is too full.
 const PRESSURE_BATCH: usize = 64;
@@ -213,12 +218,21 @@ impl Taken<'_> {
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() && !cancel.is_wished() {
-            let most = match self.journal.is_short_of_room() {
-                true => gait.batch().min(BATCH),
-                false => gait.batch(),
+            let (most, goes_ahead) = match self.journal.is_short_of_room() {
+                true => (gait.batch().min(BATCH), false),
+                false if hand.goes_ahead() => (AHEAD_BATCH, true),
+                false => (gait.batch(), false),
             };
             let batch = next_batch(plan, begin, most)?;
             let end = batch.range().end;
+            if goes_ahead && end < plan.steps.len() && hand.may_go_ahead(&batch) {
+                let mut note = |batch: &Batch, outcomes| {
+                    done.note(batch, outcomes);
+                    progress(id, batch.range().end);
+                };
+                begin = go_ahead(&hand, &mut self.journal, batch, cancel, &mut note)?;
+                continue;
+            }
             let pressure = batch.get(begin).and_then(|step| step.ruling.pressure);
             if let Some(number) = pressure {
                 if relief.as_ref().is_none_or(|(of, _)| *of != number) {
@@ -369,6 +383,58 @@ fn report_refused(
         done.kept.push((intent.path, outcome));
     }
     Ok(())
+}
+
+/// Carries out batches that may overlap, from one on as long as such come; where they end.
+/// What is recorded as about to go goes, whether or not the end is wished meanwhile. `note` is
+/// told what became of each batch once that is recorded.
+fn go_ahead(
+    hand: &Hand<'_>,
+    journal: &mut Journal,
+    first: Batch,
+    cancel: &Cancel,
+    note: &mut dyn FnMut(&Batch, Outcomes),
+) -> Result<usize, RunError> {
+    let plan = hand.plan;
+    let intend = |journal: &mut Journal, begin: usize| -> Result<_, RunError> {
+        let is_over = begin >= plan.steps.len() || cancel.is_wished();
+        if is_over || journal.is_short_of_room() {
+            return Ok(None);
+        }
+        let batch = next_batch(plan, begin, AHEAD_BATCH)?;
+        match hand.may_go_ahead(&batch) {
+            true => Ok(Some(hand.intend(journal, batch)?)),
+            false => Ok(None),
+        }
+    };
+    let mut settle = |journal: &mut Journal, (gone, outcomes): (Intended, Vec<Outcome>)| {
+        let (batch, outcomes) = hand.settle(journal, gone, outcomes)?;
+        note(&batch, outcomes);
+        Ok::<usize, RunError>(batch.range().end)
+    };
+    let mut current = hand.intend(journal, first)?;
+    let mut before: Option<(Intended, Vec<Outcome>)> = None;
+    loop {
+        let (outcomes, next) = hand.carry(&current, || {
+            if let Some(before) = before.take() {
+                settle(journal, before)?;
+            }
+            intend(journal, current.end())
+        });
+        let gone = (current, outcomes);
+        match next {
+            Ok(Some(next)) => {
+                before = Some(gone);
+                current = next;
+            }
+            Ok(None) => return settle(journal, gone),
+            // What became of these is known, whatever went wrong meanwhile.
+            Err(error) => {
+                settle(journal, gone)?;
+                return Err(error);
+            }
+        }
+    }
 }
 
 /// How files go in this store, and until when they lie in the trash.

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use retain::fault::Point;
 
@@ -351,4 +352,92 @@ fn a_kill_at_any_durable_step_loses_nothing_and_every_step_is_tried() {
         hit.len(),
         Point::ALL.len()
     );
+}
+
+/// Files of three batches that overlap, the last of them small.
+const MANY: usize = 2 * 8_192 + 200;
+
+/// A shop whose files go in batches of which the journal records one while another goes.
+fn many(setting: &str) -> Shop {
+    let shop = Shop::new(&format!("{OLD}\nstop never"));
+    shop.configure(setting);
+    shop.file("new", "new", 0);
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(10 * DAY);
+    for file in old_files() {
+        let path = shop.path("store").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let file = fs::File::create(path).unwrap();
+        file.set_modified(old).unwrap();
+    }
+    shop
+}
+
+fn old_files() -> impl Iterator<Item = String> {
+    (0..MANY).map(|n| format!("d{:03}/{n:05}", n / 100))
+}
+
+/// The files that are recorded as about to go, once for each time, and how many batches and
+/// outcomes of batches there are.
+fn recorded(shop: &Shop) -> (Vec<String>, usize, usize) {
+    let text = shop.run(&["audit", "export"]).out;
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let (mut files, mut intents, mut outcomes) = (Vec::new(), 0, 0);
+    for line in lines {
+        let line: serde_json::Value = line;
+        match line["kind"].as_str() {
+            Some("outcomes") => outcomes += 1,
+            Some("intents") => {
+                intents += 1;
+                let of_batch = line["content"]["intents"].as_array().unwrap().iter();
+                files.extend(of_batch.map(|of| of["path"].as_str().unwrap().to_owned()));
+            }
+            _ => {}
+        }
+    }
+    (files, intents, outcomes)
+}
+
+#[test]
+fn batches_that_overlap_are_settled_wherever_the_process_dies() {
+    let faults = [
+        ("exclusive = true", "journal-intents:after:1"),
+        ("exclusive = true", "journal-intents:before:2"),
+        ("exclusive = true", "journal-intents:after:3"),
+        ("exclusive = true", "journal-outcomes:before:1"),
+        ("exclusive = true", "journal-outcomes:after:2"),
+        ("exclusive = true", "journal-outcomes:before:3"),
+        ("exclusive = true", "unlink-direct:after:8192"),
+        ("exclusive = true", "unlink-direct:before:8193"),
+        ("exclusive = false", "journal-intents:after:2"),
+        ("exclusive = false", "unlink-trashed:before:8193"),
+    ];
+    let next = AtomicUsize::new(0);
+    let kill = || {
+        while let Some((setting, fault)) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let case = format!("{setting}, {fault}");
+            let shop = many(setting);
+            assert!(
+                dies(&shop, fault, &["apply", "--yes"]),
+                "never reached: {case}"
+            );
+            let (files, intents, outcomes) = recorded(&shop);
+            // One batch behind and one ahead of the one that goes.
+            assert!(intents - outcomes <= 2, "{case}: {intents} and {outcomes}");
+            let left: BTreeSet<String> = shop.files("store").into_iter().collect();
+            let files: BTreeSet<String> = files.into_iter().collect();
+            let gone = old_files().filter(|file| !left.contains(file));
+            for file in gone {
+                assert!(files.contains(&file), "{case}: {file} was never recorded");
+            }
+            run(&shop, &["apply", "--yes"]);
+            run(&shop, &["audit", "verify"]);
+            assert_eq!(shop.files("store"), ["new"], "{case}");
+            let (_, intents, outcomes) = recorded(&shop);
+            assert_eq!(intents, outcomes, "{case}");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(kill);
+        scope.spawn(kill);
+    });
 }

@@ -1,0 +1,163 @@
+//! Batches that go while the journal is busy with their neighbours.
+//!
+//! A batch's intents are durable before its first file goes, and its outcomes are recorded
+//! when all of it is on the disk. Nothing says that files have to wait for the journal
+//! besides: while those of one batch go, the outcomes of the one before it are recorded and
+//! the intents of the one behind it. So a crash leaves two batches open instead of one, of
+//! which none or one has begun, and both are settled by looking.
+//!
+//! Only batches of single files go so that nobody is asked about and nothing is measured
+//! for in between.
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use super::remover::{Ending, Remover};
+use super::{Hand, Way, floors, gently, intent, outcome, sync_trash};
+use crate::config::Io;
+use crate::journal::{BatchId, Intent, Journal, JournalError, Outcome};
+use crate::plan::{Action, Batch, Plan, Step};
+
+/// What became of steps, by index into the plan.
+pub type Outcomes = Vec<(usize, Outcome)>;
+
+/// A batch of which all is recorded but what becomes of it.
+#[derive(Debug)]
+pub struct Intended {
+    batch: Batch,
+    /// Those of its steps that are to go, as indices into the plan.
+    steps: Vec<usize>,
+    /// Nothing where none is.
+    id: Option<BatchId>,
+    /// What became of the others.
+    kept: Outcomes,
+}
+
+/// What files of such a batch go by; threads may share it.
+#[derive(Clone, Copy, Debug)]
+struct Carrier<'a> {
+    plan: &'a Plan,
+    remover: Remover<'a>,
+    io: Io,
+    hands: Option<usize>,
+}
+
+impl Hand<'_> {
+    /// Whether files go so that their batches may overlap.
+    pub fn goes_ahead(&self) -> bool {
+        matches!(self.way, Way::Verified | Way::Direct) && !self.gait.is_paced()
+    }
+
+    /// Whether a batch may overlap with its neighbours.
+    pub fn may_go_ahead(&self, batch: &Batch) -> bool {
+        let is_plain = |step: &Step| {
+            let ruling = &step.ruling;
+            step.action == Action::Remove
+                && step.stands_for.is_none()
+                && ruling.hooks.is_empty()
+                && ruling.unit.is_none()
+                && ruling.pressure.is_none()
+        };
+        let mut steps = batch.range().filter_map(|step| batch.get(step));
+        self.goes_ahead() && steps.all(is_plain)
+    }
+
+    /// Records what of a batch is about to go.
+    pub fn intend(&self, journal: &mut Journal, batch: Batch) -> Result<Intended, JournalError> {
+        let all: Vec<usize> = batch.range().collect();
+        let (steps, kept) = self.split_by_holds(&batch, &all);
+        self.note_kept(journal, &batch, &kept)?;
+        let intents = steps.iter().filter_map(|&step| batch.get(step));
+        let intents: Vec<Intent> = intents.map(intent).collect();
+        let id = match intents.is_empty() {
+            true => None,
+            false => Some(journal.intend(self.run, &intents)?),
+        };
+        Ok(Intended {
+            batch,
+            steps,
+            id,
+            kept,
+        })
+    }
+
+    /// Has a batch go, while something else is done; what becomes of its steps, and the
+    /// answer of the other.
+    pub fn carry<T>(
+        &self,
+        intended: &Intended,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (Vec<Outcome>, T) {
+        let carrier = Carrier {
+            plan: self.plan,
+            remover: self.remover(),
+            io: self.gait.io(),
+            hands: (!self.gait.is_free()).then_some(1),
+        };
+        let carry = || carrier.carry(intended);
+        thread::scope(|scope| {
+            let name = thread::Builder::new().name("remove".to_owned());
+            match name.spawn_scoped(scope, carry) {
+                Ok(thread) => {
+                    let answer = meanwhile();
+                    let outcomes = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+                    (outcomes, answer)
+                }
+                // One after the other is slower, and nothing else.
+                Err(_) => (carry(), meanwhile()),
+            }
+        })
+    }
+
+    /// Records what became of a batch; the batch, and what became of every step of it.
+    pub fn settle(
+        &self,
+        journal: &mut Journal,
+        intended: Intended,
+        outcomes: Vec<Outcome>,
+    ) -> Result<(Batch, Outcomes), JournalError> {
+        let Intended {
+            batch,
+            steps,
+            id,
+            kept: mut done,
+        } = intended;
+        if let Some(id) = id {
+            journal.settle(id, &outcomes)?;
+        }
+        done.extend(steps.into_iter().zip(outcomes));
+        Ok((batch, done))
+    }
+}
+
+impl Intended {
+    /// Where the steps of its batch end: an index into the plan.
+    pub fn end(&self) -> usize {
+        self.batch.range().end
+    }
+}
+
+impl Carrier<'_> {
+    /// Removes what is there as it was planned; an outcome for each of the steps.
+    fn carry(self, intended: &Intended) -> Vec<Outcome> {
+        let Intended { batch, steps, .. } = intended;
+        let Remover { root, trash, .. } = self.remover;
+        let (going, _) = floors::split(self.plan, root, batch, steps);
+        let files: Vec<&Step> = going.iter().filter_map(|&step| batch.get(step)).collect();
+        let hands = self
+            .hands
+            .unwrap_or_else(|| self.remover.hands(files.len()));
+        let removals = gently(self.io, || self.remover.remove_together(&files, hands));
+        let mut removals = going.iter().zip(removals).peekable();
+        let outcomes = steps.iter().map(|step| {
+            // Both are in the order of the plan.
+            let removal = removals.next_if(|(going, _)| *going == step);
+            removal.map_or(Outcome::FloorGone, |(_, removal)| outcome(trash, removal))
+        });
+        let outcomes = outcomes.collect();
+        if self.remover.end != Ending::UnlinkedInPlace {
+            sync_trash(trash);
+        }
+        outcomes
+    }
+}
