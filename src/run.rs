@@ -6,7 +6,8 @@
 //! apply: breaker · begin · trash emptied · batches · finish
 //! ```
 //! Each batch is archived and proved, recorded, removed and settled before the next,
-//! so a full disk gets room before every archive is written.
+//! so a full disk gets room before every archive is written. Where nothing is archived and
+//! nobody asked, the journal records the neighbours of a batch while it goes.
 
 mod batches;
 mod bring;

@@ -18,19 +18,11 @@ use crate::config::Io;
 use crate::journal::{BatchId, Intent, Journal, JournalError, Outcome};
 use crate::plan::{Action, Batch, Plan, Step};
 
-/// What became of steps, by index into the plan.
-pub type Outcomes = Vec<(usize, Outcome)>;
-
-/// A batch of which all is recorded but what becomes of it.
+/// A batch that is recorded as about to go.
 #[derive(Debug)]
 pub struct Intended {
     batch: Batch,
-    /// Those of its steps that are to go, as indices into the plan.
-    steps: Vec<usize>,
-    /// Nothing where none is.
-    id: Option<BatchId>,
-    /// What became of the others.
-    kept: Outcomes,
+    id: BatchId,
 }
 
 /// What files of such a batch go by; threads may share it.
@@ -58,31 +50,22 @@ impl Hand<'_> {
                 && ruling.unit.is_none()
                 && ruling.pressure.is_none()
         };
+        let holds = self.held.asked();
+        let is_free = |step: &Step| holds.are_none() || holds.keeps_step(step).is_none();
         let mut steps = batch.range().filter_map(|step| batch.get(step));
-        self.goes_ahead() && steps.all(is_plain)
+        self.goes_ahead() && steps.all(|step| is_plain(step) && is_free(step))
     }
 
-    /// Records what of a batch is about to go.
+    /// Records that a batch is about to go.
     pub fn intend(&self, journal: &mut Journal, batch: Batch) -> Result<Intended, JournalError> {
-        let all: Vec<usize> = batch.range().collect();
-        let (steps, kept) = self.split_by_holds(&batch, &all);
-        self.note_kept(journal, &batch, &kept)?;
-        let intents = steps.iter().filter_map(|&step| batch.get(step));
-        let intents: Vec<Intent> = intents.map(intent).collect();
-        let id = match intents.is_empty() {
-            true => None,
-            false => Some(journal.intend(self.run, &intents)?),
-        };
-        Ok(Intended {
-            batch,
-            steps,
-            id,
-            kept,
-        })
+        let steps = batch.range().filter_map(|step| batch.get(step));
+        let intents: Vec<Intent> = steps.map(intent).collect();
+        let id = journal.intend(self.run, &intents)?;
+        Ok(Intended { batch, id })
     }
 
-    /// Has a batch go, while something else is done; what becomes of its steps, and the
-    /// answer of the other.
+    /// Has a batch go, while something else is done; what becomes of each of its steps, in
+    /// their order, and the answer of the other.
     pub fn carry<T>(
         &self,
         intended: &Intended,
@@ -109,40 +92,31 @@ impl Hand<'_> {
         })
     }
 
-    /// Records what became of a batch; the batch, and what became of every step of it.
+    /// Records what became of a batch.
     pub fn settle(
         &self,
         journal: &mut Journal,
-        intended: Intended,
-        outcomes: Vec<Outcome>,
-    ) -> Result<(Batch, Outcomes), JournalError> {
-        let Intended {
-            batch,
-            steps,
-            id,
-            kept: mut done,
-        } = intended;
-        if let Some(id) = id {
-            journal.settle(id, &outcomes)?;
-        }
-        done.extend(steps.into_iter().zip(outcomes));
-        Ok((batch, done))
+        Intended { id, .. }: &Intended,
+        outcomes: &[Outcome],
+    ) -> Result<(), JournalError> {
+        journal.settle(*id, outcomes)
     }
 }
 
 impl Intended {
-    /// Where the steps of its batch end: an index into the plan.
-    pub fn end(&self) -> usize {
-        self.batch.range().end
+    /// Its steps.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
     }
 }
 
 impl Carrier<'_> {
     /// Removes what is there as it was planned; an outcome for each of the steps.
     fn carry(self, intended: &Intended) -> Vec<Outcome> {
-        let Intended { batch, steps, .. } = intended;
+        let batch = &intended.batch;
+        let steps: Vec<usize> = batch.range().collect();
         let Remover { root, trash, .. } = self.remover;
-        let (going, _) = floors::split(self.plan, root, batch, steps);
+        let (going, _) = floors::split(self.plan, root, batch, &steps);
         let files: Vec<&Step> = going.iter().filter_map(|&step| batch.get(step)).collect();
         let hands = self
             .hands

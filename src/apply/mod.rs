@@ -27,7 +27,7 @@ use crate::store::{Index, Removal, Root, Trash, Trashed, in_words};
 use directories::split_by_units;
 use remover::{Ending, Parents, Remover};
 
-pub use ahead::{Intended, Outcomes};
+pub use ahead::Intended;
 pub use expire::{Expiry, expire};
 pub use floors::stands;
 pub use gait::{Gait, gently};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::apply::{
-    Expiry, Gait, Hand, Intended, Need, Outcomes, Purged, Relief, Way, expire, mirror_holds, purge,
+    Expiry, Gait, Hand, Intended, Need, Purged, Relief, Way, expire, mirror_holds, purge,
     purge_for_room,
 };
 use crate::cancel::Cancel;
@@ -31,8 +31,12 @@ const REVIEWED_BATCH: usize = 4_096;
 const LARGE_BATCH: usize = 16_384;
 
 /// Steps of a batch that goes while its neighbours are recorded: its first intents and its
-/// last outcomes are what files wait for, and two syncs have to be worth it.
-const AHEAD_BATCH: usize = 8_192;
+/// last outcomes are what files wait for, and two syncs have to be worth it. Few in a build
+/// that can be killed at its points, so that tests need not make so many files.
+const AHEAD_BATCH: usize = match cfg!(debug_assertions) {
+    true => 512,
+    false => 8_192,
+};
 
 /// Steps that pressure takes between two looks at what is too full.
 const PRESSURE_BATCH: usize = 64;
@@ -227,7 +231,7 @@ impl Taken<'_> {
             let end = batch.range().end;
             if goes_ahead && end < plan.steps.len() && hand.may_go_ahead(&batch) {
                 let mut note = |batch: &Batch, outcomes| {
-                    done.note(batch, outcomes);
+                    done.note(batch, batch.range().zip(outcomes).collect());
                     progress(id, batch.range().end);
                 };
                 begin = go_ahead(&hand, &mut self.journal, batch, cancel, &mut note)?;
@@ -393,7 +397,7 @@ fn go_ahead(
     journal: &mut Journal,
     first: Batch,
     cancel: &Cancel,
-    note: &mut dyn FnMut(&Batch, Outcomes),
+    note: &mut dyn FnMut(&Batch, Vec<Outcome>),
 ) -> Result<usize, RunError> {
     let plan = hand.plan;
     let intend = |journal: &mut Journal, begin: usize| -> Result<_, RunError> {
@@ -407,31 +411,39 @@ fn go_ahead(
             false => Ok(None),
         }
     };
-    let mut settle = |journal: &mut Journal, (gone, outcomes): (Intended, Vec<Outcome>)| {
-        let (batch, outcomes) = hand.settle(journal, gone, outcomes)?;
-        note(&batch, outcomes);
-        Ok::<usize, RunError>(batch.range().end)
+    let mut settle = |journal: &mut Journal, gone: &mut Option<(Intended, Vec<Outcome>)>| {
+        if let Some((batch, outcomes)) = gone {
+            hand.settle(journal, batch, outcomes)?;
+            note(batch.batch(), std::mem::take(outcomes));
+        }
+        *gone = None;
+        Ok::<(), RunError>(())
     };
     let mut current = hand.intend(journal, first)?;
-    let mut before: Option<(Intended, Vec<Outcome>)> = None;
+    let mut before = None;
     loop {
+        let end = current.batch().range().end;
         let (outcomes, next) = hand.carry(&current, || {
-            if let Some(before) = before.take() {
-                settle(journal, before)?;
-            }
-            intend(journal, current.end())
+            settle(journal, &mut before)?;
+            intend(journal, end)
         });
-        let gone = (current, outcomes);
+        // What could not be recorded is tried again now that more files have gone, which may
+        // have made room for it.
+        let is_late = before.is_some();
+        settle(journal, &mut before)?;
+        before = Some((current, outcomes));
         match next {
-            Ok(Some(next)) => {
-                before = Some(gone);
-                current = next;
+            Ok(Some(next)) => current = next,
+            Ok(None) => {
+                settle(journal, &mut before)?;
+                return Ok(end);
             }
-            Ok(None) => return settle(journal, gone),
-            // What became of these is known, whatever went wrong meanwhile.
             Err(error) => {
-                settle(journal, gone)?;
-                return Err(error);
+                settle(journal, &mut before)?;
+                return match is_late || journal.is_short_of_room() {
+                    true => Ok(end),
+                    false => Err(error),
+                };
             }
         }
     }

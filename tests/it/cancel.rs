@@ -136,3 +136,27 @@ fn what_plugins_did_is_counted() {
     assert_eq!(evil.failures, done.tallies.trouble);
     assert_eq!((evil.timeouts, evil.refusals, evil.bytes_out), (0, 0, 0));
 }
+
+#[test]
+fn batches_that_overlap_are_all_recorded_when_the_end_is_wished() {
+    let shop = Shop::new("delete when older than 1 day\nstop never");
+    for n in 0..1_300 {
+        shop.file(format!("d{:03}/{n:05}", n / 100), "", 2 * DAY);
+    }
+    let cancel = Cancel::default();
+    // The first batch is recorded while the second goes, and then the third is not begun.
+    let done = apply(&shop, &cancel, &|_, done| {
+        if done > 0 {
+            cancel.cancel()
+        }
+    });
+    assert_eq!(done.state, State::Cancelled);
+    assert_eq!(done.tallies.removed, 2 * 512);
+    let left: Vec<String> = (2 * 512..1_300)
+        .map(|n| format!("d{:03}/{n:05}", n / 100))
+        .collect();
+    assert_eq!(shop.files("store"), left);
+    let said = shop.ok(&["apply", "--yes"]);
+    assert!(!said.err.contains("cut short"), "{said:?}");
+    assert_eq!(shop.files("store"), Vec::<String>::new());
+}
