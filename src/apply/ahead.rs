@@ -3,8 +3,8 @@
 //! A batch's intents are durable before its first file goes, and its outcomes are recorded
 //! when all of it is on the disk. Nothing says that files have to wait for the journal
 //! besides: while those of one batch go, the outcomes of the one before it are recorded and
-//! the intents of the one behind it. So a crash leaves two batches open instead of one, of
-//! which none or one has begun, and both are settled by looking.
+//! then the intents of the one behind it. So a crash leaves two batches open instead of one,
+//! and both are settled by looking.
 //!
 //! Only batches of single files go so that nobody is asked about and nothing is measured
 //! for in between.
@@ -77,7 +77,8 @@ impl Hand<'_> {
             io: self.gait.io(),
             hands: (!self.gait.is_free()).then_some(1),
         };
-        let carry = || carrier.carry(intended);
+        let span = tracing::Span::current();
+        let carry = || span.in_scope(|| carrier.carry(intended));
         thread::scope(|scope| {
             let name = thread::Builder::new().name("remove".to_owned());
             match name.spawn_scoped(scope, carry) {
@@ -116,22 +117,20 @@ impl Carrier<'_> {
         let batch = &intended.batch;
         let steps: Vec<usize> = batch.range().collect();
         let Remover { root, trash, .. } = self.remover;
-        let (going, _) = floors::split(self.plan, root, batch, &steps);
+        let (going, floorless) = floors::split(self.plan, root, batch, &steps);
         let files: Vec<&Step> = going.iter().filter_map(|&step| batch.get(step)).collect();
         let hands = self
             .hands
             .unwrap_or_else(|| self.remover.hands(files.len()));
         let removals = gently(self.io, || self.remover.remove_together(&files, hands));
-        let mut removals = going.iter().zip(removals).peekable();
-        let outcomes = steps.iter().map(|step| {
-            // Both are in the order of the plan.
-            let removal = removals.next_if(|(going, _)| *going == step);
-            removal.map_or(Outcome::FloorGone, |(_, removal)| outcome(trash, removal))
-        });
-        let outcomes = outcomes.collect();
+        let removed = removals.into_iter().map(|removal| outcome(trash, removal));
+        // Both are in the order of the plan, and so are all together.
+        let mut outcomes: Vec<(usize, Outcome)> = going.into_iter().zip(removed).collect();
+        outcomes.extend(floorless.into_iter().map(|step| (step, Outcome::FloorGone)));
+        outcomes.sort_by_key(|(step, _)| *step);
         if self.remover.end != Ending::UnlinkedInPlace {
             sync_trash(trash);
         }
-        outcomes
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 }

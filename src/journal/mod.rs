@@ -212,6 +212,11 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether something could not be written that more room might help.
+    pub fn may_need_room(&self) -> bool {
+        matches!(self, JournalError::Database { source, .. } if reserve::is_full(source))
+    }
+
     /// Whether it is that the disk of the state directory is full.
     pub fn is_out_of_room(&self) -> bool {
         match self {

@@ -31,7 +31,7 @@ pub(super) struct Aside {
     packed: Packer,
     /// Whether floors may count some of them.
     is_floored: bool,
-    /// What those that no floor counts are counted as if all of them stay.
+    /// What those in no collection with floors are counted as if all of them stay.
     pub(super) sums: Sums,
     /// What they use of budgets.
     pub(super) used: Used,
@@ -54,7 +54,7 @@ pub(super) enum Lot {
 pub(super) struct Laid {
     pub(super) entry: Entry,
     pub(super) lot: Lot,
-    /// Whether floors may count it. Only then it may be doomed.
+    /// Whether one of its collections has floors. Only then it may be doomed.
     pub(super) is_floored: bool,
 }
 
@@ -160,7 +160,7 @@ impl Sieve<'_> {
         passed: &mut Passed,
     ) -> Result<Vec<Entry>, Unreadable> {
         // What is remembered may push others out of a floor.
-        let floored = match is_floored && !passed.is_floored {
+        let floored = match is_floored && !passed.floors_remembered {
             true => self.floored(files),
             false => None,
         };

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::aside::{Laid, Lot, laid};
-use super::floors::held as holds_of;
-use super::held::{self, HeldFiles};
+use super::floor_files::{self, FloorFiles};
+use super::floors::held;
 use super::parts::in_parts;
 use super::sieve::Sieve;
 use super::steps::Steps;
@@ -25,7 +25,7 @@ type FloorAt = (usize, usize);
 /// What floors and statements make of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Nothing: no floor of its collections counts it.
+    /// Nothing: none of its collections has a floor.
     Apart,
     /// It stays, unless a budget takes it.
     Open,
@@ -254,7 +254,7 @@ impl Sieve<'_> {
             stamps.extend(group.iter().map(|standing| Some(standing.stamp())));
             let held = holds.get(number).map_or_else(
                 || vec![true; group.len()],
-                |holds| holds_of(holds, &stamps, &self.matcher().zone),
+                |holds| held(holds, &stamps, &self.matcher().zone),
             );
             for (standing, held) in group.iter().zip(&held) {
                 if let (true, Some(fate)) = (held, fates.get_mut(standing.file)) {
@@ -356,7 +356,7 @@ impl Relied {
                 place,
                 begin: found.bytes.len(),
             });
-            held::write(&entry.path, facts, &mut found.bytes);
+            floor_files::write(&entry.path, facts, &mut found.bytes);
         }
     }
 
@@ -377,7 +377,7 @@ impl Relied {
             let (own, behind) = rest.split_at(count);
             rest = behind;
             let bytes: Vec<u8> = own.iter().flat_map(|(.., bytes)| *bytes).copied().collect();
-            let members = HeldFiles::of_bytes(own.len(), &bytes);
+            let members = FloorFiles::of_bytes(own.len(), &bytes);
             Floor { rule, members }
         });
         floors.collect()

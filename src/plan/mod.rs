@@ -17,10 +17,11 @@ mod enter;
 mod evict;
 mod expiry;
 mod finish;
+mod floor_files;
 mod floored;
 mod floors;
 mod group;
-mod held;
+
 mod known;
 #[cfg(test)]
 mod laws;
@@ -55,7 +56,7 @@ pub use captures::Captures;
 pub use census::{Census, Sum};
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
-pub use held::HeldFiles;
+pub use floor_files::FloorFiles;
 pub use known::{Known, Record};
 pub use passed::Passed;
 pub use pressure::{is_above, is_below};
@@ -256,7 +257,7 @@ pub struct Floor {
     /// Index into [`Plan::rules`].
     pub rule: usize,
     /// The files, with what they were.
-    pub members: HeldFiles,
+    pub members: FloorFiles,
 }
 
 /// A budget whose protected files alone exceed it.

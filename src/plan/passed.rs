@@ -35,7 +35,7 @@ pub struct Passed {
     /// What those use of budgets that are remembered for other decisions, at most.
     pub(super) remembered: Used,
     /// Whether floors may count some that are remembered.
-    pub(super) is_floored: bool,
+    pub(super) floors_remembered: bool,
     /// What those use that were laid aside and stay.
     pub(super) rest: Used,
     /// The floors that steps rely on.
@@ -97,7 +97,7 @@ impl Passed {
         self.known.append(&mut more.known);
         self.aside.add_all(more.aside);
         self.remembered.add_all(more.remembered);
-        self.is_floored |= more.is_floored;
+        self.floors_remembered |= more.floors_remembered;
         self.census.add_all(more.census);
     }
 

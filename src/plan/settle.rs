@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use super::aside::{Laid, Lot, laid};
-use super::decide::write_reason;
 use super::evict::{Evicted, Taker};
 use super::floored::{Fate, Floored, Found, Relied};
 use super::known::Sums;
@@ -89,7 +88,7 @@ impl Sieve<'_> {
         settled
     }
 
-    /// Settles a file that no floor counts and a budget takes.
+    /// Settles a file in no collection with floors that a budget takes.
     fn settle_apart(&self, file: Step, taker: &Taker, settled: &mut Settled) {
         let Laid { entry, lot, .. } = laid(file);
         let memberships = self.matcher().memberships(&entry.path);
@@ -101,7 +100,7 @@ impl Sieve<'_> {
         }
     }
 
-    /// Settles one that floors may count, which no sum has yet.
+    /// Settles one in a collection with floors, which no sum has yet.
     fn settle_floored(
         &self,
         entry: &Entry,
@@ -133,14 +132,7 @@ impl Sieve<'_> {
         let Verdict::Doomed { membership, rule } = self.matcher().judge(entry, memberships) else {
             return false;
         };
-        let Some(place) = memberships.get(membership) else {
-            return false;
-        };
-        let mut reason = std::mem::take(&mut part.scratch.reason);
-        write_reason(self.matcher(), entry, place, rule, &mut reason);
-        let by = (place, rule, floors);
-        let step = self.step(entry, memberships, by, &reason, part);
-        part.scratch.reason = reason;
+        let step = self.doomed(entry, memberships, (membership, rule, floors), part);
         self.lets_go(step, memberships, part)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Most statements decide about a file by itself. Then what stays is only counted, and what
 //! goes is a step at once: a plan over millions of files takes memory for those that go.
-//! Statements that compare files, such as budgets, have those they ask for remembered, and
+//! Statements that compare files have those they ask for laid aside or remembered, and
 //! the planner decides about them when it knows them all.
 
 use std::collections::{HashMap, HashSet};
@@ -162,6 +162,23 @@ impl<'p> Sieve<'p> {
             ruling: rulings.of_file(collection, &entry.path, place, rule, (hooks, floors)),
             reason: words.shared(reason),
         })
+    }
+
+    /// What is done with a file that a `delete` takes.
+    pub(super) fn doomed(
+        &self,
+        entry: &Entry,
+        memberships: &[Membership],
+        (membership, rule, floors): (usize, usize, Indices),
+        part: &mut Passed,
+    ) -> Option<Step> {
+        let place = memberships.get(membership)?;
+        let mut reason = std::mem::take(&mut part.scratch.reason);
+        write_reason(&self.matcher, entry, place, rule, &mut reason);
+        let by = (place, rule, floors);
+        let step = self.step(entry, memberships, by, &reason, part);
+        part.scratch.reason = reason;
+        step
     }
 
     /// Counts a file that goes, and adds its step.
@@ -376,7 +393,7 @@ impl Sieve<'_> {
         if let Some(limits) = &self.limits {
             let remembered = &mut part.remembered;
             remembered.count(limits, &self.matcher, entry, memberships);
-            part.is_floored |= self.may_be_floored(entry, memberships);
+            part.floors_remembered |= self.may_be_floored(entry, memberships);
         }
     }
 
@@ -436,7 +453,7 @@ impl Sieve<'_> {
         let is_asked = is_floored || stays && asked != Asked::None;
         // The bytes of a file with several names are counted once.
         let is_plain = lays_aside
-            && asked <= Asked::Floored
+            && matches!(asked, Asked::Counted | Asked::Floored)
             && (facts.links == 1 || !self.is_counted(&memberships));
         if told || is_asked && !is_plain {
             self.remember(entry, &memberships, part);
@@ -461,14 +478,8 @@ impl Sieve<'_> {
         }
         let step = match verdict {
             Verdict::Doomed { membership, rule } => {
-                let step = memberships.get(membership).and_then(|place| {
-                    let mut reason = std::mem::take(&mut part.scratch.reason);
-                    write_reason(&self.matcher, entry, place, rule, &mut reason);
-                    let by = (place, rule, Indices::new());
-                    let step = self.step(entry, &memberships, by, &reason, part);
-                    part.scratch.reason = reason;
-                    step
-                });
+                let by = (membership, rule, Indices::new());
+                let step = self.doomed(entry, &memberships, by, part);
                 // A statement that is not there dooms nothing.
                 let Some(step) = step else { return true };
                 Some(step)

@@ -204,7 +204,7 @@ fn turn(
         Order::Largest => (u64::MAX - facts.size, 0),
         Order::Smallest => (facts.size, 0),
         Order::LeastRecentlyUsed => moment(facts.accessed),
-        // What has no such stamp is kept, and never laid aside.
+        // What has no such stamp is kept, and gives nothing.
         Order::Oldest => matcher.clock_of(entry, place).map_or((0, 0), moment),
         // Values order by what they mean: all of them come back.
         Order::Lowest(_) => (0, 0),

@@ -429,8 +429,7 @@ fn go_ahead(
         });
         // What could not be recorded is tried again now that more files have gone, which may
         // have made room for it.
-        let is_late = before.is_some();
-        settle(journal, &mut before)?;
+        let late = settle(journal, &mut before);
         before = Some((current, outcomes));
         match next {
             Ok(Some(next)) => current = next,
@@ -440,10 +439,12 @@ fn go_ahead(
             }
             Err(error) => {
                 settle(journal, &mut before)?;
-                return match is_late || journal.is_short_of_room() {
-                    true => Ok(end),
-                    false => Err(error),
-                };
+                late?;
+                if !matches!(&error, RunError::Journal(error) if error.may_need_room()) {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "recorded when files had gone");
+                return Ok(end);
             }
         }
     }

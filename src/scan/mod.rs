@@ -144,6 +144,7 @@ impl Inventory {
             self.entries.extend(entries);
             // Both are in order, and a stable sort merges such runs.
             self.entries.sort_by(by_path);
+            self.entries.dedup_by(|a, b| a.path == b.path);
         }
     }
 

@@ -80,11 +80,35 @@ impl Names {
         })
     }
 
+    fn push(&mut self, listed: Listed<'_>) {
+        let name = listed.name.0;
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let mut begins = [0; 8];
+        let (told, _) = begins.split_at_mut(name.len().min(8));
+        told.copy_from_slice(name.get(..told.len()).unwrap_or_default());
+        self.found.push(Found {
+            begins: u64::from_be_bytes(begins),
+            begin,
+            end: self.bytes.len(),
+            kind: listed.kind,
+        });
+    }
+
+    /// Brings them into order, each once: a name that is moved over another while its directory
+    /// is listed may be listed twice, and what it is by then only a look can tell.
     fn sort(&mut self) {
         let bytes = |found: &Found| self.bytes.get(found.begin..found.end);
         self.found.sort_unstable_by(|a, b| {
             let begins = a.begins.cmp(&b.begins);
             begins.then_with(|| bytes(a).cmp(&bytes(b)))
+        });
+        self.found.dedup_by(|twice, first| {
+            let is_twice = twice.begins == first.begins && bytes(twice) == bytes(first);
+            if is_twice && twice.kind != first.kind {
+                first.kind = None;
+            }
+            is_twice
         });
     }
 
@@ -266,27 +290,11 @@ impl Dir {
     ///
     /// After an error, the names are those listed before it.
     pub fn names(&self, names: &mut Names) -> io::Result<()> {
-        let Names {
-            buffer,
-            bytes,
-            found,
-        } = names;
-        bytes.clear();
-        found.clear();
-        let listed = self.list(buffer, |listed| {
-            let name = listed.name.0;
-            let begin = bytes.len();
-            bytes.extend_from_slice(name);
-            let mut begins = [0; 8];
-            let (told, _) = begins.split_at_mut(name.len().min(8));
-            told.copy_from_slice(name.get(..told.len()).unwrap_or_default());
-            found.push(Found {
-                begins: u64::from_be_bytes(begins),
-                begin,
-                end: bytes.len(),
-                kind: listed.kind,
-            });
-        });
+        names.bytes.clear();
+        names.found.clear();
+        let mut buffer = std::mem::take(&mut names.buffer);
+        let listed = self.list(&mut buffer, |listed| names.push(listed));
+        names.buffer = buffer;
         names.sort();
         listed
     }
@@ -357,6 +365,36 @@ fn spans(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_listed_twice_is_there_once() {
+        let mut names = Names::default();
+        let (file, directory) = (Some(Kind::File), Some(Kind::Directory));
+        for (name, kind) in [
+            ("moved over", file),
+            ("b", directory),
+            ("moved over", file),
+            ("moved over!", file),
+            ("b", file),
+            ("a", None),
+        ] {
+            let name = Name(name.as_bytes());
+            names.push(Listed { name, kind });
+        }
+        names.sort();
+        let listed: Vec<_> = names
+            .iter()
+            .map(|of| (of.name.as_bytes(), of.kind))
+            .collect();
+        let expected: [(&[u8], _); 4] = [
+            (b"a", None),
+            // It was both, and somebody has to look.
+            (b"b", None),
+            (b"moved over", file),
+            (b"moved over!", file),
+        ];
+        assert_eq!(listed, expected);
+    }
 
     #[test]
     fn a_long_path_is_cut_only_between_components() {

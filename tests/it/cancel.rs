@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use retain::cancel::Cancel;
 use retain::config::{Config, Environment};
-use retain::journal::RunId;
-use retain::journal::State;
+use retain::journal::{Outcome, RunId, State};
 use retain::plugin::Kind;
 use retain::run::{Breaker, Done, Job, Wanted};
 use retain::time::Now;
@@ -137,12 +136,26 @@ fn what_plugins_did_is_counted() {
     assert_eq!((evil.timeouts, evil.refusals, evil.bytes_out), (0, 0, 0));
 }
 
+/// Files of a batch that overlaps with others.
+const BATCH: usize = match cfg!(debug_assertions) {
+    true => 512,
+    false => 8_192,
+};
+
+/// A shop with old files of such batches, the last of them half of one, and their names.
+fn overlapping(collection: &str, batches: usize) -> (Shop, Vec<String>) {
+    let shop = Shop::new(&format!("{collection}\nstop never"));
+    let names = 0..batches * BATCH + BATCH / 2;
+    let names: Vec<String> = names.map(|n| format!("d{:03}/{n:05}", n / 100)).collect();
+    for name in &names {
+        shop.file(name, "", 2 * DAY);
+    }
+    (shop, names)
+}
+
 #[test]
 fn batches_that_overlap_are_all_recorded_when_the_end_is_wished() {
-    let shop = Shop::new("delete when older than 1 day\nstop never");
-    for n in 0..1_300 {
-        shop.file(format!("d{:03}/{n:05}", n / 100), "", 2 * DAY);
-    }
+    let (shop, names) = overlapping("delete when older than 1 day", 2);
     let cancel = Cancel::default();
     // The first batch is recorded while the second goes, and then the third is not begun.
     let done = apply(&shop, &cancel, &|_, done| {
@@ -151,12 +164,29 @@ fn batches_that_overlap_are_all_recorded_when_the_end_is_wished() {
         }
     });
     assert_eq!(done.state, State::Cancelled);
-    assert_eq!(done.tallies.removed, 2 * 512);
-    let left: Vec<String> = (2 * 512..1_300)
-        .map(|n| format!("d{:03}/{n:05}", n / 100))
-        .collect();
-    assert_eq!(shop.files("store"), left);
+    assert_eq!(done.tallies.removed as usize, 2 * BATCH);
+    assert_eq!(shop.files("store"), names[2 * BATCH..]);
     let said = shop.ok(&["apply", "--yes"]);
     assert!(!said.err.contains("cut short"), "{said:?}");
     assert_eq!(shop.files("store"), Vec::<String>::new());
+}
+
+#[test]
+fn a_floor_that_is_gone_keeps_what_goes_in_batches_that_overlap() {
+    let floor = "keep newest 1\ndelete when older than 1 day";
+    let (shop, names) = overlapping(floor, 2);
+    shop.file("newest", "", DAY / 2);
+    // While the first batch goes, somebody removes what the rest relies on.
+    let done = apply(&shop, &Cancel::default(), &|_, done| {
+        if done == BATCH {
+            let _ = std::fs::remove_file(shop.path("store/newest"));
+        }
+    });
+    let removed = done.tallies.removed as usize;
+    // The second batch may have looked before.
+    assert!([BATCH, 2 * BATCH].contains(&removed), "{removed}");
+    assert_eq!(shop.files("store"), names[removed..]);
+    assert_eq!(done.kept.len(), names.len() - removed);
+    let gone = |(_, outcome): &(_, Outcome)| *outcome == Outcome::FloorGone;
+    assert!(done.kept.iter().all(gone), "{:?}", done.kept.first());
 }

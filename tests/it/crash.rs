@@ -400,6 +400,7 @@ fn recorded(shop: &Shop) -> (Vec<String>, usize, usize) {
 #[test]
 fn batches_that_overlap_are_settled_wherever_the_process_dies() {
     let faults = [
+        ("exclusive = true", "journal-intents:before:1"),
         ("exclusive = true", "journal-intents:after:1"),
         ("exclusive = true", "journal-intents:before:2"),
         ("exclusive = true", "journal-intents:after:3"),
@@ -407,7 +408,7 @@ fn batches_that_overlap_are_settled_wherever_the_process_dies() {
         ("exclusive = true", "journal-outcomes:after:2"),
         ("exclusive = true", "journal-outcomes:before:3"),
         ("exclusive = true", "unlink-direct:after:512"),
-        ("exclusive = true", "unlink-direct:before:513"),
+        ("exclusive = true", "unlink-direct:after:513"),
         ("exclusive = false", "journal-intents:after:2"),
         ("exclusive = false", "unlink-trashed:before:513"),
     ];
@@ -421,8 +422,15 @@ fn batches_that_overlap_are_settled_wherever_the_process_dies() {
                 "never reached: {case}"
             );
             let (files, intents, outcomes) = recorded(&shop);
-            // One batch behind and one ahead of the one that goes.
+            // The one that goes, and the one behind or ahead of it.
             assert!(intents - outcomes <= 2, "{case}: {intents} and {outcomes}");
+            match *fault {
+                // Nothing goes before that.
+                "journal-intents:before:1" => assert_eq!(shop.files("store").len(), MANY + 1),
+                // The second batch does not wait until the first is recorded.
+                "journal-outcomes:before:1" => assert_eq!((intents, outcomes), (2, 0)),
+                _ => {}
+            }
             let left: BTreeSet<String> = shop.files("store").into_iter().collect();
             let files: BTreeSet<String> = files.into_iter().collect();
             let gone = old_files().filter(|file| !left.contains(file));

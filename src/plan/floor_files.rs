@@ -10,7 +10,7 @@ use crate::path::RelPath;
 
 /// Files with what they were, in their order.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct HeldFiles {
+pub struct FloorFiles {
     count: usize,
     bytes: Box<[u8]>,
 }
@@ -29,10 +29,10 @@ pub(super) fn write(path: &RelPath, facts: &Facts, to: &mut Vec<u8>) {
     append(&FileForm { path, common, own }, to);
 }
 
-impl HeldFiles {
+impl FloorFiles {
     /// So many files, written one behind the other.
-    pub(super) fn of_bytes(count: usize, bytes: &[u8]) -> HeldFiles {
-        HeldFiles {
+    pub(super) fn of_bytes(count: usize, bytes: &[u8]) -> FloorFiles {
+        FloorFiles {
             count,
             bytes: bytes.into(),
         }
@@ -60,18 +60,18 @@ impl HeldFiles {
     }
 }
 
-impl FromIterator<(RelPath, Facts)> for HeldFiles {
-    fn from_iter<I: IntoIterator<Item = (RelPath, Facts)>>(files: I) -> HeldFiles {
+impl FromIterator<(RelPath, Facts)> for FloorFiles {
+    fn from_iter<I: IntoIterator<Item = (RelPath, Facts)>>(files: I) -> FloorFiles {
         let (mut count, mut bytes) = (0, Vec::new());
         for (path, facts) in files {
             write(&path, &facts, &mut bytes);
             count += 1;
         }
-        HeldFiles::of_bytes(count, &bytes)
+        FloorFiles::of_bytes(count, &bytes)
     }
 }
 
-impl fmt::Debug for HeldFiles {
+impl fmt::Debug for FloorFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -108,16 +108,16 @@ mod tests {
     #[test]
     fn files_come_back_as_they_were_in_their_order() {
         let files: Vec<_> = [3, 1, 2].map(file).into();
-        let held: HeldFiles = files.iter().cloned().collect();
+        let held: FloorFiles = files.iter().cloned().collect();
         assert_eq!(held.len(), 3);
         assert_eq!(held.iter().collect::<Option<Vec<_>>>(), Some(files));
     }
 
     #[test]
     fn what_cannot_be_read_is_no_file_and_nothing_behind_it_is() {
-        let whole: HeldFiles = [1, 2].map(file).into_iter().collect();
+        let whole: FloorFiles = [1, 2].map(file).into_iter().collect();
         for cut in 0..whole.bytes.len() {
-            let held = HeldFiles::of_bytes(2, &whole.bytes[..cut]);
+            let held = FloorFiles::of_bytes(2, &whole.bytes[..cut]);
             assert_eq!(held.iter().count(), 2);
             assert_eq!(held.iter().last(), Some(None));
         }
