@@ -162,6 +162,8 @@ def main():
             grow(room / "tree", files, per_directory)
             for axis, count, statements in points:
                 shutil.rmtree(room / "state", ignore_errors=True)
+                # Where steps lie that are too many for memory.
+                (room / "state").mkdir()
                 configure(room, statements)
                 seconds, peak = measure(retain, room, RUNS if files <= MANY else 1)
                 measured[axis][1].append((count, seconds, peak, files))

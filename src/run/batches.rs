@@ -222,14 +222,18 @@ impl Taken<'_> {
         let mut relief: Option<(usize, Relief)> = None;
         let (mut begin, mut freed) = (0, 0);
         while begin < plan.steps.len() && !cancel.is_wished() {
-            let (most, goes_ahead) = match self.journal.is_short_of_room() {
-                true => (gait.batch().min(BATCH), false),
-                false if hand.goes_ahead() => (AHEAD_BATCH, true),
-                false => (gait.batch(), false),
+            let is_short = self.journal.is_short_of_room();
+            let most = match is_short {
+                true => gait.batch().min(BATCH),
+                false => gait.batch(),
             };
-            let batch = next_batch(plan, begin, most)?;
+            let plain = match hand.goes_ahead() {
+                true => AHEAD_BATCH,
+                false => LARGE_BATCH,
+            };
+            let batch = next_batch(plan, begin, most, plain)?;
             let end = batch.range().end;
-            if goes_ahead && end < plan.steps.len() && hand.may_go_ahead(&batch) {
+            if !is_short && end < plan.steps.len() && hand.may_go_ahead(&batch) {
                 let mut note = |batch: &Batch, outcomes| {
                     done.note(batch, batch.range().zip(outcomes).collect());
                     progress(id, batch.range().end);
@@ -405,7 +409,7 @@ fn go_ahead(
         if is_over || journal.is_short_of_room() {
             return Ok(None);
         }
-        let batch = next_batch(plan, begin, AHEAD_BATCH)?;
+        let batch = next_batch(plan, begin, AHEAD_BATCH, AHEAD_BATCH)?;
         match hand.may_go_ahead(&batch) {
             true => Ok(Some(hand.intend(journal, batch)?)),
             false => Ok(None),
@@ -492,8 +496,9 @@ fn without_grace(store: &Store) -> Way {
 }
 
 /// The steps from an index on that are carried out together, by what their hooks have to
-/// do: a whole directory is in one batch, and two pressures are not.
-fn next_batch(plan: &Plan, begin: usize, most: usize) -> Result<Batch, RunError> {
+/// do, `plain` of those that have none: a whole directory is in one batch, and two pressures are
+/// not.
+fn next_batch(plan: &Plan, begin: usize, most: usize, plain: usize) -> Result<Batch, RunError> {
     let mut steps: Vec<Step> = Vec::new();
     let mut limit = LARGE_BATCH.min(most);
     for step in plan.steps.iter_from(begin) {
@@ -502,7 +507,7 @@ fn next_batch(plan: &Plan, begin: usize, most: usize) -> Result<Batch, RunError>
         limit = match ruling.pressure {
             // Small, as it is measured after each.
             Some(_) => limit.min(PRESSURE_BATCH),
-            None => limit.min(hooked_batch(plan, &step).max(number)),
+            None => limit.min(hooked_batch(plan, &step).unwrap_or(plain).max(number)),
         };
         if let Some(before) = steps.last() {
             let is_with_it = ruling.unit.is_some() && ruling.unit == before.ruling.unit;
@@ -516,15 +521,15 @@ fn next_batch(plan: &Plan, begin: usize, most: usize) -> Result<Batch, RunError>
     whole(plan, Batch::new(begin, steps))
 }
 
-/// How many steps there are in a batch that has this one.
-fn hooked_batch(plan: &Plan, step: &Step) -> usize {
+/// How many steps there are in a batch that has this one, if it has hooks.
+fn hooked_batch(plan: &Plan, step: &Step) -> Option<usize> {
     let hooks = step.ruling.hooks.iter();
     let few = hooks.map(|&hook| match plan.hooks.get(hook) {
         Some(hook) if !stores(hook) => REVIEWED_BATCH,
         // A hook that nobody knows of is taken for one that stores.
         Some(_) | None => BATCH,
     });
-    few.min().unwrap_or(LARGE_BATCH)
+    few.min()
 }
 
 /// A batch, unless steps of its plan could not be read back: they would be left out, and
