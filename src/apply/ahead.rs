@@ -92,22 +92,17 @@ impl Hand<'_> {
             }
         })
     }
-
-    /// Records what became of a batch.
-    pub fn settle(
-        &self,
-        journal: &mut Journal,
-        Intended { id, .. }: &Intended,
-        outcomes: &[Outcome],
-    ) -> Result<(), JournalError> {
-        journal.settle(*id, outcomes)
-    }
 }
 
 impl Intended {
     /// Its steps.
     pub fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Records what became of each of them, in their order.
+    pub fn settle(&self, journal: &mut Journal, outcomes: &[Outcome]) -> Result<(), JournalError> {
+        journal.settle(self.id, outcomes)
     }
 }
 
@@ -124,9 +119,9 @@ impl Carrier<'_> {
             .unwrap_or_else(|| self.remover.hands(files.len()));
         let removals = gently(self.io, || self.remover.remove_together(&files, hands));
         let removed = removals.into_iter().map(|removal| outcome(trash, removal));
-        // Both are in the order of the plan, and so are all together.
         let mut outcomes: Vec<(usize, Outcome)> = going.into_iter().zip(removed).collect();
         outcomes.extend(floorless.into_iter().map(|step| (step, Outcome::FloorGone)));
+        // The journal has them in the order of the intents.
         outcomes.sort_by_key(|(step, _)| *step);
         if self.remover.end != Ending::UnlinkedInPlace {
             sync_trash(trash);

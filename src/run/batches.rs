@@ -417,7 +417,7 @@ fn go_ahead(
     };
     let mut settle = |journal: &mut Journal, gone: &mut Option<(Intended, Vec<Outcome>)>| {
         if let Some((batch, outcomes)) = gone {
-            hand.settle(journal, batch, outcomes)?;
+            batch.settle(journal, outcomes)?;
             note(batch.batch(), std::mem::take(outcomes));
         }
         *gone = None;
@@ -447,7 +447,7 @@ fn go_ahead(
                 if !matches!(&error, RunError::Journal(error) if error.may_need_room()) {
                     return Err(error);
                 }
-                tracing::warn!(%error, "recorded when files had gone");
+                tracing::warn!(%error, "the journal could not be written while files went; it is tried again now that they are gone");
                 return Ok(end);
             }
         }
