@@ -22,19 +22,6 @@ use crate::time::Stamp;
 /// A collection of the policy, and one of its floors.
 type FloorAt = (usize, usize);
 
-/// What floors and statements make of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Nothing: none of its collections has a floor.
-    Apart,
-    /// It stays, unless a budget takes it.
-    Open,
-    /// It stays.
-    Kept,
-    /// It goes.
-    Goes,
-}
-
 /// A file in its place in a group of a floor. They order by group, the newest first, and
 /// files of one moment by their paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +36,9 @@ struct Standing {
 
 /// What all floors of a policy make of what was laid aside.
 pub(super) struct Floored {
-    fates: Vec<Fate>,
+    /// By file, budgets aside; nothing where none of its collections has a floor. Whatever is
+    /// doomed goes.
+    lots: Vec<Option<Lot>>,
     standings: Vec<Standing>,
     /// By standing.
     is_held: Vec<bool>,
@@ -60,7 +49,7 @@ pub(super) struct Floored {
 /// The same of some of the files, with groups numbered among themselves.
 #[derive(Default)]
 struct Part {
-    fates: Vec<Fate>,
+    lots: Vec<Option<Lot>>,
     standings: Vec<Standing>,
     groups: BTreeMap<FloorAt, ByGroup<u32>>,
     count: u32,
@@ -99,7 +88,7 @@ impl Sieve<'_> {
             return None;
         }
         let mut floored = Floored {
-            fates: Vec::with_capacity(files.len()),
+            lots: Vec::with_capacity(files.len()),
             standings: Vec::with_capacity(parts.iter().map(|part| part.standings.len()).sum()),
             is_held: Vec::new(),
             rules: Vec::new(),
@@ -132,7 +121,7 @@ impl Sieve<'_> {
             }
         }
         for (mut part, numbers) in parts.into_iter().zip(numbers) {
-            floored.fates.append(&mut part.fates);
+            floored.lots.append(&mut part.lots);
             for standing in part.standings {
                 let group = *numbers.get(standing.group as usize)?;
                 floored.standings.push(Standing { group, ..standing });
@@ -153,12 +142,7 @@ impl Sieve<'_> {
                 lot,
                 is_floored,
             } = laid(file);
-            let mut fate = match (is_floored, lot) {
-                (false, _) => Fate::Apart,
-                (true, Lot::Doomed) => Fate::Goes,
-                (true, Lot::Open) => Fate::Open,
-                (true, Lot::Kept) => Fate::Kept,
-            };
+            let mut lot = is_floored.then_some(lot);
             let memberships = match is_floored {
                 true => self.matcher().memberships(&entry.path),
                 false => Default::default(),
@@ -166,7 +150,7 @@ impl Sieve<'_> {
             for place in &memberships {
                 self.stand(&entry, place, &mut written, |floor, written, stamp| {
                     let Some(written) = written else {
-                        fate = Fate::Kept;
+                        lot = Some(Lot::Kept);
                         return;
                     };
                     let groups = part.groups.entry(floor).or_default();
@@ -188,7 +172,7 @@ impl Sieve<'_> {
                     });
                 });
             }
-            part.fates.push(fate);
+            part.lots.push(lot);
         }
         part
     }
@@ -241,7 +225,7 @@ impl Sieve<'_> {
     /// Finds out what each floor holds.
     fn hold(&self, floored: &mut Floored, holds: &[&Holds]) {
         let Floored {
-            fates,
+            lots,
             standings,
             is_held,
             ..
@@ -257,8 +241,8 @@ impl Sieve<'_> {
                 |holds| held(holds, &stamps, &self.matcher().zone),
             );
             for (standing, held) in group.iter().zip(&held) {
-                if let (true, Some(fate)) = (held, fates.get_mut(standing.file)) {
-                    *fate = Fate::Kept;
+                if let (true, Some(lot)) = (held, lots.get_mut(standing.file)) {
+                    *lot = Some(Lot::Kept);
                 }
             }
             is_held.extend(held);
@@ -279,7 +263,7 @@ impl Sieve<'_> {
                 let Laid {
                     entry, is_floored, ..
                 } = laid(file);
-                let goes = || floored.is_some_and(|of| of.fate(at) == Fate::Goes);
+                let goes = || floored.is_some_and(|of| of.lot(at) == Some(Lot::Doomed));
                 if !is_floored || goes() {
                     continue;
                 }
@@ -296,9 +280,9 @@ impl Sieve<'_> {
 }
 
 impl Floored {
-    /// What becomes of a file, budgets aside.
-    pub(super) fn fate(&self, file: usize) -> Fate {
-        self.fates.get(file).copied().unwrap_or(Fate::Apart)
+    /// What becomes of a file, budgets aside; nothing where none of its collections has a floor.
+    pub(super) fn lot(&self, file: usize) -> Option<Lot> {
+        self.lots.get(file).copied().flatten()
     }
 
     /// The floors that files which go were counted in.

@@ -5,6 +5,7 @@
 //! applying it can only do exactly those steps or fewer.
 
 mod aside;
+mod asked;
 mod backups;
 mod breaker;
 mod captures;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::aside::{Laid, Lot, laid};
 use super::evict::{Evicted, Taker};
-use super::floored::{Fate, Floored, Found, Relied};
+use super::floored::{Floored, Found, Relied};
 use super::known::Sums;
 use super::limits::order_words;
 use super::sieve::Sieve;
@@ -37,7 +37,8 @@ pub(super) struct Settled {
 impl Decided {
     pub(super) fn new(evicted: Evicted, floored: Option<Floored>) -> Decided {
         let floored = floored.map(|floored| {
-            let goes = |file| floored.fate(file) == Fate::Goes || evicted.takes(file).is_some();
+            let goes =
+                |file| floored.lot(file) == Some(Lot::Doomed) || evicted.takes(file).is_some();
             let relied = floored.relied(goes);
             (floored, relied)
         });
@@ -73,14 +74,14 @@ impl Sieve<'_> {
                     }
                     continue;
                 };
-                match (floored.fate(at), taker) {
-                    (Fate::Apart, None) => {}
-                    (Fate::Apart, Some(taker)) => self.settle_apart(file, taker, &mut settled),
-                    (fate, taker) => {
+                match (floored.lot(at), taker) {
+                    (None, None) => {}
+                    (None, Some(taker)) => self.settle_apart(file, taker, &mut settled),
+                    (Some(lot), taker) => {
                         let entry = laid(file).entry;
                         relied.note(at, &entry, &mut settled.held);
                         let floors = || relied.by(at);
-                        self.settle_floored(&entry, (fate, taker), floors, &mut settled);
+                        self.settle_floored(&entry, (lot, taker), floors, &mut settled);
                     }
                 }
             }
@@ -104,19 +105,19 @@ impl Sieve<'_> {
     fn settle_floored(
         &self,
         entry: &Entry,
-        (fate, taker): (Fate, Option<&Taker>),
+        (lot, taker): (Lot, Option<&Taker>),
         floors: impl FnOnce() -> Indices,
         settled: &mut Settled,
     ) {
         let memberships = self.matcher().memberships(&entry.path);
         let part = &mut settled.passed;
-        let goes = match (fate, taker) {
-            (Fate::Goes, _) => self.delete(entry, &memberships, floors(), part),
-            (Fate::Open, Some(taker)) => self.evict(entry, &memberships, taker, floors(), part),
+        let goes = match (lot, taker) {
+            (Lot::Doomed, _) => self.delete(entry, &memberships, floors(), part),
+            (Lot::Open, Some(taker)) => self.evict(entry, &memberships, taker, floors(), part),
             _ => false,
         };
         if !goes {
-            let is_open = fate == Fate::Open;
+            let is_open = lot == Lot::Open;
             self.stays_aside(entry, &memberships, is_open, &mut settled.staying);
         }
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::aside::Lot;
+use super::asked::Asked;
 use super::breaker::own;
 use super::census::Questions;
 use super::decide::{SINGLE, before_delete, hooks, is_spared, would_go, write_reason};
@@ -22,9 +23,7 @@ use super::words::Words;
 use super::{Action, Hook, Indices, Spool, Step};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
-use crate::policy::{
-    Collection, Horizon, Mark, Matcher, Membership, Memberships, Policy, Protector, Verdict,
-};
+use crate::policy::{Horizon, Mark, Matcher, Membership, Memberships, Protector, Verdict};
 use crate::scan::Sift;
 
 /// A policy's question to every name: is there a decision that needs others to be known?
@@ -241,49 +240,6 @@ impl<'p> Sieve<'p> {
                 .is_none_or(|last| !last.is_parent_of(path))
         {
             part.occupied.extend(path.parent());
-        }
-    }
-}
-
-/// Which of a collection's files other decisions ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
-    /// None: each is decided on by itself.
-    None,
-    /// Those that no `delete` takes, and of them those that may have to go: a budget counts
-    /// what is left.
-    Counted,
-    /// All, but only by floors, which count what `delete` would take as well, and budgets.
-    Floored,
-    /// Those that no `delete` takes.
-    Staying,
-    /// All.
-    All,
-}
-
-impl Asked {
-    fn of(policy: &Policy, index: usize, collection: &Collection) -> Asked {
-        let all = !collection.replaces.is_empty() || !collection.backups.is_empty();
-        let mut stages = policy.pressures.iter().flat_map(|of| &of.stages);
-        let is_pressed = stages.any(|stage| stage.collection == index);
-        let floored = match collection.floors.is_empty() {
-            false => Asked::Floored,
-            true if !collection.limits.is_empty() => Asked::Counted,
-            true => Asked::None,
-        };
-        match all {
-            true => Asked::All,
-            false if is_pressed => floored.and(Asked::Staying),
-            false => floored,
-        }
-    }
-
-    /// What is asked of a file by both.
-    fn and(self, other: Asked) -> Asked {
-        match (self.min(other), self.max(other)) {
-            // Pressure would have to know what floors hold.
-            (Asked::Floored, Asked::Staying) => Asked::All,
-            (_, most) => most,
         }
     }
 }

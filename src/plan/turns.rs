@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::aside::{Laid, Lot, laid};
-use super::floored::{Fate, Floored};
+use super::floored::Floored;
 use super::member::freed;
 use super::parts::in_parts;
 use super::sieve::Sieve;
@@ -96,11 +96,11 @@ impl Sieve<'_> {
                     is_floored,
                 } = laid(file);
                 let Ok(facts) = &entry.facts else { continue };
-                let is_open = match (is_floored, floored.map(|floored| floored.fate(at))) {
+                let is_open = match (is_floored, floored.and_then(|of| of.lot(at))) {
                     (false, _) => lot == Lot::Open,
                     // No budget counts it.
-                    (true, Some(Fate::Goes)) => continue,
-                    (true, fate) => fate == Some(Fate::Open),
+                    (true, Some(Lot::Doomed)) => continue,
+                    (true, lot) => lot == Some(Lot::Open),
                 };
                 for place in &self.matcher().memberships(&entry.path) {
                     limits.each(self.matcher(), &entry, place, |limit_at, limit, values| {
