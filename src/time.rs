@@ -68,8 +68,9 @@ impl Stamp {
 
     /// Whole seconds from `self` to `later`, rounded down; zero when `later` is earlier.
     pub fn seconds_until(self, later: Stamp) -> u64 {
-        let nanoseconds = later.as_nanoseconds() - self.as_nanoseconds();
-        u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(0)
+        let begun = later.subsec_nanoseconds() < self.subsec_nanoseconds();
+        let seconds = i128::from(later.seconds()) - i128::from(self.seconds());
+        u64::try_from(seconds - i128::from(begun)).unwrap_or(0)
     }
 }
 

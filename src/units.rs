@@ -300,19 +300,34 @@ impl fmt::Display for Span {
 #[derive(Clone, Copy, Debug)]
 pub struct Elapsed(pub u64);
 
+impl Elapsed {
+    /// Writes it behind a text: a plan may say of a million files how old they are.
+    pub fn write(self, to: &mut String) {
+        let s = self.0;
+        let (big, unit, small, below) = match s {
+            0..60 => (s, "s", 0, ""),
+            60..3_600 => (s / 60, "min", s % 60, "s"),
+            3_600..86_400 => (s / 3_600, "h", s % 3_600 / 60, "min"),
+            _ => (s / 86_400, "d", s % 86_400 / 3_600, "h"),
+        };
+        let part = |to: &mut String, count: u64, unit: &str| {
+            to.push_str(itoa::Buffer::new().format(count));
+            to.push(' ');
+            to.push_str(unit);
+        };
+        part(to, big, unit);
+        if small > 0 {
+            to.push(' ');
+            part(to, small, below);
+        }
+    }
+}
+
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s = self.0;
-        let pair = |f: &mut fmt::Formatter<'_>, big: u64, unit, small: u64, sub| match small {
-            0 => write!(f, "{big} {unit}"),
-            _ => write!(f, "{big} {unit} {small} {sub}"),
-        };
-        match s {
-            0..60 => write!(f, "{s} s"),
-            60..3_600 => pair(f, s / 60, "min", s % 60, "s"),
-            3_600..86_400 => pair(f, s / 3_600, "h", s % 3_600 / 60, "min"),
-            _ => pair(f, s / 86_400, "d", s % 86_400 / 3_600, "h"),
-        }
+        let mut text = String::new();
+        self.write(&mut text);
+        f.write_str(&text)
     }
 }
 

@@ -35,11 +35,12 @@ impl Captures {
     pub(super) fn are<'a>(
         &self,
         names: &Arc<[String]>,
-        mut values: impl Iterator<Item = &'a str>,
+        mut values: impl Iterator<Item = &'a [u8]>,
     ) -> bool {
-        let mut rest = &*self.values;
+        let mut rest = self.values.as_bytes();
         let all = values.all(|value| {
-            let behind = rest.strip_prefix(value).and_then(|b| b.strip_prefix(END));
+            let behind = rest.strip_prefix(value);
+            let behind = behind.and_then(|behind| behind.strip_prefix(&[END as u8]));
             rest = behind.unwrap_or(rest);
             behind.is_some()
         });

@@ -18,6 +18,8 @@ const PLACES: usize = 1024;
 pub(super) struct Words {
     places: Vec<Arc<str>>,
     hash: RandomState,
+    /// What was asked for last: most often it is asked for again.
+    last: Arc<str>,
 }
 
 impl Words {
@@ -25,20 +27,24 @@ impl Words {
         Words {
             places: vec![Arc::from(""); PLACES],
             hash: RandomState::default(),
+            last: Arc::from(""),
         }
     }
 
     /// The text, as one that was seen lately where it is the same.
     pub(super) fn shared(&mut self, text: &str) -> Arc<str> {
-        let at = self.hash.hash_one(text) as usize % PLACES;
-        match self.places.get_mut(at) {
-            Some(known) if **known == *text => Arc::clone(known),
-            Some(place) => {
-                *place = Arc::from(text);
-                Arc::clone(place)
-            }
-            None => Arc::from(text),
+        if *self.last != *text {
+            let at = self.hash.hash_one(text) as usize % PLACES;
+            self.last = match self.places.get_mut(at) {
+                Some(known) if **known == *text => Arc::clone(known),
+                Some(place) => {
+                    *place = Arc::from(text);
+                    Arc::clone(place)
+                }
+                None => Arc::from(text),
+            };
         }
+        Arc::clone(&self.last)
     }
 }
 
@@ -75,18 +81,18 @@ impl Rulings {
             floors,
         } = &*self.0;
         let names = collection.template.captures();
-        let values = || place.spans.values(path.as_bytes()).iter();
+        let values = place.spans.values(path.as_bytes());
         let is_same = *last == rule
             && *name == collection.name
             && *asked == hooks
             && unit.is_none()
             && pressure.is_none()
             && *floors == relied
-            && captures.are(names, values());
+            && captures.are(names, values.bytes());
         if !is_same {
             self.0 = Arc::new(Ruling {
                 collection: collection.name.clone(),
-                captures: Captures::new(Arc::clone(names), values()),
+                captures: Captures::new(Arc::clone(names), values.iter()),
                 rule,
                 hooks,
                 floors: relied,

@@ -82,10 +82,8 @@ impl Matcher<'_> {
                 } else {
                     "is not more than "
                 });
-                match self.policy.spans.get(*span) {
-                    Some(span) => write!(to, "{span}"),
-                    None => Ok(()),
-                }
+                to.push_str(self.span_in_words(*span));
+                Ok(())
             }
             (Test::Size { comparison, bytes }, true) => {
                 write!(to, "is {} {}", words_of(*comparison), Size(*bytes))
@@ -129,8 +127,10 @@ impl Matcher<'_> {
         let _ = match test {
             Test::Age { clock, .. } => match self.reading(*clock, subject) {
                 Some(stamp) => {
-                    let age = Elapsed(stamp.seconds_until(self.now));
-                    write!(to, "age {age}{}", since(*clock))
+                    to.push_str("age ");
+                    Elapsed(stamp.seconds_until(self.now)).write(to);
+                    to.push_str(since(*clock));
+                    Ok(())
                 }
                 None => unknown(to, "age"),
             },
@@ -213,12 +213,7 @@ impl Matcher<'_> {
             Test::Age {
                 direction, span, ..
             } => {
-                let span = self
-                    .policy
-                    .spans
-                    .get(*span)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
+                let span = self.span_in_words(*span);
                 match direction {
                     Direction::Older => format!("more than {span}"),
                     Direction::Newer => format!("less than {span}"),

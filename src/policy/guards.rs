@@ -102,9 +102,24 @@ impl Guards {
         guards
     }
 
-    /// Statements that may hold for a file with these captures, ascending, each with
-    /// what is left to be asked where that is less than its whole condition.
-    pub(super) fn of(&self, captures: Values<'_>) -> Candidates<'_> {
+    /// The first answer about statements that may hold for a file with these captures,
+    /// ascending, each with what is left to be asked where that is less than its whole
+    /// condition.
+    pub(super) fn find_map<'g, T>(
+        &'g self,
+        captures: Values<'_>,
+        mut ask: impl FnMut(usize, Option<&'g Condition>) -> Option<T>,
+    ) -> Option<T> {
+        if self.by_value.is_empty() {
+            return self.open.iter().find_map(|&statement| ask(statement, None));
+        }
+        let found = self.of(captures).into_iter();
+        let mut found = found.map(|(statement, left)| ask(statement, left));
+        found.find_map(|answer| answer)
+    }
+
+    /// All of them.
+    fn of(&self, captures: Values<'_>) -> Candidates<'_> {
         let whole = |statement: usize| (statement, None);
         let mut found: Candidates<'_> = self.open.iter().copied().map(whole).collect();
         for (capture, table) in &self.by_value {
@@ -120,7 +135,7 @@ impl Guards {
                 }
             }
         }
-        if found.len() > 1 && !self.by_value.is_empty() {
+        if found.len() > 1 {
             found.sort_unstable_by_key(|(statement, _)| *statement);
             found.dedup_by_key(|(statement, _)| *statement);
         }

@@ -25,8 +25,10 @@ pub struct Matcher<'p> {
     pub(crate) zone: TimeZone,
     /// `now − span` for every span of the policy.
     cutoffs: Vec<Stamp>,
+    /// Those spans in words.
+    spans: Vec<String>,
     /// Collections of files by what their names begin with.
-    files: Prefixes,
+    pub(super) files: Prefixes,
     /// All collections likewise, for the walk.
     all: Prefixes,
     /// Collections of whole directories.
@@ -150,6 +152,7 @@ impl<'p> Matcher<'p> {
             now: now.stamp(),
             zone,
             cutoffs,
+            spans: policy.spans.iter().map(ToString::to_string).collect(),
             files: prefixes(|collection| !collection.template.is_directory()),
             all: prefixes(|_| true),
             units: units
@@ -285,56 +288,54 @@ impl<'p> Matcher<'p> {
     }
 
     pub(crate) fn protector(&self, entry: &Entry, memberships: &[Membership]) -> Option<Protector> {
-        let kept = |rule: RuleIndex, truth: Truth| match truth {
+        let policy = self.policy;
+        let mut possibly = None;
+        let mut kept = |rule: RuleIndex, truth: Truth| match truth {
             Truth::True => Some(Protector::Rule(rule)),
-            Truth::Unknown => Some(Protector::Possibly(rule)),
+            Truth::Unknown => {
+                possibly = possibly.or(Some(Protector::Possibly(rule)));
+                None
+            }
             Truth::False => None,
         };
-        let mut possibly = None;
-        let of_file = self
-            .policy
-            .protections
-            .iter()
-            .filter_map(|protection| kept(protection.rule, self.protects(protection, entry)));
-        let of_holds = self
-            .policy
-            .holds
-            .iter()
-            .filter_map(|hold| kept(hold.rule, self.holds(hold, entry)));
-        let of_collections = memberships.iter().flat_map(|membership| {
-            let keeps = self.keeps(entry, membership);
-            let subject = self.subject(entry, membership);
-            keeps.filter_map(move |(rule, left)| kept(rule, self.truth(left, subject?)))
-        });
-        for protector in of_holds.chain(of_file).chain(of_collections) {
-            match protector {
-                Protector::Rule(_) => return Some(protector),
-                _ => possibly = possibly.or(Some(protector)),
-            }
-        }
-        let of_ledger = self.ledger.iter().enumerate().find_map(|(index, held)| {
-            let hold = held.policy.holds.first()?;
-            (held.holds(hold, entry) != Truth::False).then_some(Protector::Held(index))
-        });
-        of_ledger
+        let mut holds = policy.holds.iter();
+        let mut protections = policy.protections.iter();
+        let certain = holds
+            .find_map(|hold| kept(hold.rule, self.holds(hold, entry)))
+            .or_else(|| protections.find_map(|of| kept(of.rule, self.protects(of, entry))))
+            .or_else(|| {
+                let mut places = memberships.iter();
+                places.find_map(|place| self.keep(entry, place, &mut kept))
+            });
+        certain
+            .or_else(|| self.held(entry))
             .or(possibly)
             .or_else(|| self.ignorance(entry, memberships))
     }
 
-    /// The `keep` statements that may hold for a file, each with what is to be asked.
-    fn keeps<'a>(
-        &'a self,
+    /// What `kept` makes first of the `keep` statements that may hold for a file.
+    fn keep<T>(
+        &self,
         entry: &Entry,
-        membership: &Membership,
-    ) -> impl Iterator<Item = (RuleIndex, &'a Condition)> + use<'a, 'p> {
-        let collection = self.policy.collections.get(membership.collection);
-        let asked = self.asked.get(membership.collection);
-        let captures = membership.spans.values(entry.path.as_bytes());
-        let candidates = asked.map(|asked| asked.keeps.of(captures));
-        let candidates = candidates.into_iter().flatten();
-        candidates.filter_map(move |(index, left)| {
-            let keep = collection?.keeps.get(index)?;
-            Some((keep.rule, left.unwrap_or(&keep.condition)))
+        place: &Membership,
+        mut kept: impl FnMut(RuleIndex, Truth) -> Option<T>,
+    ) -> Option<T> {
+        let collection = self.policy.collections.get(place.collection)?;
+        let asked = self.asked.get(place.collection)?;
+        let subject = self.subject(entry, place)?;
+        asked.keeps.find_map(subject.captures, |index, left| {
+            let keep = collection.keeps.get(index)?;
+            let left = left.unwrap_or(&keep.condition);
+            kept(keep.rule, self.truth(left, subject))
+        })
+    }
+
+    /// The first hold of the ledger that covers a file, or may.
+    fn held(&self, entry: &Entry) -> Option<Protector> {
+        let mut ledger = self.ledger.iter().enumerate();
+        ledger.find_map(|(index, held)| {
+            let hold = held.policy.holds.first()?;
+            (held.holds(hold, entry) != Truth::False).then_some(Protector::Held(index))
         })
     }
 
@@ -381,6 +382,11 @@ impl<'p> Matcher<'p> {
     /// The instant so long ago: a span of the policy before now.
     pub(crate) fn cutoff(&self, span: usize) -> Option<Stamp> {
         self.cutoffs.get(span).copied()
+    }
+
+    /// A span of the policy in words.
+    pub(super) fn span_in_words(&self, span: usize) -> &str {
+        self.spans.get(span).map_or("", String::as_str)
     }
 
     /// The name of a hold that only the ledger knows.
@@ -457,16 +463,15 @@ impl<'p> Matcher<'p> {
             let Some(subject) = self.subject(entry, membership) else {
                 continue;
             };
-            let candidates = asked.deletes.of(subject.captures).into_iter();
-            let delete = candidates
-                .filter_map(|(index, left)| Some((collection.deletes.get(index)?, left)))
-                .find(|(delete, left)| {
-                    self.truth(left.unwrap_or(&delete.condition), subject) == Truth::True
-                });
-            if let Some((delete, _)) = delete {
+            let rule = asked.deletes.find_map(subject.captures, |index, left| {
+                let delete = collection.deletes.get(index)?;
+                let left = left.unwrap_or(&delete.condition);
+                (self.truth(left, subject) == Truth::True).then_some(delete.rule)
+            });
+            if let Some(rule) = rule {
                 return Verdict::Doomed {
                     membership: index,
-                    rule: delete.rule,
+                    rule,
                 };
             }
         }

@@ -17,6 +17,7 @@ mod prefixes;
 pub(crate) mod reference;
 mod request;
 mod template;
+mod within;
 
 use crate::diagnostic::{Diagnostics, Source};
 
@@ -29,6 +30,7 @@ pub(crate) use ir::Expiry;
 pub use ir::{Clock, Expected, Given, Hold, Hook, Mark, Order, Policy, Rule, TestCase};
 pub use matcher::{Matcher, Membership, Memberships, Protector, Truth, Verdict};
 pub use request::Request;
+pub use within::Within;
 
 pub(crate) use guards::guard;
 pub(crate) use horizon::Horizon;

@@ -7,8 +7,14 @@ use smallvec::SmallVec;
 
 /// Where a template's captures lie in a path, in the template's order. Three of them take no
 /// memory of their own: there is a list for every file.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) struct Spans(SmallVec<[(u32, u32); 3]>);
+
+impl Clone for Spans {
+    fn clone(&self) -> Spans {
+        Spans(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Spans {
     /// Adds the next capture; nothing where a path is longer than any there is.
@@ -64,8 +70,16 @@ impl<'a> Values<'a> {
         self.spans.iter().filter_map(move |at| self.text(at))
     }
 
-    fn text(self, &(start, end): &(u32, u32)) -> Option<&'a str> {
-        let value = self.path.get(start as usize..end as usize)?;
-        std::str::from_utf8(value).ok()
+    /// All of them as bytes, which are UTF-8.
+    pub(crate) fn bytes(self) -> impl Iterator<Item = &'a [u8]> {
+        self.spans.iter().filter_map(move |at| self.piece(at))
+    }
+
+    fn text(self, at: &(u32, u32)) -> Option<&'a str> {
+        std::str::from_utf8(self.piece(at)?).ok()
+    }
+
+    fn piece(self, &(start, end): &(u32, u32)) -> Option<&'a [u8]> {
+        self.path.get(start as usize..end as usize)
     }
 }

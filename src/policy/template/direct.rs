@@ -13,13 +13,16 @@ use smallvec::SmallVec;
 use super::captured::Spans;
 use super::text::{Component, Part, TemplateText};
 
-/// A template read from left to right.
+/// A template read from left to right, cut before its last component: all names of one
+/// directory have the rest alike.
 #[derive(Clone, Debug)]
 pub(super) struct Direct {
-    /// Components before a `**`, or all of them.
+    /// Components of the directory before a `**`, or all of them.
     before: Vec<Vec<Step>>,
-    /// Components behind the `**`, if there is one.
+    /// Those behind the `**`, if there is one.
     behind: Option<Vec<Vec<Step>>>,
+    /// The last component; nothing where that is the `**`, and takes any name.
+    last: Option<Vec<Step>>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,23 +47,36 @@ impl Direct {
                 (Component::Parts(parts), Some(behind)) => behind.push(steps(parts)?),
             }
         }
-        Some(Direct { before, behind })
+        let last = match &mut behind {
+            Some(behind) => behind.pop(),
+            None => Some(before.pop()?),
+        };
+        Some(Direct {
+            before,
+            behind,
+            last,
+        })
     }
 
     /// Where a name's captures lie, unless the name does not match.
     pub(super) fn captures(&self, path: &[u8]) -> Option<Spans> {
-        let mut captures = Spans::default();
-        self.read(path, &mut captures)?;
-        Some(captures)
-    }
-
-    fn read(&self, path: &[u8], captures: &mut Spans) -> Option<()> {
         if path.contains(&0) {
             return None;
         }
+        let slash = path.iter().rposition(|byte| *byte == b'/');
+        let directory = slash.and_then(|slash| path.get(..slash));
+        let spans = self.enter(directory)?;
+        self.captures_in(path, slash.map_or(0, |slash| slash + 1), &spans)
+    }
+
+    /// Where a directory has its captures, if names in it may match; nothing stands for the
+    /// root. No directory has a NUL in its path.
+    pub(super) fn enter(&self, directory: Option<&[u8]>) -> Option<Spans> {
+        let path = directory.unwrap_or_default();
+        let mut captures = Spans::default();
         let mut rest = 0..path.len();
         // Components are parted by `/`, so after the last one nothing is left at all.
-        let mut left = true;
+        let mut left = directory.is_some();
         for steps in &self.before {
             if !left {
                 return None;
@@ -68,16 +84,13 @@ impl Direct {
             let tail = path.get(rest.clone())?;
             let end = tail.iter().position(|byte| *byte == b'/');
             let at = rest.start..end.map_or(rest.end, |end| rest.start + end);
-            component(path, at.clone(), steps, captures)?;
+            component(path, at.clone(), steps, &mut captures)?;
             left = end.is_some();
             rest.start = at.end + usize::from(left);
         }
         let Some(behind) = &self.behind else {
-            return (!left).then_some(());
+            return (!left).then_some(captures);
         };
-        if !left {
-            return None;
-        }
         // From the end, so that what is left is the `**`.
         let mut ends = SmallVec::<[Range<usize>; 4]>::new();
         for _ in behind {
@@ -91,14 +104,24 @@ impl Direct {
             ends.push(at);
         }
         for (steps, at) in behind.iter().zip(ends.into_iter().rev()) {
-            component(path, at, steps, captures)?;
+            component(path, at, steps, &mut captures)?;
         }
         let deep = path.get(rest)?;
-        match left {
-            true => deep.split(|b| *b == b'/').all(|name| !name.is_empty()),
-            false => true,
+        let is_whole = !left || deep.split(|b| *b == b'/').all(|name| !name.is_empty());
+        is_whole.then_some(captures)
+    }
+
+    /// Where a name's captures lie that begins there in its path, unless it does not match; the
+    /// directory's are those that it was entered with. No path has a NUL in it.
+    pub(super) fn captures_in(&self, path: &[u8], begin: usize, entered: &Spans) -> Option<Spans> {
+        let mut captures = entered.clone();
+        let name = begin..path.len();
+        match &self.last {
+            Some(steps) => component(path, name, steps, &mut captures)?,
+            None if name.is_empty() => return None,
+            None => {}
         }
-        .then_some(())
+        Some(captures)
     }
 }
 

@@ -87,6 +87,17 @@ impl Names {
     }
 }
 
+/// What a directory's path tells about a template's names in it.
+#[derive(Clone, Debug)]
+pub(crate) enum Entered {
+    /// None of them matches.
+    Never,
+    /// The directory has these captures; what is left to be read are the names.
+    Captures(Spans),
+    /// Nothing by itself.
+    Open,
+}
+
 /// One component of a template.
 #[derive(Clone, Debug)]
 enum Level {
@@ -146,15 +157,52 @@ impl Template {
         if !path.starts_with(&self.prefix) {
             return None;
         }
-        let names = match &self.lenient {
-            Some(lenient) if std::str::from_utf8(path).is_err() => lenient,
-            Some(_) | None => &self.names,
+        let names = match (&self.names, &self.lenient) {
+            // Its captures have no types, and it has no `?`.
+            (Names::Direct(direct), _) => return direct.captures(path),
+            (_, Some(lenient)) if std::str::from_utf8(path).is_err() => lenient,
+            (names, _) => names,
         };
         let spans = names.captures(path, self.captures.len())?;
         let values = spans.values(path);
         let mut kinds = self.kinds.iter().enumerate();
         let admitted = kinds.all(|(at, kind)| values.get(at).is_some_and(|it| kind.admits(it)));
         admitted.then_some(spans)
+    }
+
+    /// What a directory's path tells about all names in it.
+    pub(crate) fn enter(&self, directory: &RelPath) -> Entered {
+        match &self.names {
+            Names::Direct(direct) => {
+                let path = (!directory.is_root()).then(|| directory.as_bytes());
+                direct.enter(path).map_or(Entered::Never, Entered::Captures)
+            }
+            Names::Automaton(_) => {
+                let begins = directory.as_bytes().len() + usize::from(!directory.is_root());
+                let rest = self.prefix.get(begins..).unwrap_or_default();
+                match rest.contains(&b'/') {
+                    true => Entered::Never,
+                    false => Entered::Open,
+                }
+            }
+        }
+    }
+
+    /// [`Template::matches`] of a name in a directory that was entered; it begins there in its
+    /// path.
+    pub(crate) fn matches_in(
+        &self,
+        path: &RelPath,
+        begin: usize,
+        entered: &Entered,
+    ) -> Option<Spans> {
+        match (&self.names, entered) {
+            (_, Entered::Never) => None,
+            (Names::Direct(direct), Entered::Captures(spans)) => {
+                direct.captures_in(path.as_bytes(), begin, spans)
+            }
+            _ => self.matches(path.as_bytes()),
+        }
     }
 
     /// Whether the path would match if its captures' types and encoding were right.
