@@ -23,7 +23,7 @@ use form::{
 use read::ReadSteps;
 
 /// Version of the form written here.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// How many bytes of a document are written at once.
 const PIECE: usize = 64 * 1024;

@@ -49,7 +49,9 @@ impl Arena {
     /// Begins a page, which is written to the [`Arena::end`].
     pub(super) fn begin(&mut self) -> Place {
         if self.last.len() >= CHUNK {
-            self.full.push(std::mem::take(&mut self.last));
+            // There are many, and one that grows is copied as often as it doubles.
+            let next = Vec::with_capacity(CHUNK + CHUNK / 8);
+            self.full.push(std::mem::replace(&mut self.last, next));
         }
         Place {
             // More than four thousand million chunks are no machine's memory.

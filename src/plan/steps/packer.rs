@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::btree_map::Entry;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use super::arena::{Arena, Place};
@@ -44,7 +45,10 @@ struct Draft {
 #[derive(Clone, Debug)]
 struct Open {
     writer: Writer,
-    last: RelPath,
+    /// The last path, in memory of its own: nothing of what is written is kept.
+    last: Vec<u8>,
+    /// How much of it is the directory.
+    directory: usize,
 }
 
 impl Packer {
@@ -75,12 +79,16 @@ impl Packer {
     }
 
     fn write(&mut self, step: &Step) {
+        let path = step.path.as_bytes();
+        let directory = step.path.directory();
         if let (Some(open), Some(page)) = (&mut self.open, self.pages.last_mut()) {
-            let ascends = open.last < step.path;
+            let ascends = open.last.as_slice() < path;
             self.run += u32::from(!ascends);
-            if ascends && page.steps < PAGE && open.last.is_beside(&step.path) {
+            let is_beside = open.last.get(..open.directory) == Some(directory);
+            if ascends && page.steps < PAGE && is_beside {
                 open.writer.write(step, self.arena.end());
-                open.last = step.path.clone();
+                open.last.clear();
+                open.last.extend_from_slice(path);
                 page.steps += 1;
                 return;
             }
@@ -92,7 +100,7 @@ impl Packer {
         self.close();
         let place = self.arena.begin();
         let to = self.arena.end();
-        let mut writer = Writer::begin(step.path.directory(), to);
+        let mut writer = Writer::begin(directory, to);
         writer.write(step, to);
         self.pages.push(Draft {
             first: step.path.clone(),
@@ -100,8 +108,11 @@ impl Packer {
             steps: 1,
             place,
         });
-        let last = step.path.clone();
-        self.open = Some(Open { writer, last });
+        self.open = Some(Open {
+            writer,
+            last: path.to_vec(),
+            directory: directory.len(),
+        });
     }
 
     /// Ends the page that is being written.
@@ -152,10 +163,9 @@ impl Packer {
         } = self;
         let behind = pages.split_off(of_path);
         let mut bound = Bound::default();
-        let mut pages: BinaryHeap<Reverse<Draft>> = pages.into_iter().map(Reverse).collect();
-        while let Some(Reverse(page)) = pages.pop() {
-            let next = pages.peek().map(|Reverse(next)| next);
-            let Some(next) = next.filter(|next| page.may_reach(next)) else {
+        let mut pages = Ascending::new(pages);
+        while let Some(page) = pages.pop() {
+            let Some(next) = pages.peek().filter(|next| page.may_reach(next)) else {
                 bound.add(page, &mut arena);
                 continue;
             };
@@ -166,10 +176,10 @@ impl Packer {
                 continue;
             }
             run += 1;
-            let again = |page: Draft| Reverse(Draft { run, ..page });
+            let again = |page: Draft| Draft { run, ..page };
             if page.first.is_beside(&next) {
                 // Two lists of one directory's names become one.
-                if let Some(Reverse(other)) = pages.pop() {
+                if let Some(other) = pages.pop() {
                     steps.append(&mut arena.read(other.place));
                 }
                 steps.sort_by(|a, b| a.path.cmp(&b.path));
@@ -185,7 +195,7 @@ impl Packer {
                     }
                     is_twice
                 });
-                pages.extend(pack(&mut arena, &steps).into_iter().map(again));
+                pages.add(pack(&mut arena, &steps).into_iter().map(again));
                 continue;
             }
             // What lies in the directory's directories comes between its own names.
@@ -193,7 +203,7 @@ impl Packer {
             for page in pack(&mut arena, before) {
                 bound.add(page, &mut arena);
             }
-            pages.extend(pack(&mut arena, after).into_iter().map(again));
+            pages.add(pack(&mut arena, after).into_iter().map(again));
         }
         for page in behind {
             bound.add(page, &mut arena);
@@ -201,6 +211,41 @@ impl Packer {
         let last = bound.last.iter().map(Draft::bound);
         let pages = bound.pages.into_iter().chain(last);
         Steps::bound(arena, pages, (sums, statements))
+    }
+}
+
+/// Pages in ascending order, to which some come back.
+struct Ascending {
+    /// A walk leaves them in long runs up or down, which are merged; a heap would take them
+    /// all apart first.
+    sorted: Peekable<std::vec::IntoIter<Draft>>,
+    again: BinaryHeap<Reverse<Draft>>,
+}
+
+impl Ascending {
+    fn new(mut pages: Vec<Draft>) -> Ascending {
+        pages.sort();
+        Ascending {
+            sorted: pages.into_iter().peekable(),
+            again: BinaryHeap::new(),
+        }
+    }
+
+    fn add(&mut self, pages: impl Iterator<Item = Draft>) {
+        self.again.extend(pages.map(Reverse));
+    }
+
+    fn peek(&mut self) -> Option<&Draft> {
+        let again = self.again.peek().map(|Reverse(page)| page);
+        self.sorted.peek().into_iter().chain(again).min()
+    }
+
+    fn pop(&mut self) -> Option<Draft> {
+        let Some(Reverse(page)) = self.again.peek() else {
+            return self.sorted.next();
+        };
+        let sorted = self.sorted.next_if(|sorted| sorted <= page);
+        sorted.or_else(|| self.again.pop().map(|Reverse(page)| page))
     }
 }
 

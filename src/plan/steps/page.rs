@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use postcard::ser_flavors::Flavor;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::super::captures::Captures;
 use super::super::{Action, Indices, Ruling, Step};
@@ -16,6 +16,7 @@ use crate::path::RelPath;
 /// One step; its directory stands before the first of a page.
 #[derive(Serialize, Deserialize)]
 struct StepForm<'b> {
+    #[serde(serialize_with = "in_one")]
     name: &'b [u8],
     stands_for: Option<&'b [u8]>,
     own: Own,
@@ -89,6 +90,11 @@ impl Flavor for Appended<'_> {
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
     }
+}
+
+/// Bytes all at once instead of one by one, which gives the same.
+fn in_one<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
 }
 
 pub(in crate::plan) fn append(form: &impl Serialize, to: &mut Vec<u8>) {
