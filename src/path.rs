@@ -51,16 +51,31 @@ impl RelPath {
 
     /// This path with one more component behind it.
     pub fn join(&self, name: &[u8]) -> Result<RelPath, PathError> {
+        self.join_over(name, None)
+    }
+
+    /// The same in the memory of a path that is not needed any more, where that is as long and
+    /// nobody else has it: a walk makes a path for every file, and names in one directory tend
+    /// to be of one length.
+    pub fn join_over(&self, name: &[u8], spare: Option<RelPath>) -> Result<RelPath, PathError> {
         check_component(name)?;
-        if name.contains(&b'/') {
-            return Err(PathError::Component);
+        let slash: &[u8] = if self.is_root() { b"" } else { b"/" };
+        let parts = [self.as_bytes(), slash, name];
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if let Some(mut spare) = spare
+            && spare.0.len() == length
+            && let Some(mut rest) = Arc::get_mut(&mut spare.0)
+        {
+            for part in parts {
+                let (here, behind) = rest.split_at_mut(part.len());
+                here.copy_from_slice(part);
+                rest = behind;
+            }
+            return Ok(spare);
         }
-        // A scan makes a path for every file: put together aside, it is copied in one go.
-        let mut joined: SmallVec<[u8; 256]> = SmallVec::from_slice(&self.0);
-        if !self.is_root() {
-            joined.push(b'/');
-        }
-        joined.extend_from_slice(name);
+        // Put together aside, it is copied in one go.
+        let mut joined: SmallVec<[u8; 256]> = SmallVec::new();
+        parts.iter().for_each(|part| joined.extend_from_slice(part));
         Ok(RelPath(Arc::from(&*joined)))
     }
 
@@ -164,8 +179,11 @@ impl RelPath {
 fn check_component(component: &[u8]) -> Result<(), PathError> {
     match component {
         b"" | b"." | b".." => Err(PathError::Component),
-        name if name.contains(&0) => Err(PathError::Nul),
-        _ => Ok(()),
+        name => match name.iter().find(|byte| matches!(byte, 0 | b'/')) {
+            Some(0) => Err(PathError::Nul),
+            Some(_) => Err(PathError::Component),
+            None => Ok(()),
+        },
     }
 }
 
@@ -272,6 +290,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_path_in_the_memory_of_another_is_the_same(
+            directory in "([a-c]{1,2}/){0,2}[a-c]?",
+            name in "[a-c/]{0,3}\\PC?",
+            spare in "[a-c]{1,9}",
+            shared in any::<bool>(),
+        ) {
+            let directory = RelPath::parse(directory.trim_end_matches('/')).unwrap();
+            let spare = RelPath::parse(&spare).unwrap();
+            let other = shared.then(|| spare.clone());
+            let before = other.as_ref().map(ToString::to_string);
+            let joined = directory.join_over(name.as_bytes(), Some(spare));
+            let text = format!("{}/{name}", directory.as_str().unwrap());
+            let expected = match name.is_empty() || name.contains('/') {
+                true => Err(PathError::Component),
+                false => RelPath::parse(text.trim_start_matches('/')),
+            };
+            prop_assert_eq!(&joined, &expected);
+            prop_assert_eq!(&joined, &directory.join(name.as_bytes()));
+            prop_assert_eq!(other.as_ref().map(ToString::to_string), before);
+        }
+
         #[test]
         fn showing_a_path_loses_nothing(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
             if let Ok(path) = RelPath::parse(&bytes) {

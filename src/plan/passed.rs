@@ -10,6 +10,7 @@ use super::used::Used;
 use super::words::{Rulings, Words};
 use super::{Floor, Packer, Totals, Uncovered};
 use crate::path::RelPath;
+use crate::policy::Within;
 
 /// What became of the files that are decided on already, as far as the plan and decisions
 /// about others ask for it.
@@ -62,6 +63,8 @@ pub(super) struct Here {
     pub(super) sums: Sums,
     /// The last second at which that stays; nothing where some of it goes or is remembered.
     pub(super) until: Option<i64>,
+    /// The collections its names may lie in.
+    pub(super) within: Within,
 }
 
 impl Default for Here {
@@ -70,6 +73,7 @@ impl Default for Here {
         Here {
             sums: Sums::default(),
             until: Some(i64::MAX),
+            within: Within::default(),
         }
     }
 }

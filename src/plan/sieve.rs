@@ -24,7 +24,7 @@ use super::{Action, Hook, Indices, Spool, Step};
 use crate::entry::{Entry, Facts, Kind, Symlinks, Visit};
 use crate::path::RelPath;
 use crate::policy::{Horizon, Mark, Matcher, Membership, Memberships, Protector, Verdict};
-use crate::scan::Sift;
+use crate::scan::{Below, Sift};
 
 /// A policy's question to every name: is there a decision that needs others to be known?
 #[derive(Debug)]
@@ -262,7 +262,7 @@ impl Sift for Sieve<'_> {
         if self.questions.is_some() && self.symlinks.admits(kind) {
             return false;
         }
-        let memberships = self.place(path, kind);
+        let memberships = self.place(path, kind, part);
         if memberships.is_empty() {
             self.pass(path, self.symlinks.admits(kind), part);
             return true;
@@ -292,22 +292,28 @@ impl Sift for Sieve<'_> {
         known.is_some_and(|known| known.is_leaf(path))
     }
 
-    fn begin(&self, path: &RelPath, facts: &Facts, part: &mut Passed) -> Option<Vec<Box<[u8]>>> {
-        part.scratch.here = Here::default();
-        let Index { known, apart, .. } = self.index.as_ref()?;
-        let record = known.of(path, facts, self.matcher.now.seconds())?;
-        if apart.contains(path) {
-            return None;
-        }
-        part.add(&record.sums);
-        part.known.push((path.clone(), Arc::clone(record)));
-        Some(record.below.clone())
+    fn stats_directories(&self) -> bool {
+        self.keeps_directories() || self.index.is_some()
     }
 
-    fn end(&self, path: &RelPath, facts: &Facts, below: Option<Vec<Box<[u8]>>>, part: &mut Passed) {
-        let Here { sums, until } = std::mem::take(&mut part.scratch.here);
+    fn begin(&self, path: &RelPath, facts: Option<&Facts>, part: &mut Passed) -> Option<Below> {
+        part.scratch.here = Here::default();
+        let Some(record) = facts.and_then(|facts| self.record(path, facts)) else {
+            part.scratch.here.within = self.matcher.within(path);
+            return None;
+        };
+        part.add(&record.sums);
+        let below = record.below.clone();
+        part.known.push((path.clone(), record));
+        Some(below)
+    }
+
+    fn end(&self, path: &RelPath, facts: Option<&Facts>, below: Option<Below>, part: &mut Passed) {
+        let Here { sums, until, .. } = std::mem::take(&mut part.scratch.here);
         part.add(&sums);
-        if let (Some(_), Some(below), Some(until)) = (&self.index, below, until) {
+        if let (Some(_), Some(facts)) = (&self.index, facts)
+            && let (Some(below), Some(until)) = (below, until)
+        {
             let now = self.matcher.now.seconds();
             let record = Record::of(facts, now, until, sums, below);
             part.known
@@ -318,11 +324,19 @@ impl Sift for Sieve<'_> {
 
 impl Sieve<'_> {
     /// The collections a name lies in; none where it is no file.
-    fn place(&self, path: &RelPath, kind: Kind) -> Memberships {
+    fn place(&self, path: &RelPath, kind: Kind, part: &Passed) -> Memberships {
+        let within = &part.scratch.here.within;
         match self.symlinks.admits(kind) {
-            true => self.matcher.memberships(path),
+            true => self.matcher.memberships_within(within, path),
             false => Memberships::new(),
         }
+    }
+
+    /// What is known of all that lies in a directory.
+    fn record(&self, path: &RelPath, facts: &Facts) -> Option<Arc<Record>> {
+        let Index { known, apart, .. } = self.index.as_ref()?;
+        let record = known.of(path, facts, self.matcher.now.seconds())?;
+        (!apart.contains(path)).then(|| Arc::clone(record))
     }
 
     /// Is done with a name that no collection has, and that nobody has looked at.
@@ -339,7 +353,7 @@ impl Sieve<'_> {
         part: &mut Passed,
     ) -> Option<Memberships> {
         let facts = entry.facts.as_ref().ok()?;
-        let memberships = self.place(&entry.path, facts.kind);
+        let memberships = self.place(&entry.path, facts.kind, part);
         questions.count(&self.matcher, entry, &memberships, &mut part.census);
         Some(memberships)
     }
@@ -370,7 +384,7 @@ impl Sieve<'_> {
         // something else by now: then it is asked about here.
         let kind = entry.facts.as_ref().map_or(Kind::File, |facts| facts.kind);
         let place = place.filter(|_| self.symlinks.admits(kind));
-        let memberships = place.unwrap_or_else(|| self.place(&entry.path, kind));
+        let memberships = place.unwrap_or_else(|| self.place(&entry.path, kind, part));
         if memberships.is_empty() {
             match (&entry.facts, &self.questions) {
                 (Ok(facts), Some(_)) if self.symlinks.admits(kind) => {
@@ -447,7 +461,7 @@ impl Sieve<'_> {
             Some(step) => self.goes(step, &memberships, part),
             None => {
                 let is_spared = is_spared(&self.matcher, entry, &memberships, verdict);
-                let Here { sums, until } = &mut part.scratch.here;
+                let Here { sums, until, .. } = &mut part.scratch.here;
                 self.stays(facts, &memberships, is_spared, sums);
                 if let Some(Index { horizon, .. }) = &self.index {
                     *until = until

@@ -186,6 +186,9 @@ impl fmt::Display for Skip {
     }
 }
 
+/// The names of the directories in one.
+pub type Below = Vec<Box<[u8]>>;
+
 /// Which of the names a walk finds are worth remembering, asked by the threads that find
 /// them: of a million files most may be nothing to anybody.
 pub trait Sift: Sync {
@@ -221,15 +224,21 @@ pub trait Sift: Sync {
         false
     }
 
+    /// Whether it matters what a directory is besides its name: then there is a `statx` for
+    /// each.
+    fn stats_directories(&self) -> bool {
+        true
+    }
+
     /// A thread begins with a directory. Where it is known what lies in it, it is not
     /// listed, and the answer has the names of the directories in it.
-    fn begin(&self, _: &RelPath, _: &Facts, _: &mut Self::Part) -> Option<Vec<Box<[u8]>>> {
+    fn begin(&self, _: &RelPath, _: Option<&Facts>, _: &mut Self::Part) -> Option<Below> {
         None
     }
 
     /// The thread ends with a directory it has listed; with the names of those in it, unless
     /// something in it could not be seen.
-    fn end(&self, _: &RelPath, _: &Facts, _below: Option<Vec<Box<[u8]>>>, _: &mut Self::Part) {}
+    fn end(&self, _: &RelPath, _: Option<&Facts>, _: Option<Below>, _: &mut Self::Part) {}
 }
 
 /// Remembers everything.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::queue::{ATTEMPTS, Held, Job, Queue, Way};
-use super::{ScanOptions, Sift, Skip, Skipped, append, by_path};
+use super::{Below, ScanOptions, Sift, Skip, Skipped, append, by_path};
 use crate::entry::{Entry, Facts, Kind, Unreadable, Visit};
 use crate::path::RelPath;
 use crate::store::{CONTROL, Dir, Listed, Name, Names, Root, in_words, is_out_of_descriptors};
 
 /// How many subdirectories are collected before other workers may have them.
 const SHARE: usize = 32;
+
+/// How many names are looked at before the first of them is decided on.
+const BATCH: usize = 64;
 
 /// What one worker has seen.
 #[derive(Debug, Default)]
@@ -21,6 +24,23 @@ pub(super) struct Findings {
     pub(super) directories: Vec<Entry>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) unentered: Vec<RelPath>,
+    /// Paths that are done with, for the memory they have; of one batch at most.
+    spare: Vec<RelPath>,
+}
+
+/// A name that is to be looked at.
+struct Awaiting<'n, Place> {
+    name: Name<'n>,
+    path: RelPath,
+    place: Place,
+}
+
+/// What becomes of a name that is listed.
+enum Met<'n, Place> {
+    /// Nothing further.
+    Nothing,
+    Job(Job),
+    Name(Awaiting<'n, Place>),
 }
 
 impl Findings {
@@ -78,7 +98,7 @@ impl<'a, S: Sift> Worker<'a, S> {
 
     fn take(&self, mut job: Job, names: &mut Names, found: &mut Findings, part: &mut S::Part) {
         if let Some(facts) = self.known_leaf(&job, part) {
-            self.note(job.path, Ok(facts), found);
+            self.note(job.path, Ok(Some(facts)), found);
             return;
         }
         match self.open(&job) {
@@ -86,7 +106,7 @@ impl<'a, S: Sift> Worker<'a, S> {
                 // The parent may be the last thing its handle was needed for.
                 let path = job.path;
                 drop(job.way);
-                if let Some(below) = self.sieve.begin(&path, &facts, part) {
+                if let Some(below) = self.sieve.begin(&path, facts.as_ref(), part) {
                     self.enter_all(&path, dir, &below, found);
                     self.note(path, Ok(facts), found);
                     return;
@@ -101,7 +121,7 @@ impl<'a, S: Sift> Worker<'a, S> {
                 }
                 let below = self.look_at_all(&path, self.queue.hold(dir), names, found, part);
                 let below = below.filter(|_| listed.is_ok());
-                self.sieve.end(&path, &facts, below, part);
+                self.sieve.end(&path, facts.as_ref(), below, part);
                 let facts = listed.map(|()| facts).map_err(|error| unreadable(&error));
                 self.note(path, facts, found);
             }
@@ -120,9 +140,10 @@ impl<'a, S: Sift> Worker<'a, S> {
     }
 
     /// Remembers a directory, if somebody asks for it.
-    fn note(&self, path: RelPath, facts: Result<Facts, Unreadable>, found: &mut Findings) {
+    fn note(&self, path: RelPath, facts: Result<Option<Facts>, Unreadable>, found: &mut Findings) {
         if facts.is_err() || self.sieve.keeps_directories() {
-            found.directories.push(Entry { path, facts });
+            let entry = facts.transpose().map(|facts| Entry { path, facts });
+            found.directories.extend(entry);
         }
     }
 
@@ -137,24 +158,28 @@ impl<'a, S: Sift> Worker<'a, S> {
         }
         let facts = parent.stat_synced(Name::of(&job.path)?).ok()?;
         let below = match facts.kind {
-            Kind::Directory => self.sieve.begin(&job.path, &facts, part)?,
+            Kind::Directory => self.sieve.begin(&job.path, Some(&facts), part)?,
             Kind::File | Kind::Symlink | Kind::Special => return None,
         };
         below.is_empty().then_some(facts)
     }
 
-    fn open(&self, job: &Job) -> io::Result<(Dir, Facts)> {
+    /// A directory, and what it is where somebody asks for it.
+    fn open(&self, job: &Job) -> io::Result<(Dir, Option<Facts>)> {
         let (dir, expected) = match (&job.way, Name::of(&job.path)) {
             (Way::Parent(parent), Some(name)) => (parent.open_child(name)?, None),
             (Way::Parent(_), None) => (self.root.open_dir(&job.path)?, None),
             (Way::Root(expected), _) => (self.root.open_dir(&job.path)?, *expected),
         };
+        if expected.is_none() && !self.sieve.stats_directories() {
+            return Ok((dir, None));
+        }
         let facts = dir.facts()?;
         match expected {
             Some(id) if id != facts.id => Err(io::Error::other(
                 "another directory has taken its place during the scan",
             )),
-            Some(_) | None => Ok((dir, facts)),
+            Some(_) | None => Ok((dir, Some(facts))),
         }
     }
 
@@ -165,12 +190,13 @@ impl<'a, S: Sift> Worker<'a, S> {
         names: &Names,
         found: &mut Findings,
         part: &mut S::Part,
-    ) -> Option<Vec<Box<[u8]>>> {
+    ) -> Option<Below> {
         let mut jobs = Vec::new();
+        let mut awaiting = Vec::new();
         let mut seen = 0;
         let skipped = found.skipped.len();
         let mut whole = true;
-        let mut below: Vec<Box<[u8]>> = Vec::new();
+        let mut below = Below::new();
         for listed in names.iter() {
             if path.is_root() && listed.name.as_bytes() == CONTROL.as_bytes() {
                 continue;
@@ -181,13 +207,19 @@ impl<'a, S: Sift> Worker<'a, S> {
                 Some(_) => {}
                 None => whole = false,
             }
-            if let Some(job) = self.look(path, &dir, listed, found, part) {
-                jobs.push(job);
+            match self.meet(path, &dir, listed, found, part) {
+                Met::Nothing => {}
+                Met::Job(job) => jobs.push(job),
+                Met::Name(name) => awaiting.push(name),
             }
-            if jobs.len() == SHARE {
+            if awaiting.len() == BATCH {
+                self.look(&dir, &mut awaiting, found, part, &mut jobs);
+            }
+            if jobs.len() >= SHARE {
                 self.queue.push(jobs.drain(..));
             }
         }
+        self.look(&dir, &mut awaiting, found, part, &mut jobs);
         self.seen.fetch_add(seen, Ordering::Relaxed);
         self.queue.push(jobs);
         (whole && found.skipped.len() == skipped).then_some(below)
@@ -206,43 +238,70 @@ impl<'a, S: Sift> Worker<'a, S> {
         self.queue.push(jobs);
     }
 
-    /// Notes a file; a directory becomes a job.
-    fn look(
+    /// Whether a name is to be looked at; a directory becomes a job.
+    fn meet<'n>(
         &self,
         parent: &RelPath,
         dir: &Arc<Held>,
-        listed: Listed<'_>,
+        listed: Listed<'n>,
         found: &mut Findings,
         part: &mut S::Part,
-    ) -> Option<Job> {
+    ) -> Met<'n, S::Place> {
+        let name = listed.name;
         // The kernel lists no name that is not a component.
-        let path = parent.join(listed.name.as_bytes()).ok()?;
+        let Ok(path) = parent.join_over(name.as_bytes(), found.spare.pop()) else {
+            return Met::Nothing;
+        };
         if listed.kind == Some(Kind::Directory) {
-            return self.enter(path, dir, found);
+            return self.enter(path, dir, found).map_or(Met::Nothing, Met::Job);
         }
         let mut place = S::Place::default();
         if let Some(kind) = listed.kind
             && self.sieve.passes(&path, kind, &mut place, part)
         {
-            return None;
+            found.spare.push(path);
+            return Met::Nothing;
         }
-        let facts = match dir.stat(listed.name) {
-            Ok(facts) if facts.kind == Kind::Directory => return self.enter(path, dir, found),
-            Ok(facts) => Ok(facts),
-            Err(error) => match error.kind() {
-                io::ErrorKind::NotFound => return None,
-                io::ErrorKind::CrossesDevices => {
-                    found.skip(path, Skip::Mount);
-                    return None;
+        Met::Name(Awaiting { name, path, place })
+    }
+
+    /// Looks at names and notes what they are; those that turn out to be directories become
+    /// jobs.
+    fn look(
+        &self,
+        dir: &Arc<Held>,
+        names: &mut Vec<Awaiting<'_, S::Place>>,
+        found: &mut Findings,
+        part: &mut S::Part,
+        jobs: &mut Vec<Job>,
+    ) {
+        // One call after the other finds the kernel's code where the one before left it, and
+        // what decides finds its own.
+        let mut looks: Vec<io::Result<Facts>> = Vec::with_capacity(names.len());
+        looks.extend(names.iter().map(|of| dir.stat(of.name)));
+        for (Awaiting { path, place, .. }, facts) in names.drain(..).zip(looks) {
+            let facts = match facts {
+                Ok(facts) if facts.kind == Kind::Directory => {
+                    jobs.extend(self.enter(path, dir, found));
+                    continue;
                 }
-                _ => Err(unreadable(&error)),
-            },
-        };
-        let entry = Entry { path, facts };
-        if self.sieve.keeps(&entry, place, part) {
-            found.entries.push(entry);
+                Ok(facts) => Ok(facts),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::NotFound => continue,
+                    io::ErrorKind::CrossesDevices => {
+                        found.skip(path, Skip::Mount);
+                        continue;
+                    }
+                    _ => Err(unreadable(&error)),
+                },
+            };
+            let entry = Entry { path, facts };
+            if self.sieve.keeps(&entry, place, part) {
+                found.entries.push(entry);
+            } else {
+                found.spare.push(entry.path);
+            }
         }
-        None
     }
 
     fn enter(&self, path: RelPath, parent: &Arc<Held>, found: &mut Findings) -> Option<Job> {
