@@ -135,8 +135,10 @@ plans() {
             measure fd "$fd" --changed-before 7d -t f -uu . "$tree"
             [ "$(wc -l <"$room/out")" = $old ] || { echo "fd counted otherwise"; exit 1; }
         fi
-        measure bare_loop,_1_thread "$baseline" plan "$tree" $DAYS
-        [ "$(cat "$room/out")" = $old ] || { echo "the loop counted otherwise"; exit 1; }
+        for threads in 1 2; do
+            measure bare_loop,_$threads "$baseline" plan "$tree" $DAYS $threads
+            [ "$(cat "$room/out")" = $old ] || { echo "the loop counted otherwise"; exit 1; }
+        done
         measure retain_plan "$retain" -c "$room/etc/retain.toml" plan
         grep -q "would remove $(printf "%'d" $old) files\|would remove $old files" "$room/out" ||
             { echo "retain counted otherwise"; head -5 "$room/out"; exit 1; }

@@ -13,6 +13,7 @@
 
 use std::fmt::Write;
 
+use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use retain::diagnostic::{Look, Source};
 use retain::entry::{Entry, Facts, FileId, Kind};
@@ -25,7 +26,9 @@ fn main() {
 }
 
 const RULES: [usize; 2] = [10, 10_000];
+/// Files at least, and of each directory at least.
 const ENTRIES: usize = 10_000;
+const OF_EACH: usize = 10;
 
 #[divan::bench(sample_count = 20)]
 fn load_15_000_lines_in_15_collections(bencher: Bencher<'_, '_>) {
@@ -52,7 +55,7 @@ fn format_15_000_lines(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench(args = RULES, sample_count = 20)]
-fn decide_10_000_files_by_rules_of_one_collection(bencher: Bencher<'_, '_>, rules: usize) {
+fn decide_files_by_rules_of_one_collection(bencher: Bencher<'_, '_>, rules: usize) {
     let mut text = "edition 2026\ncollection all at \"{symbol}_{interval}/*.png\" {\n\
         age is measured from last modified\ndelete when older than 6 hours\n"
         .to_owned();
@@ -64,7 +67,7 @@ fn decide_10_000_files_by_rules_of_one_collection(bencher: Bencher<'_, '_>, rule
 }
 
 #[divan::bench(args = RULES, sample_count = 20)]
-fn decide_10_000_files_by_a_collection_each(bencher: Bencher<'_, '_>, rules: usize) {
+fn decide_files_by_a_collection_each(bencher: Bencher<'_, '_>, rules: usize) {
     let mut text = "edition 2026\n".to_owned();
     for rule in 0..rules {
         let _ = writeln!(
@@ -93,21 +96,28 @@ fn decide(bencher: Bencher<'_, '_>, text: &str, rules: usize) {
     let policy = policy(&Source::new("bench", text));
     let entries = entries(rules);
     let matcher = Matcher::new(&policy, &now());
-    bencher.bench(|| {
-        let verdicts = entries.iter().map(|entry| {
-            let memberships = matcher.memberships(&entry.path);
+    let files: usize = entries.iter().map(Vec::len).sum();
+    // As a walk does: a directory is entered, and then its names are decided on.
+    let decide = |directory: &Vec<Entry>| {
+        let path = directory.first().and_then(|entry| entry.path.parent());
+        let within = matcher.within(&path.expect("a directory"));
+        let verdicts = directory.iter().map(|entry| {
+            let memberships = matcher.memberships_within(&within, &entry.path);
             matcher.judge(entry, &memberships)
         });
         verdicts
             .filter(|verdict| matches!(verdict, retain::policy::Verdict::Kept(_)))
             .count()
-    });
+    };
+    bencher
+        .counter(ItemsCount::new(files))
+        .bench(|| entries.iter().map(decide).sum::<usize>());
 }
 
-/// Files of every symbol there is a rule for, as many of each.
-fn entries(rules: usize) -> Vec<Entry> {
-    let of = |number: usize| {
-        let symbol = number % rules;
+/// Files of every symbol there is a rule for, as many of each, by their directories.
+fn entries(rules: usize) -> Vec<Vec<Entry>> {
+    let each = OF_EACH.max(ENTRIES / rules);
+    let of = |symbol: usize, number: usize| {
         let stamp = Stamp::new(1_772_000_000, 0);
         Entry {
             path: RelPath::parse(format!("S{symbol}_1h/{number}.png")).expect("a path"),
@@ -130,7 +140,8 @@ fn entries(rules: usize) -> Vec<Entry> {
             }),
         }
     };
-    (0..ENTRIES).map(of).collect()
+    let directory = |symbol| (0..each).map(|number| of(symbol, number)).collect();
+    (0..rules).map(directory).collect()
 }
 
 fn now() -> Now {
