@@ -31,22 +31,6 @@ impl Captures {
         }
     }
 
-    /// Whether they have these names and values.
-    pub(super) fn are<'a>(
-        &self,
-        names: &Arc<[String]>,
-        mut values: impl Iterator<Item = &'a [u8]>,
-    ) -> bool {
-        let mut rest = self.values.as_bytes();
-        let all = values.all(|value| {
-            let behind = rest.strip_prefix(value);
-            let behind = behind.and_then(|behind| behind.strip_prefix(&[END as u8]));
-            rest = behind.unwrap_or(rest);
-            behind.is_some()
-        });
-        all && rest.is_empty() && self.names == *names
-    }
-
     /// Captures of such parts as [`Captures::names`] and [`Captures::values`] are.
     pub(super) fn of_parts(names: Arc<[String]>, values: Arc<str>) -> Captures {
         Captures { names, values }

@@ -50,15 +50,45 @@ impl Words {
 
 /// What decides about one file after the other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rulings(Arc<Ruling>);
+pub(super) struct Rulings {
+    last: Arc<Ruling>,
+    /// Of what file the last one is, if of one that a statement takes alone.
+    of: Option<OfFile>,
+}
+
+/// What a ruling is told apart by: files with the same captures in the same place have the
+/// same, and neighbours mostly do.
+#[derive(Clone, Debug)]
+struct OfFile {
+    place: Membership,
+    /// The path's beginning, to the end of its last capture.
+    captured: Box<[u8]>,
+    rule: usize,
+}
+
+impl OfFile {
+    fn new(path: &RelPath, place: &Membership, rule: usize) -> OfFile {
+        let captured = path.as_bytes().get(..place.spans.end());
+        OfFile {
+            place: place.clone(),
+            captured: captured.unwrap_or_default().into(),
+            rule,
+        }
+    }
+
+    fn is(&self, path: &RelPath, place: &Membership, rule: usize) -> bool {
+        self.rule == rule && self.place == *place && path.as_bytes().starts_with(&self.captured)
+    }
+}
 
 impl Rulings {
     /// The next one, as the last one where it is the same.
     pub(super) fn shared(&mut self, ruling: Ruling) -> Arc<Ruling> {
-        if *self.0 != ruling {
-            self.0 = Arc::new(ruling);
+        if *self.last != ruling {
+            self.last = Arc::new(ruling);
+            self.of = None;
         }
-        Arc::clone(&self.0)
+        Arc::clone(&self.last)
     }
 
     /// That of a file which a statement of a collection takes alone; nothing is made where it
@@ -69,37 +99,25 @@ impl Rulings {
         path: &RelPath,
         place: &Membership,
         rule: usize,
-        (hooks, relied): (Indices, Indices),
+        (hooks, floors): (Indices, Indices),
     ) -> Arc<Ruling> {
-        let Ruling {
-            collection: name,
-            captures,
-            rule: last,
-            unit,
-            pressure,
-            hooks: asked,
-            floors,
-        } = &*self.0;
-        let names = collection.template.captures();
-        let values = place.spans.values(path.as_bytes());
-        let is_same = *last == rule
-            && *name == collection.name
-            && *asked == hooks
-            && unit.is_none()
-            && pressure.is_none()
-            && *floors == relied
-            && captures.are(names, values.bytes());
+        let is_same = self.of.as_ref().is_some_and(|of| of.is(path, place, rule))
+            && self.last.hooks == hooks
+            && self.last.floors == floors;
         if !is_same {
-            self.0 = Arc::new(Ruling {
+            let names = Arc::clone(collection.template.captures());
+            let values = place.spans.values(path.as_bytes());
+            self.last = Arc::new(Ruling {
                 collection: collection.name.clone(),
-                captures: Captures::new(Arc::clone(names), values.iter()),
+                captures: Captures::new(names, values.iter()),
                 rule,
                 hooks,
-                floors: relied,
+                floors,
                 ..Ruling::default()
             });
+            self.of = Some(OfFile::new(path, place, rule));
         }
-        Arc::clone(&self.0)
+        Arc::clone(&self.last)
     }
 }
 

@@ -110,7 +110,12 @@ impl Guards {
         captures: Values<'_>,
         mut ask: impl FnMut(usize, Option<&'g Condition>) -> Option<T>,
     ) -> Option<T> {
-        if self.by_value.is_empty() {
+        // Most files have no statement of their own.
+        let is_named = |(capture, table): &(usize, HashMap<String, Few<Guarded>>)| {
+            let value = captures.get(*capture);
+            value.is_none_or(|value| table.contains_key(value))
+        };
+        if !self.by_value.iter().any(is_named) {
             return self.open.iter().find_map(|&statement| ask(statement, None));
         }
         let found = self.of(captures).into_iter();

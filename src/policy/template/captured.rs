@@ -32,6 +32,12 @@ impl Spans {
         }
     }
 
+    /// Where the last of them ends in the path.
+    pub(crate) fn end(&self) -> usize {
+        let ends = self.0.iter().map(|&(_, end)| end as usize);
+        ends.max().unwrap_or_default()
+    }
+
     /// Where they lie.
     #[cfg(test)]
     pub(super) fn ranges(&self) -> Vec<Range<usize>> {
@@ -70,16 +76,8 @@ impl<'a> Values<'a> {
         self.spans.iter().filter_map(move |at| self.text(at))
     }
 
-    /// All of them as bytes, which are UTF-8.
-    pub(crate) fn bytes(self) -> impl Iterator<Item = &'a [u8]> {
-        self.spans.iter().filter_map(move |at| self.piece(at))
-    }
-
-    fn text(self, at: &(u32, u32)) -> Option<&'a str> {
-        std::str::from_utf8(self.piece(at)?).ok()
-    }
-
-    fn piece(self, &(start, end): &(u32, u32)) -> Option<&'a [u8]> {
-        self.path.get(start as usize..end as usize)
+    fn text(self, &(start, end): &(u32, u32)) -> Option<&'a str> {
+        let value = self.path.get(start as usize..end as usize)?;
+        std::str::from_utf8(value).ok()
     }
 }
