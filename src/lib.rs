@@ -16,6 +16,8 @@ pub mod time;
 
 pub mod path;
 
+mod packed;
+
 pub mod url;
 
 pub mod entry;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Intent, Outcome};
 use crate::entry::{Facts, FileId, Kind};
+use crate::packed::{append_all, in_one};
 use crate::path::RelPath;
 use crate::time::Stamp;
 
@@ -15,9 +16,10 @@ const FORM: u8 = 1;
 
 /// One intent. Paths come in order, so most of each is the one before.
 #[derive(Serialize, Deserialize)]
-struct IntentForm {
+struct IntentForm<'b> {
     shared: usize,
-    rest: Vec<u8>,
+    #[serde(serialize_with = "in_one")]
+    rest: &'b [u8],
     rule: usize,
     device: u64,
     inode: u64,
@@ -61,10 +63,11 @@ enum OutcomeForm {
     BackedUp,
 }
 
-fn write<T: Serialize>(form: &T) -> Result<Vec<u8>, String> {
+/// Each is written as it is made: of a batch of thousands there is not one list more.
+fn write<F: Serialize>(forms: impl ExactSizeIterator<Item = F>) -> Vec<u8> {
     let mut blob = vec![FORM];
-    blob.extend(postcard::to_allocvec(form).map_err(|e| e.to_string())?);
-    Ok(blob)
+    append_all(forms, &mut blob);
+    blob
 }
 
 fn read<'b, T: Deserialize<'b>>(blob: &'b [u8]) -> Result<T, String> {
@@ -75,21 +78,17 @@ fn read<'b, T: Deserialize<'b>>(blob: &'b [u8]) -> Result<T, String> {
     }
 }
 
-pub(super) fn write_intents(intents: &[Intent]) -> Result<Vec<u8>, String> {
+pub(super) fn write_intents(intents: &[Intent]) -> Vec<u8> {
     let mut before: &[u8] = &[];
-    let forms: Vec<IntentForm> = intents
-        .iter()
-        .map(|intent| {
-            let form = IntentForm::of(intent, before);
-            before = intent.path.as_bytes();
-            form
-        })
-        .collect();
-    write(&forms)
+    write(intents.iter().map(|intent| {
+        let form = IntentForm::of(intent, before);
+        before = intent.path.as_bytes();
+        form
+    }))
 }
 
 pub(super) fn read_intents(blob: &[u8]) -> Result<Vec<Intent>, String> {
-    let forms: Vec<IntentForm> = read(blob)?;
+    let forms: Vec<IntentForm<'_>> = read(blob)?;
     let mut before: Vec<u8> = Vec::new();
     forms
         .into_iter()
@@ -101,9 +100,8 @@ pub(super) fn read_intents(blob: &[u8]) -> Result<Vec<Intent>, String> {
         .collect()
 }
 
-pub(super) fn write_outcomes(outcomes: &[Outcome]) -> Result<Vec<u8>, String> {
-    let forms: Vec<OutcomeForm> = outcomes.iter().map(OutcomeForm::from).collect();
-    write(&forms)
+pub(super) fn write_outcomes(outcomes: &[Outcome]) -> Vec<u8> {
+    write(outcomes.iter().map(OutcomeForm::from))
 }
 
 pub(super) fn read_outcomes(blob: &[u8]) -> Result<Vec<Outcome>, String> {
@@ -111,12 +109,9 @@ pub(super) fn read_outcomes(blob: &[u8]) -> Result<Vec<Outcome>, String> {
     Ok(forms.into_iter().map(Outcome::from).collect())
 }
 
-pub(super) fn write_files(files: &[(RelPath, Outcome)]) -> Result<Vec<u8>, String> {
-    let forms: Vec<(&[u8], OutcomeForm)> = files
-        .iter()
-        .map(|(path, outcome)| (path.as_bytes(), OutcomeForm::from(outcome)))
-        .collect();
-    write(&forms)
+pub(super) fn write_files(files: &[(RelPath, Outcome)]) -> Vec<u8> {
+    let files = files.iter();
+    write(files.map(|(path, outcome)| (path.as_bytes(), OutcomeForm::from(outcome))))
 }
 
 pub(super) fn read_files(blob: &[u8]) -> Result<Vec<(RelPath, Outcome)>, String> {
@@ -131,15 +126,15 @@ fn parse(path: &[u8]) -> Result<RelPath, String> {
     RelPath::parse(path).map_err(|error| error.to_string())
 }
 
-impl IntentForm {
-    fn of(intent: &Intent, before: &[u8]) -> IntentForm {
+impl<'b> IntentForm<'b> {
+    fn of(intent: &'b Intent, before: &[u8]) -> IntentForm<'b> {
         let facts = &intent.facts;
         let stamp = |stamp: Stamp| (stamp.seconds(), stamp.subsec_nanoseconds());
         let path = intent.path.as_bytes();
         let shared = path.iter().zip(before).take_while(|(a, b)| a == b).count();
         IntentForm {
             shared,
-            rest: path.get(shared..).unwrap_or_default().to_vec(),
+            rest: path.get(shared..).unwrap_or_default(),
             rule: intent.rule,
             device: facts.id.device,
             inode: facts.id.inode,
@@ -173,7 +168,7 @@ impl IntentForm {
             .get(..self.shared)
             .ok_or("a path shares more than there is")?
             .to_vec();
-        path.extend_from_slice(&self.rest);
+        path.extend_from_slice(self.rest);
         Ok(Intent {
             path: parse(&path)?,
             rule: self.rule,

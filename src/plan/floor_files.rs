@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::steps::{Common, Own, append, form};
+use super::steps::{Common, Own, form};
 use crate::entry::Facts;
+use crate::packed::append;
 use crate::path::RelPath;
 
 /// Files with what they were, in their order.

@@ -20,7 +20,6 @@ use super::{Action, Step, Tally};
 use arena::{Arena, Place};
 
 pub(super) use facts::{Common, Own, form};
-pub(super) use page::append;
 
 pub use packer::Packer;
 pub use spool::Spool;

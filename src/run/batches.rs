@@ -499,8 +499,9 @@ fn without_grace(store: &Store) -> Way {
 /// do, `plain` of those that have none: a whole directory is in one batch, and two pressures are
 /// not.
 fn next_batch(plan: &Plan, begin: usize, most: usize, plain: usize) -> Result<Batch, RunError> {
-    let mut steps: Vec<Step> = Vec::new();
     let mut limit = LARGE_BATCH.min(most);
+    let rest = plan.steps.len().saturating_sub(begin);
+    let mut steps: Vec<Step> = Vec::with_capacity(rest.min(plain).min(limit));
     for step in plan.steps.iter_from(begin) {
         let number = steps.len();
         let ruling = &step.ruling;

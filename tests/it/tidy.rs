@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may import what stands before it and itself.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "fault",
     "cancel",
     "diagnostic",
     "time",
     "units",
     "path",
+    "packed",
     "url",
     "entry",
     "receipt",

@@ -319,7 +319,7 @@ mod tests {
         ) {
             let own = Own { inode, size, allocated, modified, changed, accessed, created };
             let mut bytes = Vec::new();
-            super::super::append(&own, &mut bytes);
+            crate::packed::append(&own, &mut bytes);
             prop_assert_eq!(postcard::from_bytes::<Own>(&bytes), Ok(own));
             if let Some(byte) = bytes.get_mut(at) {
                 *byte ^= 1_u8 << bit;

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use postcard::ser_flavors::Flavor;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::super::captures::Captures;
 use super::super::{Action, Indices, Ruling, Step};
 use super::facts::{Common, Own, form};
+use crate::packed::{append, in_one};
 use crate::path::RelPath;
+
+/// Bytes of a step with a short name, to make room for the steps of a page.
+const SHORT: usize = 48;
 
 /// One step; its directory stands before the first of a page.
 #[derive(Serialize, Deserialize)]
@@ -67,40 +70,32 @@ struct Before {
     reason: Arc<str>,
 }
 
+/// Notes what a step has for the next one.
+fn note(before: &mut Option<Before>, common: Common, ruling: &Arc<Ruling>, reason: &Arc<str>) {
+    match before {
+        Some(before) => {
+            before.common = common;
+            // Mostly it is the very same one, and then there is nothing to count.
+            if !Arc::ptr_eq(&before.ruling, ruling) {
+                before.ruling = Arc::clone(ruling);
+            }
+            if !Arc::ptr_eq(&before.reason, reason) {
+                before.reason = Arc::clone(reason);
+            }
+        }
+        None => {
+            *before = Some(Before {
+                common,
+                ruling: Arc::clone(ruling),
+                reason: Arc::clone(reason),
+            });
+        }
+    }
+}
+
 /// Writes the steps of a page, one behind the other.
 #[derive(Clone, Default)]
 pub(super) struct Writer(Option<Before>);
-
-/// Appends bytes.
-struct Appended<'v>(&'v mut Vec<u8>);
-
-impl Flavor for Appended<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Bytes all at once instead of one by one, which gives the same.
-fn in_one<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_bytes(bytes)
-}
-
-pub(in crate::plan) fn append(form: &impl Serialize, to: &mut Vec<u8>) {
-    // Neither these forms nor a vector can fail.
-    let _ = postcard::serialize_with_flavor(form, Appended(to));
-}
 
 impl Writer {
     /// A page of steps of this directory.
@@ -151,25 +146,7 @@ impl Writer {
                 .then_some(reason),
         };
         append(&step, to);
-        match &mut self.0 {
-            Some(before) => {
-                before.common = common;
-                // Mostly it is the very same one, and then there is nothing to count.
-                if !Arc::ptr_eq(&before.ruling, ruling) {
-                    before.ruling = Arc::clone(ruling);
-                }
-                if !Arc::ptr_eq(&before.reason, reason) {
-                    before.reason = Arc::clone(reason);
-                }
-            }
-            None => {
-                self.0 = Some(Before {
-                    common,
-                    ruling: Arc::clone(ruling),
-                    reason: Arc::clone(reason),
-                });
-            }
-        }
+        note(&mut self.0, common, ruling, reason);
     }
 }
 
@@ -225,16 +202,12 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<Step>> {
     let (directory, mut rest) = postcard::take_from_bytes::<&[u8]>(bytes).ok()?;
     let directory = RelPath::parse(directory).ok()?;
     let mut before: Option<Before> = None;
-    let mut steps = Vec::new();
+    let mut steps = Vec::with_capacity(rest.len() / SHORT);
     while !rest.is_empty() {
         let (form, behind) = postcard::take_from_bytes::<StepForm<'_>>(rest).ok()?;
-        let step = form.read(&directory, before.as_ref())?;
-        before = Some(Before {
-            common: step.1,
-            ruling: Arc::clone(&step.0.ruling),
-            reason: Arc::clone(&step.0.reason),
-        });
-        steps.push(step.0);
+        let (step, common) = form.read(&directory, before.as_ref())?;
+        note(&mut before, common, &step.ruling, &step.reason);
+        steps.push(step);
         rest = behind;
     }
     Some(steps)
