@@ -28,7 +28,7 @@ MANY = 1_000_000
 FILES, PER_DIRECTORY = 100_000, 40
 
 
-def grow_some(root, directories, files, per_directory):
+def grow_some(root, directories, files, per_directory, every_old):
     old = time.time() - 30 * 86400
     for directory in directories:
         os.mkdir(f"{root}/S{directory}_1h")
@@ -36,12 +36,12 @@ def grow_some(root, directories, files, per_directory):
         for number in range(begin, min(begin + per_directory, files)):
             path = f"{root}/S{directory}_1h/{number}.png"
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-            if number % 2:
+            if every_old or number % 2:
                 os.utime(path, (old, old))
 
 
-def grow(root, files, per_directory):
-    """Files in directories of so many, half of them old, made by all cores."""
+def grow(root, files, per_directory, every_old=False):
+    """Files in directories of so many, half of them old or all, made by all cores."""
     os.mkdir(root)
     directories, cores = math.ceil(files / per_directory), os.cpu_count()
     share = math.ceil(directories / cores)
@@ -50,7 +50,7 @@ def grow(root, files, per_directory):
         child = os.fork()
         if child == 0:
             part = range(begin, min(begin + share, directories))
-            grow_some(root, part, files, per_directory)
+            grow_some(root, part, files, per_directory, every_old)
             os._exit(0)
         children.append(child)
     if any(os.waitpid(child, 0)[1] for child in children):

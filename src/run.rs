@@ -29,7 +29,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::journal::{Hold, Journal, LedgerHold, Outcome, PolicyHold, StoreLock};
 use crate::path::RelPath;
 use crate::plan::{
-    Action, Ask, Census, Decision, Disk, Hook, Known, Notice, Passed, Plan, Sieve, Spool, Step,
+    Action, Ask, Census, Decision, Disk, Hook, Learned, Notice, Passed, Plan, Sieve, Spool, Step,
     Unreadable, plan, plan_explained,
 };
 use crate::plugin::{Kind, Plugin};
@@ -297,7 +297,7 @@ impl<'c> Job<'c> {
         inventory.aliases = aliases(&archives.in_place, &inventory);
         inventory.filed.clone_from(&archives.filed);
         let found = inventory.entries.len() as u64 + passed.names;
-        let index = index.map(|index| (index, passed.take_known()));
+        let index = index.map(|index| (index, passed.take_learned()));
         let census = passed.take_census();
         let ask = self.ask(&root, &inventory, &ledger, &files, identity, now);
         let ask = Ask { passed, ..ask };
@@ -414,8 +414,8 @@ impl<'c> Job<'c> {
             now,
             (wanted, seen),
         )?;
-        if let Some((index, known)) = &planned.index {
-            index.write(known);
+        if let Some((index, learned)) = &planned.index {
+            index.write(learned);
         }
         Ok(Taken {
             job: self,
@@ -679,7 +679,7 @@ pub struct Planned {
     /// How long it took to look through the store.
     pub scanned: std::time::Duration,
     /// What the next run is to know of the store, and where it is kept.
-    index: Option<(Index, Known)>,
+    index: Option<(Index, Learned)>,
     /// What the store holds, where that was to be counted.
     pub census: Census,
 }

@@ -127,7 +127,7 @@ impl Counted {
     pub(super) fn add_staying(&mut self, sums: &Sums) {
         self.store.covered += sums.covered.files;
         self.without_own.covered += sums.without_own;
-        for (&place, files) in &sums.of_collection {
+        for (place, files) in sums.of_collection.iter() {
             self.reach(place + 1);
             if let Some(counts) = self.collections.get_mut(place) {
                 counts.covered += files;

@@ -6,10 +6,11 @@
 //! a stamp that is set back or a file that grows, may be missed until [`LASTS`] has passed:
 //! then a file stays for longer than its policy says, and never goes sooner.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::Tally;
 use crate::entry::Facts;
@@ -27,6 +28,9 @@ const SETTLED: i64 = 3;
 /// Directories in which nothing is to go, by path.
 #[derive(Clone, Debug, Default)]
 pub struct Known(HashMap<RelPath, Arc<Record>>);
+
+/// What is found out about such directories.
+pub type Learned = Vec<(RelPath, Arc<Record>)>;
 
 /// One such directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +59,39 @@ pub(super) struct Sums {
     pub(super) uncovered: u64,
     /// Files in no collection that has a `stop` of its own.
     pub(super) without_own: u64,
-    /// Files by collection.
-    pub(super) of_collection: BTreeMap<usize, u64>,
+    pub(super) of_collection: OfCollections,
+}
+
+/// Files by collection, ascending; mostly of one, which takes no memory of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OfCollections(SmallVec<[(usize, u64); 1]>);
+
+impl OfCollections {
+    /// How many there are of each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.0.iter().copied()
+    }
+
+    /// Counts files of a collection.
+    pub(super) fn add(&mut self, collection: usize, files: u64) {
+        match self.0.binary_search_by_key(&collection, |(of, _)| *of) {
+            Ok(at) => {
+                if let Some((_, known)) = self.0.get_mut(at) {
+                    *known += files;
+                }
+            }
+            Err(at) => self.0.insert(at, (collection, files)),
+        }
+    }
+
+    /// Takes away files of one, of which there are any.
+    fn subtract(&mut self, collection: usize, files: u64) {
+        if let Ok(at) = self.0.binary_search_by_key(&collection, |(of, _)| *of)
+            && let Some((_, known)) = self.0.get_mut(at)
+        {
+            *known = known.saturating_sub(files);
+        }
+    }
 }
 
 impl Sums {
@@ -66,8 +101,8 @@ impl Sums {
         self.protected.add_all(more.protected);
         self.uncovered += more.uncovered;
         self.without_own += more.without_own;
-        for (&collection, files) in &more.of_collection {
-            *self.of_collection.entry(collection).or_default() += files;
+        for (collection, files) in more.of_collection.iter() {
+            self.of_collection.add(collection, files);
         }
     }
 
@@ -78,10 +113,8 @@ impl Sums {
         self.protected.subtract(less.protected);
         self.uncovered = self.uncovered.saturating_sub(less.uncovered);
         self.without_own = self.without_own.saturating_sub(less.without_own);
-        for (collection, less) in &less.of_collection {
-            if let Some(files) = self.of_collection.get_mut(collection) {
-                *files = files.saturating_sub(*less);
-            }
+        for (collection, files) in less.of_collection.iter() {
+            self.of_collection.subtract(collection, files);
         }
     }
 }
@@ -137,14 +170,13 @@ impl Known {
             .is_some_and(|record| record.below.is_empty())
     }
 
-    /// Paths with their records, for whoever keeps them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&RelPath, &Record)> {
-        self.0.iter().map(|(path, record)| (path, &**record))
+    /// One that is still empty, with room for so many directories.
+    pub fn with_capacity(directories: usize) -> Known {
+        Known(HashMap::with_capacity(directories))
     }
-}
 
-impl FromIterator<(RelPath, Arc<Record>)> for Known {
-    fn from_iter<I: IntoIterator<Item = (RelPath, Arc<Record>)>>(all: I) -> Known {
-        Known(all.into_iter().collect())
+    /// Adds what is known of a directory.
+    pub fn insert(&mut self, path: RelPath, record: Record) {
+        self.0.insert(path, Arc::new(record));
     }
 }

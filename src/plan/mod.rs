@@ -58,7 +58,7 @@ pub use census::{Census, Sum};
 pub use decide::{Ask, Disk, plan, plan_explained};
 pub use document::DocumentError;
 pub use floor_files::FloorFiles;
-pub use known::{Known, Record};
+pub use known::{Known, Learned, Record};
 pub use passed::Passed;
 pub use pressure::{is_above, is_below};
 pub use sieve::Sieve;

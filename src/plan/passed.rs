@@ -1,11 +1,9 @@
 //! What the threads of a walk note about the files they are done with.
 
-use std::sync::Arc;
-
 use super::aside::Aside;
 use super::breaker::Counted;
 use super::census::Census;
-use super::known::{Known, Record, Sums};
+use super::known::{Learned, Sums};
 use super::used::Used;
 use super::words::{Rulings, Words};
 use super::{Floor, Packer, Totals, Uncovered};
@@ -30,7 +28,7 @@ pub struct Passed {
     /// that removes empty ones.
     pub(super) occupied: Vec<RelPath>,
     /// Directories in which nothing is to go, for the next run.
-    pub(super) known: Vec<(RelPath, Arc<Record>)>,
+    pub(super) known: Learned,
     /// Files that only budgets and floors ask for, until it is known which of them go.
     pub(super) aside: Aside,
     /// What those use of budgets that are remembered for other decisions, at most.
@@ -106,8 +104,8 @@ impl Passed {
     }
 
     /// Directories in which nothing is to go, for the next run.
-    pub fn take_known(&mut self) -> Known {
-        std::mem::take(&mut self.known).into_iter().collect()
+    pub fn take_learned(&mut self) -> Learned {
+        std::mem::take(&mut self.known)
     }
 
     /// What all files together are, of a sieve that counts them.

@@ -199,7 +199,7 @@ impl<'p> Sieve<'p> {
         let own = |place: &Membership| self.own.get(place.collection) == Some(&true);
         sums.without_own += u64::from(!memberships.iter().any(own));
         for place in memberships {
-            *sums.of_collection.entry(place.collection).or_default() += 1;
+            sums.of_collection.add(place.collection, 1);
         }
     }
 

@@ -4,6 +4,7 @@
 //! looked up in a table instead of being held against every template.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 // What is looked up comes from names of files, but all that is in the table from the
 // policy: no name can make it slow.
@@ -59,18 +60,16 @@ impl Prefixes {
     }
 
     /// Items that may match something below a directory, in no particular order.
-    pub(super) fn below(&self, directory: &RelPath) -> Vec<usize> {
-        let mut path = directory.as_bytes().to_vec();
+    pub(super) fn below(&self, directory: &RelPath) -> SmallVec<[usize; 4]> {
+        let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(directory.as_bytes());
         if !directory.is_root() {
             path.push(b'/');
         }
-        let mut found: Vec<usize> = self.beginnings(&path).collect();
-        let deeper = self
-            .sorted
-            .range(path.clone()..)
-            .take_while(|(prefix, _)| prefix.starts_with(&path))
-            .filter(|(prefix, _)| prefix.len() > path.len());
-        found.extend(deeper.flat_map(|(_, items)| items));
+        let mut found: SmallVec<[usize; 4]> = self.beginnings(&path).collect();
+        let behind = (Bound::Excluded(path.as_slice()), Bound::Unbounded);
+        let deeper = self.sorted.range::<[u8], _>(behind);
+        let deeper = deeper.take_while(|(prefix, _)| prefix.starts_with(&path));
+        found.extend(deeper.flat_map(|(_, items)| items).copied());
         found
     }
 }
@@ -87,7 +86,7 @@ mod tests {
         assert_eq!(prefixes.of(b"a/x").as_slice(), [0, 1]);
         assert_eq!(prefixes.of(b"x").as_slice(), [0]);
         let below = |path: &str| {
-            let mut found = prefixes.below(&RelPath::parse(path).unwrap());
+            let mut found = prefixes.below(&RelPath::parse(path).unwrap()).to_vec();
             found.sort_unstable();
             found
         };

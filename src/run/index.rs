@@ -9,12 +9,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::Job;
 use crate::apply::Held;
+use crate::packed::append_all;
 use crate::path::RelPath;
-use crate::plan::{Known, Record};
+use crate::plan::{Known, Learned, Record};
 
 /// How it begins; another form is another one.
 const BEGINNING: &[u8] = b"retain index 1\n";
@@ -24,6 +24,9 @@ const DIGEST: usize = 32;
 
 /// The most of it that is read: some ten million directories.
 const LARGEST: u64 = 4 << 30;
+
+/// Bytes of a directory in it at least.
+const LEAST: usize = 16;
 
 /// A store's index.
 #[derive(Debug)]
@@ -85,17 +88,21 @@ impl Index {
         if *key != self.key || *digest != *blake3::hash(body).as_bytes() {
             return None;
         }
-        let records: Vec<(Box<[u8]>, Record)> = postcard::from_bytes(body).ok()?;
-        let records = records.into_iter();
-        records
-            .map(|(path, record)| Some((RelPath::parse(path).ok()?, Arc::new(record))))
-            .collect()
+        let (count, mut rest) = postcard::take_from_bytes::<usize>(body).ok()?;
+        let mut known = Known::with_capacity(count.min(body.len() / LEAST));
+        for _ in 0..count {
+            let (one, behind) = postcard::take_from_bytes::<(&[u8], Record)>(rest).ok()?;
+            let (path, record) = one;
+            known.insert(RelPath::parse(path).ok()?, record);
+            rest = behind;
+        }
+        rest.is_empty().then_some(known)
     }
 
     /// Keeps what this run knows. That it cannot be kept makes the next run slower and
     /// nothing worse.
-    pub(super) fn write(&self, known: &Known) {
-        if self.write_whole(known).is_err() {
+    pub(super) fn write(&self, learned: &Learned) {
+        if self.write_whole(learned).is_err() {
             let _ = fs::remove_file(self.draft());
         }
     }
@@ -104,12 +111,11 @@ impl Index {
         self.path.with_added_extension("part")
     }
 
-    fn write_whole(&self, known: &Known) -> io::Result<()> {
-        let records: Vec<(&[u8], &Record)> = known
-            .iter()
-            .map(|(path, record)| (path.as_bytes(), record))
-            .collect();
-        let body = postcard::to_allocvec(&records).map_err(io::Error::other)?;
+    fn write_whole(&self, learned: &Learned) -> io::Result<()> {
+        let mut body = Vec::new();
+        let records = learned.iter();
+        let records = records.map(|(path, record)| (path.as_bytes(), &**record));
+        append_all(records, &mut body);
         let directory = self.path.parent().unwrap_or(Path::new("."));
         match fs::DirBuilder::new().mode(0o700).create(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

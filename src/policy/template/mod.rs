@@ -211,11 +211,12 @@ impl Template {
     }
 
     /// The components a path below a directory may go on with.
-    fn reached(&self, directory: &RelPath) -> Vec<bool> {
-        let mut reached = vec![false; self.levels.len() + 1];
+    fn reached(&self, directory: &RelPath) -> SmallVec<[bool; 16]> {
+        let none = || SmallVec::from_elem(false, self.levels.len() + 1);
+        let mut reached = none();
         reach(&mut reached, &self.levels, 0);
         for component in directory.components() {
-            let mut next = vec![false; self.levels.len() + 1];
+            let mut next = none();
             for (index, level) in self.levels.iter().enumerate() {
                 if !reached.get(index).copied().unwrap_or(false) {
                     continue;
