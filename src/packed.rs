@@ -28,7 +28,7 @@ impl Flavor for Appended<'_> {
 /// texts, options, enumerations, and lists of known length.
 pub(crate) fn append(form: &impl Serialize, to: &mut Vec<u8>) {
     let written = postcard::serialize_with_flavor(form, Appended(to));
-    debug_assert_eq!(written, Ok(()), "neither such a form nor a vector fails");
+    debug_assert_eq!(written, Ok(()), "a form that can fail is not for here");
 }
 
 /// Writes a list of values: how many there are, and then each. It is the form of a `Vec` of

@@ -13,11 +13,15 @@ const FEW: usize = 8;
 /// The collections that names in one directory may lie in. That of no directory tells nothing:
 /// then the whole of each path is held against the templates.
 #[derive(Clone, Debug, Default)]
-pub struct Within {
+pub struct Within(Option<Inside>);
+
+#[derive(Clone, Debug)]
+struct Inside {
+    directory: RelPath,
     /// Where names begin in their paths.
     begin: usize,
     /// Ascending by their collections.
-    places: Option<SmallVec<[(usize, Entered); 1]>>,
+    places: SmallVec<[(usize, Entered); 1]>,
 }
 
 impl Matcher<'_> {
@@ -36,26 +40,25 @@ impl Matcher<'_> {
         }
         places.sort_unstable_by_key(|(collection, _)| *collection);
         let slash = usize::from(!directory.is_root());
-        Within {
+        Within(Some(Inside {
+            directory: directory.clone(),
             begin: directory.as_bytes().len() + slash,
-            places: Some(places),
-        }
+            places,
+        }))
     }
 
-    /// [`Matcher::memberships`] of a name in that directory.
+    /// [`Matcher::memberships`] of a path, by what is known of its directory if that is the one.
     pub fn memberships_within(&self, within: &Within, path: &RelPath) -> Memberships {
-        let Some(places) = &within.places else {
+        // A name asked for by another directory could miss a `keep`.
+        let inside = within.0.as_ref();
+        let inside = inside.filter(|inside| path.directory() == inside.directory.as_bytes());
+        let Some(inside) = inside else {
             return self.memberships(path);
         };
-        debug_assert_eq!(
-            within.begin,
-            path.as_bytes().len() - path.name().len(),
-            "{path} lies in another directory"
-        );
-        let members = places.iter().filter_map(|(collection, entered)| {
+        let members = inside.places.iter().filter_map(|(collection, entered)| {
             let definition = self.policy.collections.get(*collection)?;
             let template = &definition.template;
-            let spans = template.matches_in(path, within.begin, entered)?;
+            let spans = template.matches_in(path, inside.begin, entered)?;
             Some(Membership {
                 collection: *collection,
                 spans,
@@ -130,15 +133,19 @@ mod tests {
             let source = Source::new("p.retain", policy(&templates));
             let policy = load(&source, Environment::nothing()).unwrap().policy;
             let matcher = Matcher::new(&policy, &Now::at(jiff::Timestamp::UNIX_EPOCH));
+            let mut last = None;
             for directory in directories {
                 let directory = RelPath::parse(directory.trim_end_matches('/')).unwrap();
                 let within = matcher.within(&directory);
+                // What is known of another directory tells nothing.
+                let other = last.replace(within.clone()).unwrap_or_default();
                 for name in &names {
                     let mut name = name.clone().into_bytes();
                     name.extend(stray.then_some(0xff));
                     let Ok(path) = directory.join(&name) else { continue };
                     let whole = matcher.memberships(&path);
-                    prop_assert_eq!(matcher.memberships_within(&within, &path), whole, "{}", path);
+                    prop_assert_eq!(&matcher.memberships_within(&within, &path), &whole, "{}", path);
+                    prop_assert_eq!(&matcher.memberships_within(&other, &path), &whole, "{}", path);
                 }
             }
         }
