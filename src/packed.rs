@@ -33,9 +33,12 @@ pub(crate) fn append(form: &impl Serialize, to: &mut Vec<u8>) {
 
 /// Writes a list of values: how many there are, and then each. It is the form of a `Vec` of
 /// them.
-pub(crate) fn append_all<F: Serialize>(forms: impl ExactSizeIterator<Item = F>, to: &mut Vec<u8>) {
+pub(crate) fn append_all<F: Serialize>(
+    mut forms: impl ExactSizeIterator<Item = F>,
+    to: &mut Vec<u8>,
+) -> postcard::Result<()> {
     append(&forms.len(), to);
-    forms.for_each(|form| append(&form, to));
+    forms.try_for_each(|form| postcard::serialize_with_flavor(&form, Appended(to)))
 }
 
 /// Bytes all at once instead of one by one, which gives the same.
@@ -58,7 +61,7 @@ mod tests {
             lists in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..300),
         ) {
             let mut bytes = vec![7];
-            append_all(lists.iter().map(|list| InOne(list)), &mut bytes);
+            append_all(lists.iter().map(|list| InOne(list)), &mut bytes).unwrap();
             prop_assert_eq!(&bytes[1..], postcard::to_allocvec(&lists).unwrap());
         }
     }

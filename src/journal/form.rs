@@ -64,10 +64,10 @@ enum OutcomeForm {
 }
 
 /// Each is written as it is made: of a batch of thousands there is not one list more.
-fn write<F: Serialize>(forms: impl ExactSizeIterator<Item = F>) -> Vec<u8> {
+fn write<F: Serialize>(forms: impl ExactSizeIterator<Item = F>) -> Result<Vec<u8>, String> {
     let mut blob = vec![FORM];
-    append_all(forms, &mut blob);
-    blob
+    append_all(forms, &mut blob).map_err(|e| e.to_string())?;
+    Ok(blob)
 }
 
 fn read<'b, T: Deserialize<'b>>(blob: &'b [u8]) -> Result<T, String> {
@@ -78,7 +78,7 @@ fn read<'b, T: Deserialize<'b>>(blob: &'b [u8]) -> Result<T, String> {
     }
 }
 
-pub(super) fn write_intents(intents: &[Intent]) -> Vec<u8> {
+pub(super) fn write_intents(intents: &[Intent]) -> Result<Vec<u8>, String> {
     let mut before: &[u8] = &[];
     write(intents.iter().map(|intent| {
         let form = IntentForm::of(intent, before);
@@ -100,7 +100,7 @@ pub(super) fn read_intents(blob: &[u8]) -> Result<Vec<Intent>, String> {
         .collect()
 }
 
-pub(super) fn write_outcomes(outcomes: &[Outcome]) -> Vec<u8> {
+pub(super) fn write_outcomes(outcomes: &[Outcome]) -> Result<Vec<u8>, String> {
     write(outcomes.iter().map(OutcomeForm::from))
 }
 
@@ -109,7 +109,7 @@ pub(super) fn read_outcomes(blob: &[u8]) -> Result<Vec<Outcome>, String> {
     Ok(forms.into_iter().map(Outcome::from).collect())
 }
 
-pub(super) fn write_files(files: &[(RelPath, Outcome)]) -> Vec<u8> {
+pub(super) fn write_files(files: &[(RelPath, Outcome)]) -> Result<Vec<u8>, String> {
     let files = files.iter();
     write(files.map(|(path, outcome)| (path.as_bytes(), OutcomeForm::from(outcome))))
 }

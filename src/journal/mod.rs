@@ -455,7 +455,7 @@ impl Journal {
 
     /// Records files that are about to go. On disk when this returns.
     pub fn intend(&mut self, run: &RunId, intents: &[Intent]) -> Result<BatchId, JournalError> {
-        let blob = form::write_intents(intents);
+        let blob = form::write_intents(intents).map_err(|reason| self.damaged(reason))?;
         self.commit(Point::JournalIntents, |c| {
             c.prepare_cached("insert into batches (run, intents) values (?, ?)")?
                 .execute(params![run.as_str(), blob])?;
@@ -467,7 +467,7 @@ impl Journal {
 
     /// Records what became of a batch's files, in the order of its intents.
     pub fn settle(&mut self, batch: BatchId, outcomes: &[Outcome]) -> Result<(), JournalError> {
-        let blob = form::write_outcomes(outcomes);
+        let blob = form::write_outcomes(outcomes).map_err(|reason| self.damaged(reason))?;
         self.commit(Point::JournalOutcomes, |c| {
             c.prepare_cached("update batches set outcomes = ? where id = ?")?
                 .execute(params![blob, batch.0])?;
@@ -481,8 +481,8 @@ impl Journal {
             return Ok(());
         }
         let (intents, outcomes): (Vec<Intent>, Vec<Outcome>) = kept.iter().cloned().unzip();
-        let intents = form::write_intents(&intents);
-        let outcomes = form::write_outcomes(&outcomes);
+        let intents = form::write_intents(&intents).map_err(|reason| self.damaged(reason))?;
+        let outcomes = form::write_outcomes(&outcomes).map_err(|reason| self.damaged(reason))?;
         self.commit(Point::JournalOutcomes, |c| {
             c.prepare_cached("insert into batches (run, intents, outcomes) values (?, ?, ?)")?
                 .execute(params![run.as_str(), intents, outcomes])?;
@@ -502,7 +502,7 @@ impl Journal {
         if files.is_empty() {
             return Ok(());
         }
-        let blob = form::write_files(files);
+        let blob = form::write_files(files).map_err(|reason| self.damaged(reason))?;
         self.commit(Point::JournalTrash, |c| {
             c.execute(
                 "insert into afterwards (run, at, files) values (?, ?, ?)",

@@ -227,7 +227,7 @@ proptest! {
     fn any_path_survives_its_form(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
         if RelPath::parse(&bytes).is_ok() {
             let intents = [intent(&bytes)];
-            let text = form::write_intents(&intents);
+            let text = form::write_intents(&intents).unwrap();
             prop_assert_eq!(form::read_intents(&text).unwrap(), intents);
         }
     }

@@ -115,7 +115,7 @@ impl Index {
         let mut body = Vec::new();
         let records = learned.iter();
         let records = records.map(|(path, record)| (path.as_bytes(), &**record));
-        append_all(records, &mut body);
+        append_all(records, &mut body).map_err(io::Error::other)?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         match fs::DirBuilder::new().mode(0o700).create(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

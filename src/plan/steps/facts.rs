@@ -117,8 +117,8 @@ impl Own {
 
 /// The form of what each file has for itself: which of its numbers are how, two bits for
 /// each, and then the numbers, of four or eight bytes. Numbers of any length would be as
-/// short, but there may be millions of files, and writing those took two thirds of the time
-/// that a step takes to be written.
+/// short, but there may be millions of files, and writing those took two thirds of the
+/// instructions that a step takes to be written.
 #[derive(Clone, Copy)]
 struct Numbers {
     bytes: [u8; ROOM],
